@@ -1,0 +1,1 @@
+//! One chip, one code: grant, block in flash, check.

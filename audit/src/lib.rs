@@ -1,0 +1,1 @@
+//! The journal: typed records, Merkle log, checkpoints, verification.

@@ -1,0 +1,1 @@
+//! What firmware links: who am I, check activation.

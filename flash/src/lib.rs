@@ -1,0 +1,1 @@
+//! Bytes onto a chip: one trait, one file per back end.

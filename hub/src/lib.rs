@@ -1,0 +1,1 @@
+//! The server: tenants, releases, stations, orders, allotments, audit.

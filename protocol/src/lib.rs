@@ -1,0 +1,1 @@
+//! What hub and station say to each other, as plain data.

@@ -1,0 +1,1 @@
+//! What may be flashed: images, recipe, packing, signing, sealing, refusing.

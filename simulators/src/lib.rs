@@ -1,0 +1,1 @@
+//! Boards that speak the real wire protocols from their own processes, with fault levers.

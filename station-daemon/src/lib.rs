@@ -1,0 +1,1 @@
+//! The station: slots, visits, shelf of releases, operators, troubles, local API.

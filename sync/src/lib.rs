@@ -1,0 +1,1 @@
+//! The postman: carries documents, journal ranges and chunks; resumes; opens nothing.

@@ -1,0 +1,1 @@
+//! Journeys across the whole house, house rules, the fixture zoo.

@@ -1,0 +1,2 @@
+//! The chores: demo, test, bench.
+fn main() {}
