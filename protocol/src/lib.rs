@@ -1,1 +1,36 @@
-//! What hub and station say to each other, as plain data.
+//! What hub and station say to each other, as plain data: one file per noun.
+//!
+//! Owns the names, their spelling on the wire and what a reader must refuse. Leaves to others
+//! every socket, clock, key and file: nothing here does I/O, asks the time or checks a signature.
+//!
+//! Promise: a value of one of these types has already been checked for shape. A name that could
+//! break a path, a URL or a checkpoint's origin line cannot be built.
+
+pub mod document;
+pub mod enrolment;
+pub mod grant;
+pub mod health;
+pub mod ids;
+pub mod journal;
+pub mod order;
+pub mod problem;
+pub mod roster;
+pub mod statement;
+pub mod station;
+pub mod verdict;
+
+pub use document::{Document, DocumentList, DocumentName};
+pub use enrolment::{EnrolRequest, Enrolled, EnrolmentCode, KeyProtection};
+pub use grant::{LeaseRequest, PortionGrant};
+pub use health::Health;
+pub use ids::{
+    Ed25519Key, EnrolmentSecret, Epoch, HpkeKey, IdError, LineName, OrderNumber, ProductName,
+    Sha256, StationName, TenantName,
+};
+pub use journal::{JournalAck, JournalPush, JournalState};
+pub use order::{OrderState, OrdersDocument, StationOrder, WorkOrder};
+pub use problem::{Problem, ProblemType};
+pub use roster::{Operator, Role, Roster};
+pub use statement::{EnrolmentStatement, SignedStatement, TimeStatement};
+pub use station::Station;
+pub use verdict::{Unit, UnitPage, Verdict};

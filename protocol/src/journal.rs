@@ -1,0 +1,50 @@
+//! What goes up: ranges of a station's journal, and the hub's word that it holds them.
+//!
+//! Owns the envelopes. Leaves records, checkpoints and proofs to the audit room: here they are
+//! text.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Epoch;
+
+/// Most records in one push.
+pub const PUSH_RECORDS_MAX: usize = 4096;
+/// Largest push after decompression, in bytes.
+pub const PUSH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// `GET /v1/journal/{epoch}`: what the hub holds of this journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct JournalState {
+    /// Which journal.
+    pub epoch: Epoch,
+    /// Records held: the next sequence number wanted.
+    pub size: u64,
+    /// The last checkpoint with the hub's cosignature, when there is one.
+    pub cosigned: Option<String>,
+    /// The hub holds two branches of this journal and grants nothing.
+    pub forked: bool,
+}
+
+/// `POST /v1/journal/{epoch}` (body: this as JSON, zstd-compressed).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct JournalPush {
+    /// Sequence number of the first record; counted from 0.
+    pub from: u64,
+    /// Canonical JSON of each record, byte for byte as the station hashed it.
+    pub records: Vec<String>,
+    /// Signed note over the journal after the last of these records.
+    pub checkpoint: String,
+}
+
+/// The acknowledgement: the same checkpoint with the hub's cosignature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct JournalAck {
+    /// Records held now.
+    pub size: u64,
+    /// Cosigned note.
+    pub cosigned: String,
+}

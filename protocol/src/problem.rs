@@ -1,0 +1,140 @@
+//! Every refusal of the hub, as problem+json (RFC 9457) with a stable type.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! problem_types {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $title:literal;)*) => {
+        /// What kind of refusal; the member `type`. Spellings are never reused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+        pub enum ProblemType {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl ProblemType {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// As it stands on the wire.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The HTTP status it comes with.
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// One line for people.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+problem_types! {
+    /// The enrolment code was used before.
+    EnrolmentCodeUsed = "enrolment-code-used", 409, "This enrolment code was already used";
+    /// The enrolment code is too old.
+    EnrolmentCodeExpired = "enrolment-code-expired", 410, "This enrolment code has expired";
+    /// The hub never gave out this enrolment code.
+    EnrolmentCodeUnknown = "enrolment-code-unknown", 403, "This enrolment code is not known";
+    /// The code was made for a station of another name.
+    EnrolmentCodeOtherStation = "enrolment-code-other-station", 403,
+        "This enrolment code is for another station";
+    /// The certificate signing request or one of the keys is unusable.
+    EnrolmentKeyRefused = "enrolment-key-refused", 422, "A key of the station is not usable";
+    /// No client certificate, or one of a station that is not enrolled or was revoked.
+    CertificateRefused = "certificate-refused", 403, "The station's certificate is not accepted";
+    /// No token, or not the right one.
+    TokenRefused = "token-refused", 401, "The access token is not accepted";
+    /// Nothing by that name, for this caller.
+    NotFound = "not-found", 404, "There is nothing by this name";
+    /// The method is not offered there.
+    MethodNotAllowed = "method-not-allowed", 405, "This cannot be done there";
+    /// Not parseable, or a value out of its bounds.
+    RequestMalformed = "request-malformed", 400, "The request is not well formed";
+    /// Body beyond its limit, before or after decompression.
+    RequestTooLarge = "request-too-large", 413, "The request is too large";
+    /// The range of a chunk cannot be served.
+    RangeNotSatisfiable = "range-not-satisfiable", 416, "There are no such bytes in it";
+    /// The station's checkpoint or a record does not verify.
+    JournalNotVerified = "journal-not-verified", 422, "The journal range does not verify";
+    /// Records between the hub's head and this push are missing; member `expected`.
+    JournalGap = "journal-gap", 412, "Earlier records are missing";
+    /// Another record is already held under the same number; both are kept. Member `seq`.
+    JournalFork = "journal-fork", 409, "Another record holds this number";
+    /// Something by this name exists already.
+    AlreadyExists = "already-exists", 409, "There is already something by this name";
+    /// The order has fewer units left than the portion wants.
+    OrderExhausted = "order-exhausted", 409, "The work order has not that many units left";
+    /// The bundle's metadata, manifest or a chunk does not verify.
+    BundleNotVerified = "bundle-not-verified", 422, "The publication bundle does not verify";
+    /// Grants are stopped for this station.
+    GrantsStopped = "grants-stopped", 409, "Grants are stopped for this station";
+    /// The hub's own trouble; see its log.
+    Internal = "internal", 500, "The hub has a trouble of its own";
+}
+
+/// The body of a refusal, `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// What kind.
+    #[serde(rename = "type")]
+    pub kind: ProblemType,
+    /// One line for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// With [`ProblemType::JournalGap`]: the first record that is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<u64>,
+    /// With [`ProblemType::JournalFork`]: the first record that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+}
+
+impl Problem {
+    /// A refusal without particulars.
+    #[must_use]
+    pub fn of(kind: ProblemType) -> Self {
+        Self {
+            kind,
+            title: kind.title().to_owned(),
+            status: kind.status(),
+            detail: None,
+            expected: None,
+            seq: None,
+        }
+    }
+
+    /// The same with particulars.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_spelt_the_same_in_json_and_in_code() {
+        for kind in ProblemType::ALL {
+            let json = serde_json::to_value(Problem::of(*kind)).unwrap();
+            assert_eq!(json["type"], kind.as_str());
+            assert_eq!(json["status"], kind.status());
+            assert!((400..600).contains(&kind.status()));
+        }
+    }
+}

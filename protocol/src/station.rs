@@ -1,0 +1,36 @@
+//! A station as the hub knows it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::enrolment::KeyProtection;
+use crate::ids::{Ed25519Key, Epoch, HpkeKey, LineName, StationName};
+
+/// One line of `GET /v1/stations`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Station {
+    /// What it is called.
+    pub name: StationName,
+    /// Where it stands.
+    pub line: LineName,
+    /// Signs its journal and its activation blocks; what R&D certifies an allotment for.
+    pub journal_key: Ed25519Key,
+    /// What content keys are sealed to.
+    pub hpke_key: HpkeKey,
+    /// What guards its keys.
+    pub key_protection: KeyProtection,
+    /// Milliseconds since the Unix epoch.
+    pub enrolled_ms: i64,
+    /// When it was last heard, milliseconds since the Unix epoch.
+    pub last_contact_ms: Option<i64>,
+    /// Its certificate is no longer accepted.
+    pub revoked: bool,
+    /// Its newest journal at the hub; 0 when nothing arrived yet.
+    pub epoch: Epoch,
+    /// Records held of it.
+    pub journal_size: u64,
+    /// Two branches of a journal arrived; grants are stopped.
+    pub forked: bool,
+    /// Version of the lease it was last given; 0 for none.
+    pub lease_version: u64,
+}
