@@ -1,1 +1,4 @@
 //! The station: slots, visits, shelf of releases, operators, troubles, local API.
+
+pub mod api;
+pub mod platform;

@@ -1,0 +1,181 @@
+//! The station API: what a screen may ask over loopback HTTP.
+//!
+//! Owns the routes, the OpenAPI document that the page's types come from, and the guard before
+//! them. Leaves every decision to the [`Desk`] behind it; the API reads the last view and passes
+//! scans on.
+//!
+//! Promise: no answer leaves for a caller that names another host, comes from another origin or
+//! shows no cookie.
+
+pub mod guard;
+mod page;
+pub mod view;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use futures_util::Stream;
+use serde::Deserialize;
+use tokio::sync::watch;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use guard::Guard;
+use view::{Scan, ScanAnswer, StationView};
+
+/// Longest scan taken, bytes. A QR label of a work order is far below it.
+pub const SCAN_BYTES_MAX: usize = 256;
+/// Longest request body taken, bytes: a scan of [`SCAN_BYTES_MAX`] in JSON, escaped.
+const BODY_BYTES_MAX: usize = 2048;
+/// Shortest pause between two views on one stream: at most five a second.
+const VIEW_PAUSE: Duration = Duration::from_millis(200);
+/// A silent stream says a comment this often, so that a dead page is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// What the API needs from the station behind it.
+pub trait Desk: Send + Sync + 'static {
+    /// Judges a scan. Blocks for at most a journal write.
+    fn scan(&self, text: &str) -> ScanAnswer;
+}
+
+/// Everything the handlers share.
+#[derive(Clone)]
+pub struct Api {
+    /// The last view; the desk's thread writes it.
+    pub view: watch::Receiver<Arc<StationView>>,
+    /// Takes scans.
+    pub desk: Arc<dyn Desk>,
+    /// Who may ask.
+    pub guard: Arc<Guard>,
+    /// Folder the kiosk page is served from; `None` = the page inside the program.
+    pub page_folder: Option<PathBuf>,
+}
+
+/// Title and version of the document; the paths come from the router.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Flashline station",
+        description = "What a screen may ask a station over loopback HTTP.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(StationView))
+)]
+struct Document;
+
+fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(view_now))
+        .routes(routes!(view_events))
+        .routes(routes!(take_scan))
+        .split_for_parts()
+}
+
+/// The OpenAPI document as pretty JSON with a line end, the form that is committed.
+///
+/// # Panics
+/// Never: the document is plain data.
+#[must_use]
+pub fn openapi_json() -> String {
+    let mut document = routes().1;
+    "1".clone_into(&mut document.info.version);
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The router with its guard, for `address` (the listener's own).
+pub fn router(api: Api, address: SocketAddr) -> Router {
+    let (protected, _) = routes();
+    let hosts = Arc::new(guard::Hosts::of(address));
+    protected
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&api.guard), guard::need_cookie))
+        .route("/api/openapi.json", get(document))
+        .route("/enter", get(enter))
+        .fallback(page::serve)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(hosts, guard::need_own_host))
+        .layer(middleware::map_response(guard::add_headers))
+        .with_state(api)
+}
+
+/// The whole station now.
+#[utoipa::path(get, path = "/api/view", responses(
+    (status = 200, description = "The whole station", body = StationView),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn view_now(State(api): State<Api>) -> Response {
+    let view = Arc::clone(&api.view.borrow());
+    ([(header::CACHE_CONTROL, "no-store")], Json(&*view)).into_response()
+}
+
+/// The whole station again after every change, at most five times a second.
+#[utoipa::path(get, path = "/api/events", responses(
+    (status = 200, description = "Server-sent events named `view`; data is a StationView",
+        content_type = "text/event-stream", body = StationView),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn view_events(State(api): State<Api>) -> impl IntoResponse {
+    Sse::new(views(api.view)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+fn views(
+    receiver: watch::Receiver<Arc<StationView>>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    futures_util::stream::unfold((receiver, true), async |(mut receiver, first)| {
+        if !first {
+            tokio::time::sleep(VIEW_PAUSE).await;
+            receiver.changed().await.ok()?;
+        }
+        let view = Arc::clone(&receiver.borrow_and_update());
+        let event = Event::default().event("view").json_data(&*view).ok()?;
+        Some((Ok(event), (receiver, false)))
+    })
+}
+
+/// A scan: it selects, it never configures.
+#[utoipa::path(post, path = "/api/scan", request_body = Scan, responses(
+    (status = 200, description = "What the station makes of it", body = ScanAnswer),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn take_scan(State(api): State<Api>, Json(scan): Json<Scan>) -> Response {
+    if scan.text.len() > SCAN_BYTES_MAX {
+        return Json(ScanAnswer { accepted: false, word: "too_long".into() }).into_response();
+    }
+    let desk = Arc::clone(&api.desk);
+    match tokio::task::spawn_blocking(move || desk.scan(&scan.text)).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], openapi_json())
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    nonce: String,
+}
+
+/// Exchanges the single-use nonce for the cookie and leads to the page.
+async fn enter(State(api): State<Api>, Query(entry): Query<Entry>) -> Response {
+    match api.guard.admit(&entry.nonce) {
+        Some(cookie) => (
+            StatusCode::SEE_OTHER,
+            [(header::SET_COOKIE, cookie), (header::LOCATION, "/".into())],
+        )
+            .into_response(),
+        None => StatusCode::FORBIDDEN.into_response(),
+    }
+}

@@ -1,0 +1,374 @@
+//! What a screen may know: the whole station as one plain value.
+//!
+//! Owns the words the kiosk and the lead's page are built from. They are screen language with
+//! public fields; nothing here knows a chip, a key or a database, and 64-bit integers stay out
+//! because JavaScript cannot hold them.
+//!
+//! Promise: a page can draw everything from the last [`StationView`] alone, so it may reconnect at
+//! any moment.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Version of the screen API; raised when a page built for the older one would show a lie.
+pub const API_VERSION: u32 = 1;
+
+/// The whole station, pushed again whenever anything in it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StationView {
+    /// Version of this API; always 1 here.
+    pub api: u32,
+    /// Version of the station software.
+    pub build: String,
+    /// Counts up with every view pushed since the daemon started.
+    pub seq: u32,
+    /// Who this station is.
+    pub station: StationCard,
+    /// Language the station was set up for (`en`, `zh`), if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language_hint: Option<String>,
+    /// The work order boards are flashed for now.
+    #[schema(required = true)]
+    pub order: Option<OrderView>,
+    /// How the hub is doing and what waits for it.
+    pub hub: HubView,
+    /// One entry per slot, in the order of their numbers.
+    pub slots: Vec<SlotView>,
+    /// What stops the whole station, if anything does.
+    #[schema(required = true)]
+    pub trouble: Option<Trouble>,
+}
+
+/// Name plate of the station.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StationCard {
+    /// Name given at enrolment; empty before.
+    pub name: String,
+    /// The company whose firmware this is; empty before enrolment.
+    pub tenant: String,
+    /// The line the station stands on; empty when nobody said.
+    pub line: String,
+}
+
+/// The work order in hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderView {
+    /// Number as printed on the traveller.
+    pub number: String,
+    /// Product the order builds.
+    pub product: String,
+    /// Release version that is flashed.
+    pub release: String,
+    /// Hardware revisions the release is for, joined by ", ".
+    pub hardware_revision: String,
+    /// Units this station may make for the order.
+    pub quantity: u32,
+    /// Units passed here.
+    pub passed: u32,
+    /// Units that hold a place now.
+    pub in_work: u32,
+}
+
+/// The hub as seen from here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HubView {
+    /// Whether it answers.
+    pub state: HubState,
+    /// Journal records the hub has not acknowledged.
+    pub unsynced: u32,
+    /// Age of the oldest such record in seconds.
+    #[schema(required = true)]
+    pub oldest_unsynced_s: Option<u32>,
+    /// Seconds until the lease ends; 0 when it is over, null when there is none.
+    #[schema(required = true)]
+    pub lease_ends_in_s: Option<u32>,
+}
+
+/// Connection to the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HubState {
+    /// The last round reached it.
+    Online,
+    /// The last round did not.
+    Offline,
+    /// No round has ended yet.
+    Connecting,
+    /// The station belongs to no hub yet.
+    NotEnrolled,
+}
+
+/// One slot of the fixture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SlotView {
+    /// Number as printed on the fixture, from 1.
+    pub number: u32,
+    /// What happens in it.
+    pub state: SlotState,
+    /// Progress of this state, 0..=100, where it can be told.
+    #[schema(required = true)]
+    pub percent: Option<u32>,
+    /// Seconds until this state ends, where bytes and speed tell it.
+    #[schema(required = true)]
+    pub remaining_s: Option<u32>,
+    /// Last four hexadecimal digits of the chip's UID.
+    #[schema(required = true)]
+    pub uid_tail: Option<String>,
+    /// The unit's activation code, once it has one.
+    #[schema(required = true)]
+    pub code: Option<String>,
+    /// Name of the visit, for the log.
+    #[schema(required = true)]
+    pub visit: Option<String>,
+    /// Why it failed or is closed.
+    #[schema(required = true)]
+    pub trouble: Option<Trouble>,
+    /// Milliseconds in this state; stops at 4294967295.
+    pub since_ms: u32,
+}
+
+/// What happens in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotState {
+    /// No board.
+    Empty,
+    /// Something touches the pins.
+    Contact,
+    /// The chip is asked who it is.
+    Reading,
+    /// Bytes go onto the chip.
+    Flashing,
+    /// The bytes are read back.
+    Verifying,
+    /// The activation block is compared byte for byte.
+    Activating,
+    /// The firmware runs and says its line.
+    Testing,
+    /// Evidence goes to disk.
+    Recording,
+    /// Good, recorded, take it out.
+    Pass,
+    /// Was here before; good, nothing was changed.
+    SeenBefore,
+    /// Not good.
+    Fail,
+    /// Closed after repeated failures; the lead opens it.
+    Closed,
+}
+
+/// A failure as the worker meets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Trouble {
+    /// Stable code; four characters on the phone.
+    pub code: TroubleCode,
+    /// What is to blame.
+    pub blame: Blame,
+    /// The one thing to do with the hands.
+    pub act: Act,
+    /// Slot it happened in; null for the whole station.
+    #[schema(required = true)]
+    pub slot: Option<u32>,
+    /// Number that finds it in the log and the journal.
+    pub incident: String,
+}
+
+/// What a trouble is to be blamed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The board.
+    Board,
+    /// The cable or the pins.
+    Cable,
+    /// The slot.
+    Slot,
+    /// The probe.
+    Probe,
+    /// This computer.
+    Station,
+    /// The release.
+    Release,
+    /// The network or the hub.
+    Network,
+    /// What a person did.
+    Operator,
+}
+
+/// The one thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Lift the board and seat it again.
+    PlugInAgain,
+    /// Use another cable.
+    TryOtherCable,
+    /// Put the board into the red bin.
+    PutInRedBin,
+    /// Call the line lead.
+    CallLead,
+    /// Wait, the station is busy with itself.
+    WaitForStation,
+    /// Take the board out.
+    RemoveBoard,
+    /// Scan the work order.
+    ScanWorkOrder,
+}
+
+/// Stable trouble codes. Numbers are never reused.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+pub enum TroubleCode {
+    /// The pins touch something that does not answer.
+    #[serde(rename = "F-10")]
+    NoContact,
+    /// The board answered and stopped answering.
+    #[serde(rename = "F-11")]
+    ContactLost,
+    /// The board was taken out during work.
+    #[serde(rename = "F-12")]
+    BoardUnplugged,
+    /// What was written reads back differently.
+    #[serde(rename = "F-13")]
+    ReadBackDiffered,
+    /// The chip is locked.
+    #[serde(rename = "F-14")]
+    ChipLocked,
+    /// Another chip than the release is for.
+    #[serde(rename = "F-15")]
+    WrongChip,
+    /// The chip's UID cannot be one.
+    #[serde(rename = "F-16")]
+    UidImplausible,
+    /// The same UID is in another slot now.
+    #[serde(rename = "F-17")]
+    UidDuplicate,
+    /// The firmware did not say its line.
+    #[serde(rename = "F-18")]
+    SelfTestFailed,
+    /// The chip refused to be written.
+    #[serde(rename = "F-19")]
+    FlashWriteFailed,
+    /// The chip holds an activation block that is not its own.
+    #[serde(rename = "F-20")]
+    ForeignBlock,
+    /// The driver did not answer in its time.
+    #[serde(rename = "F-21")]
+    DriverHung,
+    /// The slot's worker process ended by itself.
+    #[serde(rename = "F-22")]
+    WorkerCrashed,
+    /// The release is not signed for this station.
+    #[serde(rename = "F-31")]
+    ReleaseNotTrusted,
+    /// The release's bytes are damaged.
+    #[serde(rename = "F-32")]
+    ReleaseDamaged,
+    /// The image does not fit the chip.
+    #[serde(rename = "F-33")]
+    ImageOutOfRange,
+    /// The lease is over.
+    #[serde(rename = "F-34")]
+    LeaseOver,
+    /// The station's share of the order is made.
+    #[serde(rename = "F-35")]
+    PortionFull,
+    /// R&D withdrew the release.
+    #[serde(rename = "F-36")]
+    ReleaseWithdrawn,
+    /// No release is here for the order.
+    #[serde(rename = "F-37")]
+    NoRelease,
+    /// No activation codes are left.
+    #[serde(rename = "F-38")]
+    QuotaEmpty,
+    /// The disk is full.
+    #[serde(rename = "F-41")]
+    DiskFull,
+    /// The station's records are damaged.
+    #[serde(rename = "F-42")]
+    StoreDamaged,
+    /// The station's records were written by newer software.
+    #[serde(rename = "F-43")]
+    StoreNewer,
+    /// The clock jumped further than can be believed.
+    #[serde(rename = "F-44")]
+    ClockJumped,
+    /// The hub showed a certificate that is not its own.
+    #[serde(rename = "F-51")]
+    HubCertificate,
+    /// The hub cannot be reached.
+    #[serde(rename = "F-52")]
+    HubUnreachable,
+    /// The enrolment code was used before.
+    #[serde(rename = "F-53")]
+    EnrolmentCodeUsed,
+    /// The enrolment code is damaged or not the hub's.
+    #[serde(rename = "F-54")]
+    EnrolmentCodeBad,
+    /// The unit was voided.
+    #[serde(rename = "F-60")]
+    UnitVoided,
+    /// No such order here, or none chosen.
+    #[serde(rename = "F-61")]
+    WrongOrder,
+    /// Something that cannot happen happened.
+    #[serde(rename = "F-99")]
+    Internal,
+}
+
+impl TroubleCode {
+    /// Every code, in ascending order of its number.
+    pub const ALL: [Self; 32] = [
+        Self::NoContact,
+        Self::ContactLost,
+        Self::BoardUnplugged,
+        Self::ReadBackDiffered,
+        Self::ChipLocked,
+        Self::WrongChip,
+        Self::UidImplausible,
+        Self::UidDuplicate,
+        Self::SelfTestFailed,
+        Self::FlashWriteFailed,
+        Self::ForeignBlock,
+        Self::DriverHung,
+        Self::WorkerCrashed,
+        Self::ReleaseNotTrusted,
+        Self::ReleaseDamaged,
+        Self::ImageOutOfRange,
+        Self::LeaseOver,
+        Self::PortionFull,
+        Self::ReleaseWithdrawn,
+        Self::NoRelease,
+        Self::QuotaEmpty,
+        Self::DiskFull,
+        Self::StoreDamaged,
+        Self::StoreNewer,
+        Self::ClockJumped,
+        Self::HubCertificate,
+        Self::HubUnreachable,
+        Self::EnrolmentCodeUsed,
+        Self::EnrolmentCodeBad,
+        Self::UnitVoided,
+        Self::WrongOrder,
+        Self::Internal,
+    ];
+}
+
+/// What a scanner read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Scan {
+    /// The text with its prefix, e.g. `WO:4711`; at most 256 bytes.
+    pub text: String,
+}
+
+/// What the station makes of a scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScanAnswer {
+    /// Whether the scan did something.
+    pub accepted: bool,
+    /// Stable word for the screen to translate: `order_selected`, `unknown_order`,
+    /// `not_a_scan`, `too_long`, `not_used_here`.
+    pub word: String,
+}

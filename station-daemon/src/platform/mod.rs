@@ -1,0 +1,10 @@
+//! What depends on the operating system: files that survive a power cut, and what the process may
+//! not leak.
+//!
+//! Linux lives here; a second system gets a second file beside it.
+
+mod files;
+mod harden;
+
+pub use files::{replace_file, create_secret_file};
+pub use harden::harden;
