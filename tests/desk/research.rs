@@ -1,0 +1,187 @@
+//! R&D's folder: its keys, its signing root and the bundles it packs, made with R&D's own programs.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use super::{PRODUCT, Programs, TENANT};
+
+/// The demo firmware trusts this key; it is published with this source and protects nothing.
+const ACTIVATION_KEY: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/desk/demo-product-not-a-secret.pem");
+
+/// A packed, sealed and signed release, ready for the hub.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// SHA-256 of the manifest in hex: the release's name everywhere.
+    pub manifest_sha256: String,
+}
+
+/// What R&D wants done to a board.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The recipe's TOML, as `flashline-release pack` takes it.
+    pub toml: String,
+}
+
+impl Recipe {
+    /// The demo lamp: self-test over the serial line, an activation block in the last page.
+    #[must_use]
+    pub fn demo_lamp(activation_key: &str) -> Self {
+        Self {
+            toml: format!(
+                r#"family = "nrf52"
+chip = "nRF52832_xxAA"
+protect = false
+channels = ["production"]
+
+[self_test]
+via = "uart"
+expect = "FLASHLINE {{product}} {{version}} activation=valid"
+within_ms = 60000
+
+[activation]
+address = 0x0007F000
+mode = "ed25519"
+product_keys = ["{activation_key}"]
+"#
+            ),
+        }
+    }
+}
+
+/// R&D at work.
+#[derive(Debug)]
+pub struct Research {
+    programs: Programs,
+    folder: PathBuf,
+}
+
+impl Research {
+    /// Makes the tenant's signing root and the product's keys. `hub_keys` is the file of public
+    /// keys that the hub gave out.
+    ///
+    /// # Errors
+    /// When one of R&D's programs refuses.
+    pub fn begin(programs: &Programs, folder: &Path, hub_keys: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let research = Self { programs: programs.clone(), folder: folder.to_owned() };
+        for key in ["root", "targets", "product"] {
+            research.release(&["keygen", "--out", &research.file(&format!("{key}.key"))])?;
+        }
+        research.release(&[
+            "root",
+            "init",
+            "--repo",
+            &research.file("repo"),
+            "--tenant",
+            TENANT,
+            "--root-key",
+            &research.file("root.key"),
+            "--targets-key",
+            &research.file("targets.key"),
+            "--hub-keys",
+            &hub_keys.to_string_lossy(),
+            "--product",
+            &format!("{PRODUCT}={}", research.file("product.key.pub")),
+        ])?;
+        Ok(research)
+    }
+
+    /// Packs, seals and signs one release of the demo product from one image file.
+    ///
+    /// # Errors
+    /// When packing refuses the image or the recipe.
+    pub fn pack(&self, version: &str, recipe: &Recipe, image: &Path) -> Result<Release> {
+        let recipe_file = self.folder.join(format!("recipe-{version}.toml"));
+        File::create(&recipe_file)
+            .and_then(|mut file| file.write_all(recipe.toml.as_bytes()))
+            .with_context(|| format!("writing {}", recipe_file.display()))?;
+        let bundle = self.folder.join(format!("bundle-{version}"));
+        self.release(&[
+            "pack",
+            "--repo",
+            &self.file("repo"),
+            "--recipe",
+            &recipe_file.to_string_lossy(),
+            "--product",
+            PRODUCT,
+            "--version",
+            version,
+            "--hardware-revision",
+            "A",
+            "--image",
+            &format!("app={}", image.display()),
+            "--key",
+            &self.file("product.key"),
+            "--out",
+            &bundle.to_string_lossy(),
+        ])?;
+        let manifest_sha256 = self.manifest_sha256(&bundle)?;
+        Ok(Release { bundle, manifest_sha256 })
+    }
+
+    /// What `flashline-release inspect` says of a bundle.
+    ///
+    /// # Errors
+    /// When the bundle cannot be read.
+    pub fn inspect(&self, bundle: &Path) -> Result<String> {
+        self.release(&["inspect", &bundle.to_string_lossy()])
+    }
+
+    /// The public half of the product's activation key, in hex.
+    ///
+    /// # Errors
+    /// When the key file cannot be read.
+    pub fn activation_key(programs: &Programs) -> Result<String> {
+        let key = programs.run("flashline-activation", &["public", "--key", ACTIVATION_KEY])?;
+        Ok(key.trim().to_owned())
+    }
+
+    /// Lends `quota` activations to the holder of `station_key` (hex); gives the certificate (hex).
+    ///
+    /// # Errors
+    /// When the station's key is no key.
+    pub fn certify(&self, station_key: &str, quota: u32) -> Result<String> {
+        let certificate = self.programs.run(
+            "flashline-activation",
+            &[
+                "certify",
+                "--key",
+                ACTIVATION_KEY,
+                "--product",
+                PRODUCT,
+                "--station-key",
+                station_key,
+                "--quota",
+                &quota.to_string(),
+            ],
+        )?;
+        Ok(certificate.trim().to_owned())
+    }
+
+    fn manifest_sha256(&self, bundle: &Path) -> Result<String> {
+        let output = std::process::Command::new("sha256sum")
+            .arg(bundle.join("manifest.json"))
+            .output()
+            .context("taking the manifest's digest")?;
+        String::from_utf8(output.stdout)
+            .ok()
+            .and_then(|line| line.split_whitespace().next().map(str::to_owned))
+            .with_context(|| format!("{} holds no manifest", bundle.display()))
+    }
+
+    fn release(&self, arguments: &[&str]) -> Result<String> {
+        self.programs.run("flashline-release", arguments)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).to_string_lossy().into_owned()
+    }
+}

@@ -1,0 +1,131 @@
+//! `cargo xtask test`: what must hold before a change lands, stage by stage.
+
+mod slowest;
+mod window;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    checkout::{cargo, linting_cargo, top},
+    demo::{self, Story},
+    machine,
+    stage::{Stages, must, output, shown},
+};
+
+/// Everything in `test`; `deep` adds what is slow.
+pub(crate) fn test(deep: bool) -> Result<()> {
+    let mut stages = Stages::default();
+    stages.run("prerequisites", || {
+        machine::rust()?;
+        machine::debian(machine::TO_BUILD)?;
+        machine::debian(machine::TO_BROWSE)?;
+        machine::npm()
+    });
+    stages.run("format", format);
+    stages.run("build and lint", || {
+        must(linting_cargo().args(["build", "--locked", "--workspace", "--all-targets", "--quiet"]))
+    });
+    stages.run("Rust tests", || {
+        must(machine::nextest(linting_cargo())?.args(["run", "--locked", "--workspace"]))
+    });
+    stages.run("the ten slowest Rust tests", slowest::print);
+    stages.run("front-end types", || npm_run("check"));
+    stages.run("front-end types are those of the API", types_have_not_drifted);
+    stages.run("front-end tests", || npm_run("test"));
+    stages.run("front-end build", || npm_run("build"));
+    stages.run("kiosk page in Chromium", || npm_run("e2e"));
+    stages.run("demo by itself", || demo::tell(linting_cargo(), Story::Headless));
+    stages.run("demo watched in Chromium", || demo::tell(linting_cargo(), Story::WatchedInChromium));
+    if deep {
+        stages.run("stock probe-rs CLI", || {
+            let probe_rs = machine::probe_rs_cli()?;
+            deep_tests("stock_cli", &[("PROBE_RS_CLI", probe_rs.as_os_str())])
+        });
+        stages.run("firmware and boards written by others", || {
+            machine::debian(machine::TO_EMULATE)?;
+            deep_tests("others", &[])
+        });
+        stages.run("kiosk window", window::watched);
+    }
+    stages.finish()
+}
+
+/// The fast subset: warm, it is done in under two minutes.
+pub(crate) fn check() -> Result<()> {
+    let mut stages = Stages::default();
+    stages.run("prerequisites", || {
+        machine::rust()?;
+        machine::npm()
+    });
+    stages.run("format", format);
+    stages.run("build and lint", || {
+        must(linting_cargo().args(["build", "--locked", "--workspace", "--all-targets", "--quiet"]))
+    });
+    if stages.all_passed() {
+        stages.run("quick Rust tests", || {
+            must(machine::nextest(linting_cargo())?.args([
+                "run",
+                "--locked",
+                "--workspace",
+                "--lib",
+                "--bins",
+                "--test",
+                "house",
+            ]))
+        });
+    }
+    stages.run("front-end types", || npm_run("check"));
+    stages.run("front-end tests", || npm_run("test"));
+    stages.finish()
+}
+
+/// Writes `station-daemon/openapi.json` and the TypeScript types made from it.
+pub(crate) fn types() -> Result<()> {
+    machine::npm()?;
+    let document = output(cargo().args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "station-daemon",
+        "--",
+        "openapi",
+    ]))?;
+    machine::replace(&top().join("station-daemon/openapi.json"), document.as_bytes())?;
+    npm_run("types")
+}
+
+fn format() -> Result<()> {
+    must(cargo().args(["fmt", "--all", "--check"]))?;
+    for manifest in ["device-sdk/demo/Cargo.toml", "src-tauri/Cargo.toml"] {
+        must(cargo().args(["fmt", "--check", "--manifest-path", manifest]))?;
+    }
+    Ok(())
+}
+
+fn npm_run(script: &str) -> Result<()> {
+    must(machine::npm_command(&top().join("ui")).args(["run", "--silent", script]))
+}
+
+/// The committed types are what the committed API document gives; that document is compared with
+/// the Rust types by a Rust test.
+fn types_have_not_drifted() -> Result<()> {
+    let path = top().join("ui/kiosk/src/api.d.ts");
+    let read = || std::fs::read_to_string(&path).context("reading ui/kiosk/src/api.d.ts");
+    let committed = read()?;
+    npm_run("types")?;
+    ensure!(
+        committed == read()?,
+        "ui/kiosk/src/api.d.ts was not what the API document gives; it has been written anew"
+    );
+    Ok(())
+}
+
+/// Journeys that `test` leaves out, in `tests/`, chosen by the name of their test binary.
+fn deep_tests(binary: &str, environment: &[(&str, &std::ffi::OsStr)]) -> Result<()> {
+    let mut nextest = machine::nextest(linting_cargo())?;
+    nextest.args(["run", "--locked", "--package", "tests", "--features", "deep", "--test", binary]);
+    nextest.envs(environment.iter().copied());
+    println!("{}", shown(&nextest));
+    must(&mut nextest)
+}
