@@ -1,0 +1,79 @@
+/**
+ * What the large card says: where, what, do now, with a drawing.
+ *
+ * Pure: a trouble or a next action in, words out. The bottom bar and the card share it, so they
+ * cannot contradict each other.
+ */
+import type { Next } from './next';
+import type { Act, Trouble } from './view';
+import type { Words } from './words/words';
+
+export type DrawingName = Act | 'place_boards' | 'order_done' | 'no_answer';
+
+export interface Card {
+  drawing: DrawingName;
+  /** Where; empty for the whole station when nothing is wrong. */
+  where: string;
+  /** What happened; empty when nothing is wrong. */
+  what: string;
+  /** The one thing to do. */
+  act: string;
+  /** For the telephone. */
+  small: string;
+}
+
+/** `slot` is where it is shown; a station's trouble has none. */
+export function troubleCard(trouble: Trouble, slot: number | undefined, words: Words): Card {
+  return {
+    drawing: trouble.act,
+    where: slot === undefined ? words.wholeStation : words.slot(slot),
+    what: words.trouble[trouble.code],
+    act: words.act[trouble.act].sentence,
+    small: [`${words.code} ${trouble.code}`, words.blame[trouble.blame], words.incident(trouble.incident)].join(' · '),
+  };
+}
+
+/** The next action in two lines, as it stands in the bottom bar. */
+export function nextCard(next: Next, words: Words): Card {
+  const plain = { what: '', small: '' };
+  switch (next.what) {
+    case 'act':
+      return {
+        ...plain,
+        drawing: next.act,
+        where: next.slots.length === 0 ? '' : words.next.slots(slotList(next.slots, words)),
+        act: words.act[next.act].sentence,
+      };
+    case 'take_out':
+      return {
+        ...plain,
+        drawing: 'remove_board',
+        where: words.next.slots(slotList(next.slots, words)),
+        act: words.next.takeOut,
+      };
+    case 'place_boards':
+      return {
+        ...plain,
+        drawing: 'place_boards',
+        where: words.next.slots(slotList(next.slots, words)),
+        act: words.next.placeBoards,
+      };
+    case 'order_done':
+      return { ...plain, drawing: 'order_done', where: words.next.orderDone, act: words.next.orderDoneThen };
+    case 'wait':
+      return { ...plain, drawing: 'wait_for_station', where: words.next.waitWhy, act: words.next.wait };
+  }
+}
+
+/** Runs of three and more neighbours are shortened: 1–4, 7. */
+export function slotList(slots: number[], words: Words): string {
+  const runs: number[][] = [];
+  for (const slot of [...slots].sort((a, b) => a - b)) {
+    const last = runs.at(-1);
+    if (last !== undefined && last.at(-1) === slot - 1) last.push(slot);
+    else runs.push([slot]);
+  }
+  return runs
+    .map((run) => (run.length > 2 ? `${run[0]}–${run.at(-1)}` : run.join(words.listSeparator)))
+    .join(words.listSeparator);
+}

@@ -1,0 +1,54 @@
+/**
+ * The one next thing for the worker's hands.
+ *
+ * A pure function of the view. A fault of the whole station comes first, then boards that must
+ * leave a slot, then boards that may come in. It advises; the daemon decides.
+ */
+import type { Act, SlotView, StationView } from './view';
+
+export type Next =
+  | { what: 'act'; act: Act; slots: number[] }
+  | { what: 'take_out'; slots: number[] }
+  | { what: 'place_boards'; slots: number[] }
+  | { what: 'order_done' }
+  | { what: 'wait' };
+
+export function nextOf(view: StationView): Next {
+  if (view.trouble != null) return { what: 'act', act: view.trouble.act, slots: [] };
+
+  const failed = inState(view.slots, 'fail').filter((slot) => slot.trouble != null);
+  const first = failed[0]?.trouble?.act;
+  if (first !== undefined) {
+    const same = failed.filter((slot) => slot.trouble?.act === first);
+    return { what: 'act', act: first, slots: numbers(same) };
+  }
+
+  const done = view.slots.filter((slot) => slot.state === 'pass' || slot.state === 'seen_before');
+  if (done.length > 0) return { what: 'take_out', slots: numbers(done) };
+
+  const order = view.order;
+  if (order == null) return { what: 'act', act: 'scan_work_order', slots: [] };
+
+  const places = order.quantity - order.passed - order.in_work;
+  const empty = inState(view.slots, 'empty');
+  if (places > 0 && empty.length > 0) return { what: 'place_boards', slots: numbers(empty) };
+
+  const usable = view.slots.filter((slot) => slot.state !== 'closed');
+  if (usable.length === 0) return { what: 'act', act: 'call_lead', slots: [] };
+  if (order.passed >= order.quantity && empty.length === usable.length) return { what: 'order_done' };
+  return { what: 'wait' };
+}
+
+/** Whether the worker must do something: then it is blue, else it stays grey. */
+export function isMandatory(next: Next): boolean {
+  if (next.what === 'act') return next.act !== 'wait_for_station';
+  return next.what !== 'wait';
+}
+
+function inState(slots: SlotView[], state: SlotView['state']): SlotView[] {
+  return slots.filter((slot) => slot.state === state);
+}
+
+function numbers(slots: SlotView[]): number[] {
+  return slots.map((slot) => slot.number);
+}

@@ -1,0 +1,22 @@
+/**
+ * The screen's nouns, taken from the daemon's OpenAPI document and nowhere else.
+ *
+ * Owns nothing but names: `api.d.ts` is generated (`npm run types`) and never edited.
+ */
+import type { components } from './api';
+
+type Schemas = components['schemas'];
+
+export type StationView = Schemas['StationView'];
+export type SlotView = Schemas['SlotView'];
+export type SlotState = SlotView['state'];
+export type OrderView = NonNullable<StationView['order']>;
+export type HubView = StationView['hub'];
+export type Trouble = NonNullable<SlotView['trouble']>;
+export type TroubleCode = Trouble['code'];
+export type Act = Trouble['act'];
+export type Blame = Trouble['blame'];
+export type ScanAnswer = Schemas['ScanAnswer'];
+
+/** The screen API version this page was written for. */
+export const API = 1;

@@ -1,0 +1,89 @@
+/**
+ * Every word a screen can say, as a type: a language that lacks one does not compile.
+ *
+ * Sentences follow one pattern: what, where, do now. No jargon, no blame, no question the worker
+ * cannot answer.
+ */
+import type { Act, Blame, SlotState, TroubleCode } from '../view';
+import type { LostReason } from '../link';
+import type { ScanKind, ScanRefusal } from '../scan';
+
+/** The words a `ScanAnswer` may carry. */
+export type StationWord =
+  | 'order_selected'
+  | 'unknown_order'
+  | 'not_a_scan'
+  | 'too_long'
+  | 'not_used_here';
+
+export interface Words {
+  /** The language's own name, as shown on its key. */
+  language: string;
+  state: Record<SlotState, string>;
+  /** A slot whose state nobody knows. */
+  noNews: string;
+  /** What happened, for each trouble. */
+  trouble: Record<TroubleCode, string>;
+  /** What the hands do now: one or two words for a tile, one sentence for a card. */
+  act: Record<Act, { word: string; sentence: string }>;
+  blame: Record<Blame, string>;
+  hub: {
+    online: string;
+    offline: string;
+    connecting: string;
+    notEnrolled: string;
+    allThere: string;
+    sending(records: number): string;
+    safeHere(records: number): string;
+    leaseFor(span: string): string;
+    leaseOver: string;
+    callIt: string;
+  };
+  lost: Record<LostReason, { title: string; sentence: string }>;
+  connecting: { title: string; sentence: string };
+  scan: {
+    ready: string;
+    sending: string;
+    accepted: Record<ScanKind, string>;
+    refused: Record<ScanRefusal, string>;
+    /** What the station answered: its stable words, in this language. */
+    answer: Record<StationWord, string>;
+    notAccepted: string;
+    noAnswer: string;
+  };
+  next: {
+    slots(numbers: string): string;
+    takeOut: string;
+    placeBoards: string;
+    orderDone: string;
+    orderDoneThen: string;
+    wait: string;
+    waitWhy: string;
+  };
+  order: {
+    none: string;
+    noneThen: string;
+    label(number: string): string;
+    release(version: string): string;
+    revision(revision: string): string;
+    passed(passed: number, quantity: number): string;
+    inWork(boards: number): string;
+  };
+  secondsLeft(seconds: number): string;
+  chip(tail: string): string;
+  incident(id: string): string;
+  span(days: number, hours: number, minutes: number): string;
+  slot(number: number): string;
+  wholeStation: string;
+  code: string;
+  close: string;
+  chooseLanguage: string;
+  listSeparator: string;
+}
+
+/** A stretch of time as its two largest parts that matter to a shift. */
+export function spanOf(seconds: number, words: Words): string {
+  const minutes = Math.max(0, Math.floor(seconds / 60));
+  const hours = Math.floor(minutes / 60);
+  return words.span(Math.floor(hours / 24), hours % 24, minutes % 60);
+}
