@@ -12,7 +12,9 @@ export type DrawingName = Act | 'place_boards' | 'order_done' | 'no_answer';
 
 export interface Card {
   drawing: DrawingName;
-  /** Where; empty for the whole station when nothing is wrong. */
+  /** The slots it is about, as on the fixture; empty when it is about none. */
+  slots: string;
+  /** Where, or why, in words. */
   where: string;
   /** What happened; empty when nothing is wrong. */
   what: string;
@@ -26,7 +28,8 @@ export interface Card {
 export function troubleCard(trouble: Trouble, slot: number | undefined, words: Words): Card {
   return {
     drawing: trouble.act,
-    where: slot === undefined ? words.wholeStation : words.slot(slot),
+    slots: slot === undefined ? '' : String(slot),
+    where: slot === undefined ? words.wholeStation : '',
     what: words.trouble[trouble.code],
     act: words.act[trouble.act].sentence,
     small: [`${words.code} ${trouble.code}`, words.blame[trouble.blame], words.incident(trouble.incident)].join(' · '),
@@ -35,27 +38,27 @@ export function troubleCard(trouble: Trouble, slot: number | undefined, words: W
 
 /** The next action in two lines, as it stands in the bottom bar. */
 export function nextCard(next: Next, words: Words): Card {
-  const plain = { what: '', small: '' };
+  const plain = { slots: '', where: '', what: '', small: '' };
   switch (next.what) {
     case 'act':
       return {
         ...plain,
         drawing: next.act,
-        where: next.slots.length === 0 ? '' : words.next.slots(slotList(next.slots, words)),
+        slots: slotList(next.slots, words),
         act: words.act[next.act].sentence,
       };
     case 'take_out':
       return {
         ...plain,
         drawing: 'remove_board',
-        where: words.next.slots(slotList(next.slots, words)),
+        slots: slotList(next.slots, words),
         act: words.next.takeOut,
       };
     case 'place_boards':
       return {
         ...plain,
         drawing: 'place_boards',
-        where: words.next.slots(slotList(next.slots, words)),
+        slots: slotList(next.slots, words),
         act: words.next.placeBoards,
       };
     case 'order_done':

@@ -31,7 +31,7 @@ export function hubText(hub: HubView, words: Words): HubText {
       else if (lease != null) parts.push(words.hub.leaseFor(spanOf(lease, words)));
       return {
         title: hub.state === 'offline' ? words.hub.offline : words.hub.connecting,
-        detail: parts.join(words.listSeparator),
+        detail: parts.join(words.clauseSeparator),
         tone: leaseTone(lease),
         online: false,
       };

@@ -52,7 +52,7 @@ export const en: Words = {
     'F-99': 'Something went wrong inside the station.',
   },
   act: {
-    plug_in_again: { word: 'Seat again', sentence: 'Lift the board, wipe the contacts, seat it again.' },
+    plug_in_again: { word: 'Seat again', sentence: 'Lift the board, wipe it, seat it again.' },
     try_other_cable: { word: 'Other cable', sentence: 'Plug the slot in with another cable.' },
     put_in_red_bin: { word: 'Red bin', sentence: 'Put the board in the red bin.' },
     call_lead: { word: 'Call lead', sentence: 'Call the line lead.' },
@@ -124,8 +124,7 @@ export const en: Words = {
     noAnswer: 'No answer – scan again',
   },
   next: {
-    slots: (numbers) => `Slot ${numbers}`,
-    takeOut: 'Take the boards out',
+    takeOut: 'Take out',
     placeBoards: 'Place boards',
     orderDone: 'Order complete',
     orderDoneThen: 'Scan the next work order',
@@ -146,12 +145,13 @@ export const en: Words = {
   incident: (id) => `Incident ${id}`,
   span: (days, hours, minutes) =>
     days > 0 ? `${days} d ${hours} h` : hours > 0 ? `${hours} h ${minutes} m` : `${minutes} m`,
-  slot: (number) => `Slot ${number}`,
+  slot: 'Slot',
   wholeStation: 'Whole station',
   code: 'Code',
   close: 'Close',
   chooseLanguage: 'Language',
   listSeparator: ', ',
+  clauseSeparator: ', ',
 };
 
 function count(amount: number, noun: string): string {

@@ -124,7 +124,6 @@ export const ja: Words = {
     noAnswer: '応答なし – もう一度',
   },
   next: {
-    slots: (numbers) => `スロット ${numbers}`,
     takeOut: '基板を取り出す',
     placeBoards: '基板を置く',
     orderDone: '指示書完了',
@@ -142,14 +141,15 @@ export const ja: Words = {
     inWork: (boards) => `${boards} 枚作業中`,
   },
   secondsLeft: (seconds) => `残り ${seconds} 秒`,
-  chip: (tail) => `チップ …${tail}`,
+  chip: (tail) => `チップ末尾 ${tail}`,
   incident: (id) => `記録番号 ${id}`,
   span: (days, hours, minutes) =>
     days > 0 ? `${days} 日 ${hours} 時間` : hours > 0 ? `${hours} 時間 ${minutes} 分` : `${minutes} 分`,
-  slot: (number) => `スロット ${number}`,
+  slot: 'スロット',
   wholeStation: 'ステーション全体',
   code: 'コード',
   close: '閉じる',
   chooseLanguage: '言語',
   listSeparator: '、',
+  clauseSeparator: '、',
 };

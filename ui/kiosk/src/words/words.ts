@@ -52,7 +52,6 @@ export interface Words {
     noAnswer: string;
   };
   next: {
-    slots(numbers: string): string;
     takeOut: string;
     placeBoards: string;
     orderDone: string;
@@ -73,12 +72,15 @@ export interface Words {
   chip(tail: string): string;
   incident(id: string): string;
   span(days: number, hours: number, minutes: number): string;
-  slot(number: number): string;
+  /** Stands above a slot's number. */
+  slot: string;
   wholeStation: string;
   code: string;
   close: string;
   chooseLanguage: string;
+  /** Between short things of one kind, and between clauses. */
   listSeparator: string;
+  clauseSeparator: string;
 }
 
 /** A stretch of time as its two largest parts that matter to a shift. */
