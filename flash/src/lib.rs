@@ -1,1 +1,30 @@
 //! Bytes onto a chip: one trait, one file per back end.
+//!
+//! [`Backend`] is what a slot can do to the board in it; [`probe::ProbeBackend`] does it through a
+//! debug probe. [`Chip`] is the table of qualified chips, [`Plan`] the exact set of bytes one
+//! programming pass puts on the chip, [`FlashError`] the closed list of what can go wrong, as facts.
+//!
+//! Leaves to others: who may flash what, what a failure means to a worker, records, keys, deadlines
+//! against a driver that hangs (a thread cannot be cancelled: run a back end in a process that can
+//! be killed).
+//!
+//! Promises: [`Backend::program`] always compares what the chip reads back with every byte of the
+//! plan and there is no way to switch that off; a byte outside the plan keeps its value; a locked
+//! chip is never erased unless [`Backend::unlock`] is called.
+
+mod backend;
+mod chip;
+mod error;
+mod identity;
+mod listen;
+mod plan;
+pub mod probe;
+
+pub use backend::{
+    Backend, Contact, Presence, ProgramReport, Progress, SelfTest, Step, StepTimes, UnlockApproval,
+    VerifyReport, Via,
+};
+pub use chip::{CHIPS, Chip, Proof, Protect, Region, RegionKind, chip};
+pub use error::FlashError;
+pub use identity::{Identity, PartReader, Uid, UidReader};
+pub use plan::{Difference, Piece, Plan};

@@ -1,0 +1,78 @@
+//! Is there a board behind the probe?
+//!
+//! probe-rs' own attach gives an unpowered board five tries of a second each. This asks once, with
+//! the same driver and the same wire sequence, before anything is attached: two line resets and a
+//! read of DPIDR.
+
+use probe_rs::architecture::arm::dp::{DPIDR, DpAddress, DpRegister};
+use probe_rs::architecture::arm::sequences::ArmDebugSequence;
+use probe_rs::architecture::arm::{ArmError, DapProbe, RegisterAddress};
+use probe_rs::probe::Probe;
+
+use super::classify::classify;
+use crate::backend::Step;
+use crate::error::{FlashError, chain};
+
+/// ADIv5.2, section B4.3.3 "Connection and line reset sequence": more than 50 cycles high, and at
+/// least two low when a read follows.
+const LINE_RESET_BITS: u8 = 51;
+const LINE_RESET_AND_IDLE_BITS: u8 = 54;
+const LINE_RESET: u64 = 0x0007_FFFF_FFFF_FFFF;
+/// ADIv5.2, section B5.2.1 "Switching from JTAG to SWD operation".
+const JTAG_TO_SWD_BITS: u8 = 16;
+const JTAG_TO_SWD: u64 = 0xE79E;
+
+/// What a look found.
+pub(super) enum Found {
+    /// A debug port answered.
+    Port,
+    /// Nothing answered; the driver's words.
+    Silence(String),
+}
+
+/// Looks once, in a few milliseconds, and gives the probe back.
+pub(super) fn look(mut probe: Probe, during: Step) -> Result<(Probe, Found), FlashError> {
+    probe.attach_to_unspecified().map_err(|error| classify(&error, during))?;
+    let mut port = probe
+        .try_into_arm_debug_interface(std::sync::Arc::new(AskOnce))
+        .map_err(|(_, error)| classify(&error, during))?;
+    let asked = port.select_debug_port(DpAddress::Default);
+    let probe = port.close();
+    match asked {
+        Ok(()) => Ok((probe, Found::Port)),
+        Err(error) => match classify(&error, during) {
+            FlashError::Silent { detail, .. } => Ok((probe, Found::Silence(detail))),
+            FlashError::ProbeLost { .. } => {
+                Err(FlashError::ProbeLost { during, detail: chain(&error) })
+            }
+            other => Err(other),
+        },
+    }
+}
+
+#[derive(Debug)]
+struct AskOnce;
+
+impl ArmDebugSequence for AskOnce {
+    fn debug_port_setup(
+        &self,
+        interface: &mut dyn DapProbe,
+        dp: DpAddress,
+    ) -> Result<(), ArmError> {
+        interface.swj_sequence(LINE_RESET_BITS, LINE_RESET)?;
+        interface.swj_sequence(JTAG_TO_SWD_BITS, JTAG_TO_SWD)?;
+        self.debug_port_connect(interface, dp)
+    }
+
+    fn debug_port_connect(
+        &self,
+        interface: &mut dyn DapProbe,
+        _dp: DpAddress,
+    ) -> Result<(), ArmError> {
+        interface.swj_sequence(LINE_RESET_AND_IDLE_BITS, LINE_RESET)?;
+        interface
+            .raw_read_register(RegisterAddress::DpRegister(DPIDR::ADDRESS))
+            .map(drop)
+            .map_err(|error| ArmError::NoTargetResponse { source: Box::new(error) })
+    }
+}
