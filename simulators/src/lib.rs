@@ -1,1 +1,30 @@
 //! Boards that speak the real wire protocols from their own processes, with fault levers.
+//!
+//! Owns one simulated board: a Black Magic Probe soldered to an nRF52832 that executes what was
+//! flashed into it. The unmodified `probe-rs` library and command line attach to it over TCP,
+//! upload their own flash algorithm and run it, so erase, program, verify, timeouts and error
+//! paths of a station under test are the production ones.
+//!
+//! Leaves everything about stations and hubs to others: a board knows no release, no order and no
+//! activation. It is told the time and never reads a clock; only [`serve`] owns sockets, threads
+//! and the wall clock.
+//!
+//! Promise: the board refuses what the chip refuses. A write never sets a 0 bit, nothing is
+//! written without the write enable, nothing is erased without the erase enable, and a locked
+//! chip shows a debugger nothing but its control access port.
+
+pub mod bmp;
+pub mod board;
+pub mod control;
+pub mod counters;
+pub mod cpu;
+pub mod dap;
+pub mod decode;
+pub mod flash_file;
+pub mod nrf52;
+pub mod serve;
+pub mod swd;
+pub mod timing;
+
+pub use board::{Board, BoardConfig, Reply, Wants};
+pub use serve::{Addresses, Served, serve};

@@ -1,0 +1,530 @@
+//! One board: probe, chip, supply and fixture, driven by requests, levers and time.
+//!
+//! Owns the order of things: what happens at power-up, at a reset, when the supply fails in the
+//! middle of a word. Owns no socket and no clock: `now` is an argument everywhere, counted from
+//! whenever the caller likes.
+//!
+//! Promise: after every call the flash file on disk holds what the chip holds.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::bmp::{self, Answer, Refusal, Request};
+use crate::control::{self, Lever};
+use crate::counters::Counters;
+use crate::cpu::{self, Activity, Cpu};
+use crate::dap::{ApFault, Dap, Target};
+use crate::flash_file::FlashFile;
+use crate::nrf52::{Approtect, Chip, Ficr, Master, Nvmc, Revision, UICR_BASE, UICR_END};
+use crate::swd::Wire;
+use crate::timing::Timing;
+
+/// Instructions executed between two looks at the outside world.
+const SLICE: u32 = 20_000;
+/// First byte of the private peripheral bus.
+const PRIVATE_BUS: u32 = 0xE000_0000;
+const UICR_APPROTECT: u32 = UICR_BASE + 0x208;
+
+/// What distinguishes one board from another.
+#[derive(Debug)]
+pub struct BoardConfig {
+    /// DEVICEID as its bytes lie in memory.
+    pub uid: [u8; 8],
+    /// Silicon revision: decides how the chip locks.
+    pub revision: Revision,
+    /// Whether things take time.
+    pub timing: Timing,
+    /// Flash and UICR.
+    pub cells: FlashFile,
+    /// Whether the board starts in the fixture.
+    pub seated: bool,
+}
+
+/// An answer of the probe, to be given after `delay`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Bytes for the wire.
+    pub bytes: Vec<u8>,
+    /// Transaction latency and flash that was still busy.
+    pub delay: Duration,
+}
+
+/// What the board would do if left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing: only a request changes anything.
+    Nothing,
+    /// Execute: call [`Board::run`].
+    Run,
+    /// Nothing before this time.
+    Until(Duration),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hang {
+    No,
+    Until(Duration),
+    ForEver,
+}
+
+/// The board.
+pub struct Board {
+    circuit: Circuit,
+    dap: Dap,
+    wire: Wire,
+    hang: Hang,
+    slow: Duration,
+    speed_khz: u32,
+    timing: Timing,
+}
+
+impl Board {
+    /// A board; seated ones power up at once.
+    #[must_use]
+    pub fn new(config: BoardConfig) -> Self {
+        let chip = Rc::new(RefCell::new(Chip::new(
+            Nvmc::new(config.cells, config.timing),
+            Ficr::new(config.uid, config.revision.variant()),
+            Approtect::new(config.revision),
+        )));
+        let cpu = Cpu::new(Rc::clone(&chip));
+        let mut board = Self {
+            circuit: Circuit {
+                chip,
+                cpu,
+                seated: config.seated,
+                supply: true,
+                alive: false,
+                pin_held: false,
+                erasing_until: Duration::ZERO,
+                now: Duration::ZERO,
+                disk_trouble: None,
+            },
+            dap: Dap::default(),
+            wire: Wire::default(),
+            hang: Hang::No,
+            slow: Duration::ZERO,
+            speed_khz: 4000,
+            timing: config.timing,
+        };
+        board.circuit.settle();
+        board
+    }
+
+    /// Handles the text between `!` and `#`. `None` while the probe hangs: ask again later.
+    pub fn probe(&mut self, text: &[u8], now: Duration) -> Option<Reply> {
+        self.at(now);
+        if self.hang != Hang::No {
+            return None;
+        }
+        self.circuit.counters(|counters| counters.probe_transactions += 1);
+        let mut wait = Duration::ZERO;
+        let answer = match bmp::parse(text) {
+            Ok(request) => {
+                if touches_flash(&request) {
+                    let ready = self.circuit.chip.borrow().nvmc.busy_until();
+                    wait = ready.saturating_sub(now);
+                }
+                self.answer(request).unwrap_or_else(Answer::Refused)
+            }
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        self.after();
+        Some(Reply { bytes: answer.encode(), delay: self.timing.latency + self.slow + wait })
+    }
+
+    /// Handles one line of the control port; the answer has no line end.
+    pub fn control(&mut self, line: &str, now: Duration) -> String {
+        self.at(now);
+        let answer = match control::parse(line) {
+            Ok(lever) => self.pull(lever),
+            Err(error) => Err(error.to_string()),
+        };
+        self.after();
+        match answer {
+            Ok(text) if text.is_empty() => "ok".to_owned(),
+            Ok(text) => format!("ok {text}"),
+            Err(text) => format!("error {text}"),
+        }
+    }
+
+    /// What happens next without a request.
+    #[must_use]
+    pub fn wants(&self, now: Duration) -> Wants {
+        let core = if self.circuit.alive && self.circuit.cpu.activity() == Activity::Running {
+            let busy_until = self.circuit.chip.borrow().nvmc.busy_until();
+            if busy_until > now + crate::timing::SLACK {
+                Wants::Until(busy_until)
+            } else {
+                Wants::Run
+            }
+        } else {
+            Wants::Nothing
+        };
+        match (core, self.hang) {
+            (Wants::Nothing, Hang::Until(end)) => Wants::Until(end),
+            (Wants::Until(busy), Hang::Until(end)) => Wants::Until(busy.min(end)),
+            (wants, Hang::No | Hang::Until(_) | Hang::ForEver) => wants,
+        }
+    }
+
+    /// Lets the core execute for a slice, if it runs.
+    pub fn run(&mut self, now: Duration) {
+        self.at(now);
+        self.circuit.run();
+        self.after();
+    }
+
+    /// Bytes the UART sent since the last call.
+    pub fn take_uart(&mut self) -> Vec<u8> {
+        let bytes = self.circuit.chip.borrow_mut().uart.take();
+        if !bytes.is_empty() {
+            self.circuit.counters(|counters| counters.uart_bytes += bytes.len() as u64);
+        }
+        bytes
+    }
+
+    /// Totals so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.circuit.chip.borrow().nvmc.counters.clone()
+    }
+
+    /// What the core is doing; `None` without power.
+    #[must_use]
+    pub fn activity(&self) -> Option<Activity> {
+        self.circuit.alive.then(|| self.circuit.cpu.activity())
+    }
+
+    fn at(&mut self, now: Duration) {
+        self.circuit.now = now;
+        self.circuit.chip.borrow_mut().nvmc.set_now(now);
+        if let Hang::Until(end) = self.hang
+            && now >= end
+        {
+            self.hang = Hang::No;
+        }
+    }
+
+    fn after(&mut self) {
+        self.circuit.notice_power_loss();
+        if !self.circuit.alive {
+            self.dap = Dap::default();
+            self.wire = Wire::default();
+        }
+        let flushed = self.circuit.chip.borrow_mut().nvmc.cells().flush();
+        if let Err(error) = flushed {
+            tracing::error!(%error, "the flash file cannot be written");
+            self.circuit.disk_trouble = Some(error);
+        }
+    }
+
+    fn answer(&mut self, request: Request) -> Result<Answer, Refusal> {
+        let Self { circuit, dap, wire, .. } = self;
+        let done = |result: Result<(), ApFault>| match result {
+            Ok(()) => Ok(Answer::Value(0)),
+            Err(ApFault) => Err(Refusal::Fault),
+        };
+        let answer = match request {
+            Request::Handshake => Ok(Answer::Text("Flashline simulated Black Magic Probe v3")),
+            Request::Version => Ok(Answer::version()),
+            Request::Voltage => Ok(Answer::Value(if circuit.alive { 0x3300 } else { 0 })),
+            Request::GetSpeed => Ok(Answer::Value(self.speed_khz)),
+            Request::SetSpeed(hertz) => {
+                self.speed_khz = hertz / 1000;
+                Ok(Answer::Value(0))
+            }
+            Request::Accept => Ok(Answer::Value(0)),
+            Request::ResetPin(asserted) => {
+                circuit.reset_pin(asserted);
+                Ok(Answer::Value(0))
+            }
+            Request::Out { bits, count, parity } => {
+                let mut target = circuit.alive.then_some(&mut *circuit);
+                wire.drive(u64::from(bits), count, dap, target.as_deref_mut());
+                if parity {
+                    wire.drive(u64::from(bits.count_ones() & 1), 1, dap, target);
+                }
+                Ok(Answer::Value(0))
+            }
+            Request::In { count, parity } => {
+                let value = wire.sample(count) as u32;
+                let odd = u64::from(value.count_ones() & 1);
+                if parity && wire.sample(1) != odd {
+                    Err(Refusal::Unrecognised)
+                } else {
+                    Ok(Answer::Value(value))
+                }
+            }
+            _ if !circuit.alive => Err(Refusal::NoAcknowledge),
+            Request::ReadDp(address) => Ok(Answer::Register(dap.read_dp(address))),
+            Request::RawDp { read: true, address, .. } => {
+                Ok(Answer::Register(dap.read_dp(address)))
+            }
+            Request::RawDp { read: false, address, value } => {
+                dap.write_dp(address, value);
+                Ok(Answer::Value(0))
+            }
+            Request::ReadAp { ap, register } => {
+                dap.read_ap(circuit, ap, register).map(Answer::Register).map_err(|_| Refusal::Fault)
+            }
+            Request::WriteAp { ap, register, value } => {
+                done(dap.write_ap(circuit, ap, register, value))
+            }
+            Request::ReadMemory { ap: 0, address, length } => {
+                let mut bytes = vec![0; length as usize];
+                let read = dap.read_memory(circuit, address, &mut bytes);
+                read.map(|()| Answer::Bytes(bytes)).map_err(|_| Refusal::Fault)
+            }
+            Request::WriteMemory { ap: 0, address, width, data } => {
+                done(dap.write_memory(circuit, address, &data, width))
+            }
+            Request::ReadMemory { .. } | Request::WriteMemory { .. } => Err(Refusal::Fault),
+        };
+        circuit.notice_power_loss();
+        if answer.is_err() {
+            // The probe's firmware clears the sticky bits before it reports.
+            dap.clear_errors();
+        }
+        answer
+    }
+
+    fn pull(&mut self, lever: Lever) -> Result<String, String> {
+        let circuit = &mut self.circuit;
+        match lever {
+            Lever::Power(on) => {
+                circuit.supply = on;
+                circuit.settle();
+            }
+            Lever::Remove => {
+                circuit.seated = false;
+                circuit.settle();
+            }
+            Lever::Insert => {
+                circuit.seated = true;
+                circuit.settle();
+            }
+            Lever::Cut(words) => circuit.chip.borrow_mut().nvmc.cut_after(words),
+            Lever::Stuck { address, bit } => {
+                if !circuit.chip.borrow_mut().nvmc.stick(address, bit) {
+                    return Err(format!("{address:#010x} is not in flash or UICR"));
+                }
+            }
+            Lever::Lock => {
+                let at = Nvmc::offset(UICR_APPROTECT).unwrap_or_default();
+                circuit.chip.borrow_mut().nvmc.cells().set_word(at, 0xFFFF_FF00);
+                circuit.reset(true);
+            }
+            Lever::Reset => circuit.reset(true),
+            Lever::Slow(time) => self.slow = time,
+            Lever::Hang(None) => self.hang = Hang::ForEver,
+            Lever::Hang(Some(time)) => self.hang = Hang::Until(circuit.now + time),
+            Lever::Heal => {
+                self.hang = Hang::No;
+                self.slow = Duration::ZERO;
+                circuit.chip.borrow_mut().nvmc.heal();
+            }
+            Lever::Dump(path) => {
+                let mut chip = circuit.chip.borrow_mut();
+                let bytes = chip.nvmc.cells().bytes();
+                File::create(&path)
+                    .and_then(|mut file| file.write_all(bytes))
+                    .map_err(|error| format!("writing {}: {error}", path.display()))?;
+                return Ok(bytes.len().to_string());
+            }
+            Lever::DumpHex { address, length } => {
+                let mut chip = circuit.chip.borrow_mut();
+                let bytes = Nvmc::offset(address)
+                    .and_then(|at| chip.nvmc.cells().bytes().get(at..at + length as usize))
+                    .ok_or("not in flash or UICR")?;
+                return Ok(hex::encode(bytes));
+            }
+            Lever::Counters => {
+                let counters = circuit.chip.borrow().nvmc.counters.clone();
+                return serde_json::to_string(&counters).map_err(|error| error.to_string());
+            }
+            Lever::State => return Ok(self.state().to_string()),
+        }
+        Ok(String::new())
+    }
+
+    fn state(&self) -> serde_json::Value {
+        let core = match self.activity() {
+            None => "off",
+            Some(Activity::InReset) => "in_reset",
+            Some(Activity::Running) => "running",
+            Some(Activity::Sleeping) => "sleeping",
+            Some(Activity::Halted) => "halted",
+            Some(Activity::LockedUp) => "locked_up",
+        };
+        serde_json::json!({
+            "seated": self.circuit.seated,
+            "supply": self.circuit.supply,
+            "powered": self.circuit.alive,
+            "core": core,
+            "locked": self.circuit.chip.borrow().approtect.locked(),
+            "hanging": self.hang != Hang::No,
+            "disk_trouble": self.circuit.disk_trouble.as_ref().map(io::Error::to_string),
+        })
+    }
+}
+
+fn touches_flash(request: &Request) -> bool {
+    match request {
+        Request::ReadMemory { address, .. } | Request::WriteMemory { address, .. } => {
+            Nvmc::offset(*address).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// Supply, fixture, core and bus: what the access ports reach.
+struct Circuit {
+    chip: Rc<RefCell<Chip>>,
+    cpu: Cpu,
+    seated: bool,
+    supply: bool,
+    alive: bool,
+    pin_held: bool,
+    erasing_until: Duration,
+    now: Duration,
+    disk_trouble: Option<io::Error>,
+}
+
+impl Circuit {
+    /// Brings the chip to the state that supply and seat ask for.
+    fn settle(&mut self) {
+        let wanted = self.seated && self.supply;
+        if wanted && !self.alive {
+            self.alive = true;
+            self.counters(|counters| counters.power_ons += 1);
+            self.chip.borrow_mut().power_up();
+            self.cpu.power_up();
+            if self.pin_held {
+                self.cpu.hold();
+            }
+        } else if !wanted && self.alive {
+            self.alive = false;
+            self.cpu.hold();
+        }
+    }
+
+    fn notice_power_loss(&mut self) {
+        if self.chip.borrow_mut().nvmc.take_power_lost() {
+            self.supply = false;
+            self.settle();
+        }
+    }
+
+    fn reset(&mut self, hard: bool) {
+        if !self.alive {
+            return;
+        }
+        self.counters(|counters| counters.resets += 1);
+        self.chip.borrow_mut().reset(hard);
+        self.cpu.reset();
+        if self.pin_held {
+            self.cpu.hold();
+        }
+    }
+
+    fn reset_pin(&mut self, asserted: bool) {
+        let was_held = std::mem::replace(&mut self.pin_held, asserted);
+        if !self.alive {
+            return;
+        }
+        if asserted {
+            self.cpu.hold();
+        } else if was_held {
+            self.reset(true);
+        }
+    }
+
+    fn run(&mut self) {
+        if !self.alive || self.chip.borrow().nvmc.ahead() {
+            return;
+        }
+        let executed = self.cpu.run(SLICE);
+        self.counters(|counters| counters.instructions += u64::from(executed));
+        self.notice_power_loss();
+        self.notice_reset_request();
+    }
+
+    fn notice_reset_request(&mut self) {
+        if self.cpu.take_reset_request() {
+            self.reset(false);
+        }
+    }
+
+    fn counters(&self, count: impl FnOnce(&mut Counters)) {
+        count(&mut self.chip.borrow_mut().nvmc.counters);
+    }
+}
+
+impl Target for Circuit {
+    fn locked(&self) -> bool {
+        self.chip.borrow().approtect.locked()
+    }
+
+    fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), ApFault> {
+        if address >= PRIVATE_BUS {
+            let register = address & !3;
+            // A debugger polls this; the core gets on with its work while it does.
+            if register == cpu::DHCSR && self.cpu.activity() == Activity::Running {
+                self.run();
+            }
+            let word = self.cpu.read_debug(register).to_le_bytes();
+            let lane = (address & 3) as usize;
+            let part = word.get(lane..lane + bytes.len()).ok_or(ApFault)?;
+            bytes.copy_from_slice(part);
+            return Ok(());
+        }
+        let mut chip = self.chip.borrow_mut();
+        if let &mut [_, _, _, _] = bytes {
+            let word = chip.read32(address, Master::Debugger).map_err(|_| ApFault)?;
+            bytes.copy_from_slice(&word.to_le_bytes());
+            return Ok(());
+        }
+        chip.read_narrow(address, bytes, Master::Debugger).map_err(|_| ApFault)
+    }
+
+    fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), ApFault> {
+        let word = bytes.try_into().ok().map(u32::from_le_bytes);
+        if address >= PRIVATE_BUS {
+            self.cpu.write_debug(address, word.ok_or(ApFault)?);
+            self.notice_reset_request();
+            return Ok(());
+        }
+        let mut chip = self.chip.borrow_mut();
+        match word {
+            Some(word) if address % 4 == 0 => chip.write32(address, word, Master::Debugger),
+            Some(_) | None => chip.write_narrow(address, bytes),
+        }
+        .map_err(|_| ApFault)
+    }
+
+    fn control_reset(&mut self, asserted: bool) {
+        if asserted {
+            self.cpu.hold();
+        } else {
+            self.reset(false);
+        }
+    }
+
+    fn control_erase_all(&mut self) {
+        let mut chip = self.chip.borrow_mut();
+        chip.nvmc.erase_all();
+        chip.approtect.erased();
+        self.erasing_until = chip.nvmc.busy_until();
+    }
+
+    fn control_erasing(&self) -> bool {
+        self.now < self.erasing_until
+    }
+}
+
+/// The whole UICR, for tests that look at it.
+pub const UICR: std::ops::Range<u32> = UICR_BASE..UICR_END;

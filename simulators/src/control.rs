@@ -1,0 +1,165 @@
+//! The control port: one line asks, one line answers `ok …` or `error …`.
+//!
+//! Owns the words; [`crate::board::Board`] owns what they do. The levers are a bench instrument,
+//! not a debugger: they see and change a locked or unpowered chip too.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One lever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lever {
+    /// `power on`, `power off`: the supply.
+    Power(bool),
+    /// `remove`: the board leaves the fixture.
+    Remove,
+    /// `insert`: the board is back.
+    Insert,
+    /// `cut N`: the supply fails before programming word N + 1 from now.
+    Cut(u64),
+    /// `stuck ADDR [BIT]`: a flash cell that stays 0.
+    Stuck {
+        /// Byte address in flash or UICR.
+        address: u32,
+        /// Bit of that byte, 0 to 7.
+        bit: u8,
+    },
+    /// `lock`: access port protection is programmed and takes effect.
+    Lock,
+    /// `reset`: the reset pin is pulsed.
+    Reset,
+    /// `slow MS`: more latency on every probe transaction.
+    Slow(Duration),
+    /// `hang [MS]`: the probe stops answering, for a time or until `heal`.
+    Hang(Option<Duration>),
+    /// `heal`: no stuck cells, no cut due, not slow, not hanging. Power and seat stay as they are.
+    Heal,
+    /// `dump FILE`: flash and UICR into a file.
+    Dump(PathBuf),
+    /// `dump-hex ADDR LEN`: flash or UICR bytes as hex.
+    DumpHex {
+        /// First byte.
+        address: u32,
+        /// Number of bytes.
+        length: u32,
+    },
+    /// `counters`: totals as one JSON object.
+    Counters,
+    /// `state`: power, seat, core and lock as one JSON object.
+    State,
+}
+
+/// Why a line is no lever.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LeverError {
+    /// No such word.
+    #[error("unknown lever {0:?}")]
+    Unknown(String),
+    /// The word needs other arguments.
+    #[error("usage: {0}")]
+    Usage(&'static str),
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// [`LeverError`] says which words there are.
+pub fn parse(line: &str) -> Result<Lever, LeverError> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (word, arguments) = words.split_first().unwrap_or((&"", &[]));
+    let usage = LeverError::Usage;
+    match (*word, arguments) {
+        ("power", ["on"]) => Ok(Lever::Power(true)),
+        ("power", ["off"]) => Ok(Lever::Power(false)),
+        ("power", _) => Err(usage("power on|off")),
+        ("remove", []) => Ok(Lever::Remove),
+        ("insert", []) => Ok(Lever::Insert),
+        ("cut", [words]) => number(words).map(Lever::Cut).ok_or(usage("cut WORDS")),
+        ("cut", _) => Err(usage("cut WORDS")),
+        ("stuck", [address, bit @ ..]) if bit.len() <= 1 => {
+            let bit = bit.first().map_or(Some(0), |bit| number(bit));
+            match (number(address).and_then(|at| u32::try_from(at).ok()), bit) {
+                (Some(address), Some(bit @ 0..=7)) => Ok(Lever::Stuck { address, bit: bit as u8 }),
+                (Some(_) | None, Some(_) | None) => Err(usage("stuck ADDR [BIT 0-7]")),
+            }
+        }
+        ("stuck", _) => Err(usage("stuck ADDR [BIT 0-7]")),
+        ("lock", []) => Ok(Lever::Lock),
+        ("reset", []) => Ok(Lever::Reset),
+        ("slow", [ms]) => milliseconds(ms).map(Lever::Slow).ok_or(usage("slow MS")),
+        ("slow", _) => Err(usage("slow MS")),
+        ("hang", []) => Ok(Lever::Hang(None)),
+        ("hang", [ms]) => {
+            milliseconds(ms).map(|time| Lever::Hang(Some(time))).ok_or(usage("hang [MS]"))
+        }
+        ("heal", []) => Ok(Lever::Heal),
+        ("dump", [_, ..]) => {
+            let path = line.trim().trim_start_matches("dump").trim();
+            Ok(Lever::Dump(PathBuf::from(path)))
+        }
+        ("dump", _) => Err(usage("dump FILE")),
+        ("dump-hex", [address, length]) => {
+            let word = |text: &str| number(text).and_then(|value| u32::try_from(value).ok());
+            match (word(address), word(length)) {
+                (Some(address), Some(length)) => Ok(Lever::DumpHex { address, length }),
+                (Some(_) | None, Some(_) | None) => Err(usage("dump-hex ADDR LEN")),
+            }
+        }
+        ("dump-hex", _) => Err(usage("dump-hex ADDR LEN")),
+        ("counters", []) => Ok(Lever::Counters),
+        ("state", []) => Ok(Lever::State),
+        (word, _) => Err(LeverError::Unknown(word.to_owned())),
+    }
+}
+
+/// Decimal, or hexadecimal with 0x.
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn milliseconds(text: &str) -> Option<Duration> {
+    number(text).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lever_has_its_line() {
+        let check = |line: &str, lever: Lever| assert_eq!(parse(line), Ok(lever), "{line}");
+        check("power on", Lever::Power(true));
+        check("power off\r\n", Lever::Power(false));
+        check("cut 0", Lever::Cut(0));
+        check("stuck 0x1000", Lever::Stuck { address: 0x1000, bit: 0 });
+        check("stuck 4096 7", Lever::Stuck { address: 0x1000, bit: 7 });
+        check("slow 20", Lever::Slow(Duration::from_millis(20)));
+        check("hang", Lever::Hang(None));
+        check("hang 50", Lever::Hang(Some(Duration::from_millis(50))));
+        check("dump a file with spaces", Lever::Dump(PathBuf::from("a file with spaces")));
+        check("dump-hex 0x10001080 16", Lever::DumpHex { address: 0x1000_1080, length: 16 });
+        for (line, lever) in [
+            ("remove", Lever::Remove),
+            ("insert", Lever::Insert),
+            ("lock", Lever::Lock),
+            ("reset", Lever::Reset),
+            ("heal", Lever::Heal),
+            ("counters", Lever::Counters),
+            ("state", Lever::State),
+        ] {
+            check(line, lever);
+        }
+    }
+
+    #[test]
+    fn lines_that_are_no_lever_say_what_would_be_one() {
+        for line in
+            ["", "explode", "power", "power maybe", "cut", "cut -1", "stuck 0 8", "heal now"]
+        {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! The Cortex-M4 as a debugger sees it: run, halt, step, registers, breakpoints, vector catch,
+//! lockup.
+//!
+//! Owns the interpreter and the debug registers at and above 0xE000_0000. The interpreter knows
+//! neither reset nor debug: a reset is a fresh interpreter on the same bus, a halt is not stepping.
+//!
+//! Limits: no FPU, no peripheral interrupts (a sleeping core sleeps until a reset or a debugger),
+//! no watchpoints.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use armagnac::core::{Config, Emulator, Event, Irq, Processor};
+use armagnac::registers::RegisterIndex;
+
+use crate::decode::RememberingDecoder;
+use crate::nrf52::{Chip, window};
+
+pub(crate) const DHCSR: u32 = 0xE000_EDF0;
+const DCRSR: u32 = 0xE000_EDF4;
+const DCRDR: u32 = 0xE000_EDF8;
+const DEMCR: u32 = 0xE000_EDFC;
+const DFSR: u32 = 0xE000_ED30;
+const AIRCR: u32 = 0xE000_ED0C;
+const VTOR: u32 = 0xE000_ED08;
+const CPUID: u32 = 0xE000_ED00;
+const FP_CTRL: u32 = 0xE000_2000;
+const FP_COMP0: u32 = 0xE000_2008;
+const COMPARATORS: usize = 6;
+
+const C_DEBUGEN: u32 = 1 << 0;
+const C_HALT: u32 = 1 << 1;
+const C_STEP: u32 = 1 << 2;
+const CONTROLS: u32 = 0xF;
+const S_REGRDY: u32 = 1 << 16;
+const S_HALT: u32 = 1 << 17;
+const S_SLEEP: u32 = 1 << 18;
+const S_LOCKUP: u32 = 1 << 19;
+const S_RETIRE_ST: u32 = 1 << 24;
+const S_RESET_ST: u32 = 1 << 25;
+
+const DFSR_HALTED: u32 = 1 << 0;
+const DFSR_BKPT: u32 = 1 << 1;
+const DFSR_VCATCH: u32 = 1 << 3;
+
+const VC_CORERESET: u32 = 1 << 0;
+const VC_HARDERR: u32 = 1 << 10;
+
+const LOCKUP_PC: u32 = 0xFFFF_FFFE;
+const PERIPHERAL_INTERRUPTS: usize = 39;
+
+/// What the core is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// The reset pin is held.
+    InReset,
+    /// Executing.
+    Running,
+    /// Waiting in WFI, WFE or a branch to itself.
+    Sleeping,
+    /// Halted by a debugger.
+    Halted,
+    /// A fault inside the fault handler.
+    LockedUp,
+}
+
+/// The core.
+pub struct Cpu {
+    processor: Processor,
+    chip: Rc<RefCell<Chip>>,
+    asleep: Rc<Cell<bool>>,
+    activity: Activity,
+    controls: u32,
+    demcr: u32,
+    dfsr: u32,
+    dcrdr: u32,
+    vtor: u32,
+    reset_seen: bool,
+    retired_seen: bool,
+    breakpoints_on: bool,
+    comparators: [u32; COMPARATORS],
+    reset_requested: bool,
+}
+
+impl Cpu {
+    /// A core held in reset.
+    #[must_use]
+    pub fn new(chip: Rc<RefCell<Chip>>) -> Self {
+        let asleep = Rc::new(Cell::new(false));
+        let mut processor = fresh(&chip);
+        processor.instruction_decoder = Box::new(RememberingDecoder::new(Rc::clone(&asleep)));
+        Self {
+            processor,
+            chip,
+            asleep,
+            activity: Activity::InReset,
+            controls: 0,
+            demcr: 0,
+            dfsr: 0,
+            dcrdr: 0,
+            vtor: 0,
+            reset_seen: true,
+            retired_seen: false,
+            breakpoints_on: false,
+            comparators: [0; COMPARATORS],
+            reset_requested: false,
+        }
+    }
+
+    /// What the core is doing.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        self.activity
+    }
+
+    /// Power-up: the debug registers forget too.
+    pub fn power_up(&mut self) {
+        self.controls = 0;
+        self.demcr = 0;
+        self.dfsr = 0;
+        self.breakpoints_on = false;
+        self.comparators = [0; COMPARATORS];
+        self.reset();
+    }
+
+    /// Holds the core in reset.
+    pub fn hold(&mut self) {
+        self.activity = Activity::InReset;
+        self.reset_seen = true;
+    }
+
+    /// Leaves reset: stack pointer and entry from the vector table, or caught there.
+    pub fn reset(&mut self) {
+        let mut processor = fresh(&self.chip);
+        std::mem::swap(&mut processor.instruction_decoder, &mut self.processor.instruction_decoder);
+        self.processor = processor;
+        self.vtor = 0;
+        self.reset_seen = true;
+        self.reset_requested = false;
+        self.asleep.set(false);
+        let stack = self.processor.read_u32le_iface(0).unwrap_or(0);
+        let entry = self.processor.read_u32le_iface(4).unwrap_or(0);
+        self.processor.registers.msp = stack & !3;
+        self.processor.registers.lr = 0xFFFF_FFFF;
+        self.processor.registers.psr.set_t(entry & 1 == 1);
+        self.processor.set_pc(entry & !1);
+        if self.controls & C_DEBUGEN != 0 && self.demcr & VC_CORERESET != 0 {
+            self.halt(DFSR_VCATCH);
+        } else {
+            self.activity = Activity::Running;
+        }
+    }
+
+    /// Whether a debugger or the firmware asked for a reset since the last call.
+    pub fn take_reset_request(&mut self) -> bool {
+        std::mem::take(&mut self.reset_requested)
+    }
+
+    /// Executes up to `limit` instructions, less when the core stops running, the flash needs
+    /// time, the power goes away or a byte leaves on the UART. Returns how many were executed.
+    pub fn run(&mut self, limit: u32) -> u32 {
+        let mut executed = 0;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            while executed < limit && self.activity == Activity::Running {
+                self.step();
+                executed += 1;
+                let chip = self.chip.borrow();
+                if chip.nvmc.ahead() || chip.nvmc.power_lost() || self.reset_requested {
+                    break;
+                }
+            }
+        }));
+        if outcome.is_err() {
+            // The interpreter gives up on what it does not implement; the chip cannot go on either.
+            tracing::warn!(pc = self.processor.pc(), "the interpreter cannot execute this");
+            self.lock_up();
+        }
+        if self.firmware_asked_for_reset() {
+            self.reset_requested = true;
+        }
+        executed
+    }
+
+    /// Reads a register at or above 0xE000_0000.
+    pub fn read_debug(&mut self, address: u32) -> u32 {
+        match address {
+            DHCSR => self.read_dhcsr(),
+            DCRDR => self.dcrdr,
+            DEMCR => self.demcr,
+            DFSR => self.dfsr,
+            AIRCR => 0xFA05_0000,
+            VTOR => self.vtor,
+            CPUID => 0x410F_C241,
+            FP_CTRL => 0x260 | u32::from(self.breakpoints_on),
+            FP_COMP0.. if comparator(address).is_some() => {
+                comparator(address).map_or(0, |index| self.comparators[index])
+            }
+            _ => rom_table(address),
+        }
+    }
+
+    /// Writes a register at or above 0xE000_0000.
+    pub fn write_debug(&mut self, address: u32, value: u32) {
+        match address {
+            DHCSR if value >> 16 == 0xA05F => self.write_dhcsr(value),
+            DCRSR => self.transfer_register(value),
+            DCRDR => self.dcrdr = value,
+            DEMCR => self.demcr = value,
+            DFSR => self.dfsr &= !value,
+            AIRCR if value >> 16 == 0x05FA && value & 0b101 != 0 => self.reset_requested = true,
+            VTOR => {
+                self.vtor = value & !0x7F;
+                // Aligned by the mask above, which is all the interpreter asks.
+                let _ = self.processor.write_u32le_iface(VTOR, self.vtor);
+            }
+            FP_CTRL if value & 2 != 0 => self.breakpoints_on = value & 1 == 1,
+            FP_COMP0.. => {
+                if let Some(index) = comparator(address) {
+                    self.comparators[index] = value;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn read_dhcsr(&mut self) -> u32 {
+        let mut value = self.controls | S_REGRDY;
+        match self.activity {
+            Activity::Halted => value |= S_HALT,
+            Activity::Sleeping => value |= S_SLEEP,
+            Activity::LockedUp => value |= S_LOCKUP,
+            Activity::InReset => self.reset_seen = true,
+            Activity::Running => {}
+        }
+        if std::mem::take(&mut self.reset_seen) {
+            value |= S_RESET_ST;
+        }
+        if std::mem::take(&mut self.retired_seen) {
+            value |= S_RETIRE_ST;
+        }
+        value
+    }
+
+    fn write_dhcsr(&mut self, value: u32) {
+        self.controls = value & CONTROLS;
+        let debug = value & C_DEBUGEN != 0;
+        let halt = debug && value & C_HALT != 0;
+        match self.activity {
+            Activity::InReset => {}
+            Activity::Running | Activity::Sleeping | Activity::LockedUp => {
+                if halt {
+                    self.halt(DFSR_HALTED);
+                }
+            }
+            Activity::Halted => {
+                if halt {
+                    return;
+                }
+                self.activity = Activity::Running;
+                self.asleep.set(false);
+                if debug && value & C_STEP != 0 {
+                    self.run(1);
+                    if self.activity != Activity::LockedUp {
+                        self.halt(DFSR_HALTED);
+                    }
+                }
+            }
+        }
+    }
+
+    fn halt(&mut self, reason: u32) {
+        self.activity = Activity::Halted;
+        self.dfsr |= reason;
+        self.controls |= C_HALT;
+        self.asleep.set(false);
+    }
+
+    fn lock_up(&mut self) {
+        self.processor.set_pc(LOCKUP_PC);
+        self.processor.registers.psr.set_exception_number(Irq::HardFault.number());
+        self.activity = Activity::LockedUp;
+    }
+
+    fn step(&mut self) {
+        let pc = self.processor.pc();
+        if !self.processor.registers.psr.t() {
+            self.fault(pc);
+            return;
+        }
+        if self.breakpoints_on && self.controls & C_DEBUGEN != 0 && self.breaks_at(pc) {
+            self.halt(DFSR_BKPT);
+            return;
+        }
+        match self.processor.next_event() {
+            Ok(Event::Instruction { .. }) => {
+                self.retired_seen = true;
+                if self.asleep.get() {
+                    self.asleep.set(false);
+                    self.activity = Activity::Sleeping;
+                }
+            }
+            Ok(Event::Break(_)) => {
+                // The interpreter reports the break before the instruction that made it.
+                let _ = self.processor.next_event();
+                self.processor.set_pc(pc);
+                if self.controls & C_DEBUGEN != 0 {
+                    self.halt(DFSR_BKPT);
+                } else {
+                    self.fault(pc);
+                }
+            }
+            Ok(Event::Reset) => {
+                let _ = self.processor.next_event();
+                self.reset_requested = true;
+            }
+            Ok(Event::DebugHint(_) | Event::Hook { .. }) => {
+                let _ = self.processor.next_event();
+            }
+            Err(error) => {
+                tracing::debug!(pc, ?error, "fault");
+                self.fault(pc);
+            }
+        }
+    }
+
+    /// Everything the core cannot do becomes a HardFault; a fault inside that handler locks up.
+    fn fault(&mut self, pc: u32) {
+        self.processor.set_pc(pc);
+        if self.controls & C_DEBUGEN != 0 && self.demcr & VC_HARDERR != 0 {
+            self.halt(DFSR_VCATCH);
+            return;
+        }
+        let active = self.processor.registers.psr.exception_number();
+        let handler = self.processor.read_u32le_iface(self.vtor + 12).unwrap_or(0);
+        let stack = self.processor.sp();
+        let stack_works = stack.checked_sub(0x20).is_some_and(|bottom| {
+            self.processor.read_u32le_iface(bottom).is_ok()
+                && self.processor.read_u32le_iface(stack - 4).is_ok()
+        });
+        let nested = active == Irq::HardFault.number() || active == Irq::Nmi.number();
+        if nested || handler & 1 == 0 || handler == 0xFFFF_FFFF || !stack_works {
+            self.lock_up();
+        } else {
+            self.processor.registers.psr.set_t(true);
+            self.processor.request_interrupt(Irq::HardFault);
+        }
+    }
+
+    fn breaks_at(&self, pc: u32) -> bool {
+        self.comparators.iter().any(|value| {
+            let address = value & 0x1FFF_FFFC;
+            value & 1 == 1
+                && match value >> 30 {
+                    1 => address == pc,
+                    2 => address + 2 == pc,
+                    3 => address == pc & !3,
+                    _ => false,
+                }
+        })
+    }
+
+    fn firmware_asked_for_reset(&mut self) -> bool {
+        self.processor.read_u32le_iface(AIRCR).is_ok_and(|value| value & 0b100 != 0)
+    }
+
+    fn transfer_register(&mut self, request: u32) {
+        let write = request & (1 << 16) != 0;
+        let registers = &mut self.processor.registers;
+        let index = match request & 0x7F {
+            selector @ 0..=14 => RegisterIndex::new_main(selector),
+            15 => RegisterIndex::Pc,
+            16 => RegisterIndex::Xpsr,
+            17 => RegisterIndex::Msp,
+            18 => RegisterIndex::Psp,
+            20 => {
+                if write {
+                    let [primask, _, faultmask, control] = self.dcrdr.to_le_bytes();
+                    registers.set(RegisterIndex::Primask, u32::from(primask));
+                    registers.set(RegisterIndex::FaultMask, u32::from(faultmask));
+                    registers.set(RegisterIndex::Control, u32::from(control));
+                } else {
+                    self.dcrdr = u32::from(registers.primask.pm())
+                        | u32::from(registers.faultmask.pm()) << 16
+                        | registers.control.read() << 24;
+                }
+                return;
+            }
+            _ => {
+                if !write {
+                    self.dcrdr = 0;
+                }
+                return;
+            }
+        };
+        if write {
+            let value = match index {
+                RegisterIndex::Pc => self.dcrdr & !1,
+                _ => self.dcrdr,
+            };
+            registers.set(index, value);
+        } else {
+            self.dcrdr = match index {
+                RegisterIndex::Xpsr => registers.psr.get(),
+                _ => registers[index],
+            };
+        }
+    }
+}
+
+fn fresh(chip: &Rc<RefCell<Chip>>) -> Processor {
+    let mut processor = Processor::new(Config::v7em().external_exceptions(PERIPHERAL_INTERRUPTS));
+    for (base, iface) in window(chip) {
+        processor.map_iface(base, iface).unwrap_or_else(|_| {
+            unreachable!("the regions of the memory map are constants that do not overlap")
+        });
+    }
+    processor
+}
+
+fn comparator(address: u32) -> Option<usize> {
+    let index = address.checked_sub(FP_COMP0)? as usize / 4;
+    (index < COMPARATORS).then_some(index)
+}
+
+/// The CoreSight ROM table: lets a debugger find out that the chip is Nordic's.
+fn rom_table(address: u32) -> u32 {
+    const ROM: u32 = 0xE00F_F000;
+    const ENTRIES: [u32; 4] = [0xFFF0_F003, 0xFFF0_2003, 0xFFF0_3003, 0xFFF0_1003];
+    const IDENTITY: usize = 0xFD0 / 4;
+    // PIDR4-7, PIDR0-3, CIDR0-3.
+    let identity: [u32; 12] = match address & !0xFFF {
+        ROM => [0x02, 0, 0, 0, 0x06, 0x40, 0x0C, 0, 0x0D, 0x10, 0x05, 0xB1],
+        0xE000_E000 => [0x04, 0, 0, 0, 0x0C, 0xB0, 0x0B, 0, 0x0D, 0xE0, 0x05, 0xB1],
+        0xE000_1000 => [0x04, 0, 0, 0, 0x02, 0xB0, 0x3B, 0, 0x0D, 0xE0, 0x05, 0xB1],
+        0xE000_2000 => [0x04, 0, 0, 0, 0x03, 0xB0, 0x2B, 0, 0x0D, 0xE0, 0x05, 0xB1],
+        0xE000_0000 => [0x04, 0, 0, 0, 0x01, 0xB0, 0x3B, 0, 0x0D, 0xE0, 0x05, 0xB1],
+        _ => return 0,
+    };
+    let word = (address & 0xFFF) as usize / 4;
+    if let Some(value) = word.checked_sub(IDENTITY).and_then(|at| identity.get(at)) {
+        return *value;
+    }
+    match address & !0xFFF {
+        ROM => ENTRIES.get(word).copied().unwrap_or(0),
+        _ => 0,
+    }
+}
