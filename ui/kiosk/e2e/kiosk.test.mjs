@@ -1,0 +1,364 @@
+/**
+ * The built page in real Chromium against a station that is only a protocol.
+ *
+ * Run `npm run build` first. Waits are for conditions, never for seconds; screenshots go to
+ * test-results/kiosk/.
+ */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import AxeBuilder from '@axe-core/playwright';
+import { openBrowser, openPage, shot, SIZES, tile } from './browser.mjs';
+import { openFakeStation } from './fake-station.mjs';
+import { fixture, slot, STATES, station } from './views.mjs';
+
+let browser;
+let fake;
+let page;
+
+before(async () => {
+  browser = await openBrowser();
+});
+after(() => browser.close());
+beforeEach(async () => {
+  fake = await openFakeStation(fixture(4));
+});
+afterEach(async () => {
+  await page?.context().close();
+  page = undefined;
+  await fake.close();
+});
+
+async function open(view, size, path = '/') {
+  if (view) fake.show(view);
+  page = await openPage(browser, fake.url + path, size);
+  return page;
+}
+
+/** Types like a keyboard-wedge scanner; null stands for a scan without its Enter. */
+async function scan(text, end = 'Enter') {
+  await page.keyboard.type(text);
+  if (end) await page.keyboard.press(end);
+}
+
+/** The page does not scroll, and every piece of text lies inside the box it belongs to. */
+async function assertNothingScrolls(name) {
+  const found = await page.evaluate(() => {
+    const { scrollWidth, scrollHeight, clientWidth, clientHeight } = document.documentElement;
+    const inside = (inner, outer) =>
+      inner.left >= outer.left - 1 && inner.top >= outer.top - 1 && inner.right <= outer.right + 1 && inner.bottom <= outer.bottom + 1;
+    const screen = new DOMRect(0, 0, clientWidth, clientHeight);
+    const outside = [...document.querySelectorAll('header, main, footer, .tile, .silence')]
+      .filter((e) => !inside(e.getBoundingClientRect(), screen))
+      .map((e) => e.className || e.tagName);
+    for (const text of document.querySelectorAll('.screen span:not(:has(*)), .screen h1')) {
+      if (text.getClientRects().length === 0 || getComputedStyle(text).textOverflow === 'ellipsis') continue;
+      const box = text.closest('.text, .plate, .badge, .next, .scan, .language, .silence, .hub, .order, header');
+      // Across: where the letters are. Down: the lines, because letters may lean out of a tight line.
+      const letters = document.createRange();
+      letters.selectNodeContents(text);
+      const [across, down] = [letters.getBoundingClientRect(), text.getBoundingClientRect()];
+      const all = new DOMRect(across.left, down.top, across.width, down.height);
+      if (!inside(all, box.getBoundingClientRect())) outside.push(`${text.className.split(' ')[0]} "${text.textContent}"`);
+    }
+    return { scrolls: scrollWidth > clientWidth || scrollHeight > clientHeight, outside };
+  });
+  assert.deepEqual(found, { scrolls: false, outside: [] }, name);
+}
+
+async function assertTargets(name) {
+  const small = await page.evaluate(() => {
+    const mm = Number.parseFloat(getComputedStyle(document.documentElement).getPropertyValue('--mm'));
+    const boxes = [...document.querySelectorAll('button')].map((e) => [e, e.getBoundingClientRect()]);
+    const wrong = [];
+    for (const [e, box] of boxes) {
+      const least = e.classList.contains('next') ? [40 * mm, 25 * mm] : [20 * mm, 20 * mm];
+      if (box.width < least[0] - 0.5 || box.height < least[1] - 0.5) wrong.push(`${e.className} ${box.width}×${box.height}`);
+      for (const [other, there] of boxes) {
+        if (other === e) continue;
+        const gap = Math.max(there.left - box.right, box.left - there.right, there.top - box.bottom, box.top - there.bottom);
+        const near = e.closest('dialog') === other.closest('dialog') && gap < 6 * mm - 0.5;
+        if (near) wrong.push(`${e.className} and ${other.className} are ${gap} px apart`);
+      }
+    }
+    return wrong;
+  });
+  assert.deepEqual(small, [], name);
+}
+
+async function assertAccessible(name) {
+  const { violations } = await new AxeBuilder({ page })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze();
+  const found = violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).slice(0, 3).join(' | ')}`);
+  assert.deepEqual(found, [], name);
+}
+
+test('every state is shown by its own word and picture, and says nothing by colour alone', async () => {
+  await open(station([slot(1, 'empty')]));
+  const seen = new Set();
+  for (const state of STATES) {
+    fake.show(station([slot(1, state)]));
+    const here = tile(page, 1, state);
+    await here.waitFor();
+    const word = await here.locator('.word').innerText();
+    const picture = await here.locator('.icon svg').innerHTML();
+    assert.ok(word.trim() !== '' && !seen.has(word) && !seen.has(picture), `${state}: ${word}`);
+    seen.add(word).add(picture);
+  }
+  assert.deepEqual(page.errors, []);
+});
+
+test('at every size and language, fixtures of 1 to 16 slots fit without scrolling', async () => {
+  for (const size of SIZES) {
+    await open(fixture(1), size);
+    for (const count of [1, 2, 4, 8, 16]) {
+      for (const language of ['en', 'zh', 'ja']) {
+        const name = `${count}-slots-${size.width}x${size.height}-${language}`;
+        fake.show(fixture(count, { language_hint: language }));
+        await page.locator(`html[lang^=${language}] [data-slot="${count}"]`).waitFor();
+        assert.equal(await page.locator('[data-slot]').count(), count);
+        await assertNothingScrolls(name);
+        await assertTargets(name);
+        await shot(page, name);
+      }
+    }
+    assert.deepEqual(page.errors, []);
+    await page.context().close();
+  }
+});
+
+test('the longest words of every trouble fit their tiles', async () => {
+  const codes = [
+    ...[10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 31, 32, 33],
+    ...[34, 35, 36, 37, 38, 41, 42, 43, 44, 51, 52, 53, 54, 60, 61, 99],
+  ];
+  const acts = ['plug_in_again', 'try_other_cable', 'put_in_red_bin', 'call_lead', 'wait_for_station', 'remove_board', 'scan_work_order'];
+  await open(fixture(1));
+  for (const [per, state] of [[4, 'fail'], [8, 'fail'], [16, 'fail'], [8, 'closed']]) {
+    for (let start = 0; start < codes.length; start += per) {
+      const slots = codes.slice(start, start + per).map((code, i) =>
+        slot(i + 1, state, { trouble: { code: `F-${code}`, blame: 'board', act: acts[(start + i) % acts.length], slot: i + 1, incident: 'A7-0412' } }),
+      );
+      for (const language of ['en', 'zh', 'ja']) {
+        fake.show(station(slots, { language_hint: language }));
+        await page.locator(`html[lang^=${language}] [data-slot="1"] .detail:has-text("F-${codes[start]}")`).waitFor();
+        await assertNothingScrolls(`${per} ${state} from F-${codes[start]} in ${language}`);
+      }
+    }
+  }
+});
+
+test('a small dense panel keeps its keys at twenty millimetres', async () => {
+  await open(fixture(4), SIZES[0], '/?mm=5.87');
+  await tile(page, 4, fixture(4).slots[3].state).waitFor();
+  await assertNothingScrolls('10 inch');
+  await assertTargets('10 inch');
+  await shot(page, 'ten-inch-panel');
+});
+
+test('a view that arrives is a view that is shown', async () => {
+  await open(station([slot(1, 'empty')]));
+  for (const state of ['contact', 'reading', 'flashing', 'verifying', 'activating', 'testing', 'recording', 'pass']) {
+    fake.show(station([slot(1, state)]));
+    await tile(page, 1, state).waitFor();
+  }
+  await page.locator('[data-next="remove_board"][data-tone="must"] [data-slots="1"]').waitFor();
+  for (const percent of [1, 50, 99]) {
+    fake.show(station([slot(1, 'flashing', { percent, remaining_s: 100 - percent })]));
+    await page.locator(`[role=progressbar][aria-valuenow="${percent}"]`).first().waitFor();
+    await page.getByText(`${percent} % · ${100 - percent} s left`).waitFor();
+  }
+});
+
+test('a station out of reach never leaves a green tile, and comes back by itself', async () => {
+  await open(station([slot(1, 'pass'), slot(2, 'flashing'), slot(3, 'fail'), slot(4, 'seen_before')]));
+  await tile(page, 1, 'pass').waitFor();
+  fake.become('down');
+  await page.locator('[data-silence=lost]').waitFor();
+  assert.equal(await page.locator('[data-tone=good], [data-tone=bad], [data-tone=odd], [data-tone=working]').count(), 0);
+  assert.equal(await page.locator('[data-state=unknown]').count(), 4);
+  assert.equal(await page.locator('[data-hub]').count(), 0);
+  await assertNothingScrolls('lost');
+  await assertAccessible('lost');
+  await shot(page, 'lost-en');
+  fake.show(station([slot(1, 'empty'), slot(2, 'pass'), slot(3, 'fail'), slot(4, 'empty')]));
+  fake.become('up');
+  await tile(page, 2, 'pass').waitFor();
+  await tile(page, 1, 'empty').waitFor();
+  assert.equal(await page.locator('[data-silence]').count(), 0);
+});
+
+test('a stream cut and restored at once shows the newer view', async () => {
+  await open(station([slot(1, 'flashing')]));
+  await tile(page, 1, 'flashing').waitFor();
+  fake.cut();
+  fake.show(station([slot(1, 'pass')]));
+  await tile(page, 1, 'pass').waitFor();
+});
+
+test('a station that holds the line open and says nothing is not believed', async () => {
+  await open(station([slot(1, 'pass')]));
+  await tile(page, 1, 'pass').waitFor();
+  fake.become('hangs');
+  await page.locator('[data-silence=lost]').waitFor();
+  assert.equal(await page.locator('[data-tone=good]').count(), 0);
+  fake.become('up');
+  fake.cut();
+  await tile(page, 1, 'pass').waitFor();
+});
+
+test('an idle station is not taken for a dead one', async () => {
+  await open(station([slot(1, 'pass')]));
+  await tile(page, 1, 'pass').waitFor();
+  // Two rounds of the watchdog: each asks because nothing was pushed.
+  for (let round = 0; round < 2; round += 1) await page.waitForResponse('**/api/view');
+  assert.equal(await page.locator('[data-silence]').count(), 0);
+});
+
+test('a screen without its cookie says to restart, not to wait', async () => {
+  fake.become('refuses');
+  await open();
+  await page.getByText('This screen is not signed in to the station').waitFor();
+  await shot(page, 'refused-en');
+});
+
+test('a station of another API version is not drawn', async () => {
+  await open(station([slot(1, 'pass')], { api: 2 }));
+  await page.getByText('different versions').waitFor();
+  assert.equal(await page.locator('[data-tone=good]').count(), 0);
+});
+
+test('a new build of the station brings its new page', async () => {
+  await open(station([slot(1, 'empty')]));
+  await tile(page, 1, 'empty').waitFor();
+  const reloaded = page.waitForEvent('load');
+  fake.show(station([slot(1, 'pass')], { build: '0.2.0' }));
+  await reloaded;
+  await tile(page, 1, 'pass').waitFor();
+});
+
+test('scans are typed from anywhere and arrive whole and in order', async () => {
+  await open(station([slot(1, 'empty')], { order: null }));
+  await page.locator('[data-next=scan_work_order][data-tone=must]').waitFor();
+  await shot(page, 'scan-the-work-order');
+  await scan('WO:4711');
+  await scan('SN:LMP-000123');
+  await page.locator('[data-scan=good]').getByText('SN:LMP-000123').waitFor();
+  assert.deepEqual(fake.scans, ['WO:4711', 'SN:LMP-000123']);
+  await shot(page, 'scan-accepted');
+});
+
+test('a refused scan has a named answer and a foreign one is not even sent', async () => {
+  await open(station([slot(1, 'empty')]));
+  await tile(page, 1, 'empty').waitFor();
+  fake.answer = { accepted: false, word: 'unknown_order' };
+  await scan('WO:9999');
+  await page.locator('[data-scan=odd]').getByText('No such work order here').waitFor();
+  for (const [text, end, words] of [
+    ['4006381333931', 'Enter', 'Not a Flashline label'],
+    ['WO:', 'Enter', 'Damaged scan – scan again'],
+    [`SN:${'x'.repeat(300)}`, 'Enter', 'Too long for a scan'],
+    ['WO:47', null, 'Half a scan – scan again'],
+  ]) {
+    await scan(text, end);
+    await page.locator('[data-scan=odd]').getByText(words).waitFor();
+    await assertNothingScrolls(words);
+  }
+  assert.deepEqual(fake.scans, ['WO:9999']);
+});
+
+test("a scanner's Enter and Space never press a key that has the focus", async () => {
+  await open(station([slot(1, 'fail')]));
+  await tile(page, 1, 'fail').waitFor();
+  await page.locator('.language').focus();
+  await scan('SN:A B C');
+  await page.locator('[data-scan=good]').waitFor();
+  assert.deepEqual(fake.scans, ['SN:A B C']);
+  assert.equal(await page.locator('dialog').count(), 0);
+});
+
+test('a scan while a card lies open is taken too', async () => {
+  await open(station([slot(1, 'fail')]));
+  await tile(page, 1, 'fail').tap();
+  await page.locator('dialog [data-card=plug_in_again]').waitFor();
+  await scan('BIN:RED');
+  await page.locator('[data-scan=good]').waitFor();
+  assert.deepEqual(fake.scans, ['BIN:RED']);
+});
+
+test('a scan without an answer asks to scan again', async () => {
+  await open(station([slot(1, 'empty')]));
+  await tile(page, 1, 'empty').waitFor();
+  fake.become('hangs');
+  await scan('WO:4711');
+  await page.locator('[data-scan=odd]').getByText('No answer – scan again').waitFor();
+});
+
+test('a touch on a failed slot opens its card, which closes when the trouble is gone', async () => {
+  await open(fixture(16));
+  const failed = fixture(16).slots.find((s) => s.state === 'fail').number;
+  await tile(page, failed, 'fail').tap();
+  await page.locator('dialog').getByText('No contact with the board.').waitFor();
+  await page.locator('dialog').getByText('Code F-10').waitFor();
+  await assertTargets('card');
+  await assertAccessible('card');
+  await shot(page, 'card-en');
+  await page.locator('dialog .close').tap();
+  await page.locator('dialog').waitFor({ state: 'detached' });
+  await tile(page, failed, 'fail').tap();
+  await page.locator('dialog').waitFor();
+  fake.show(station([slot(failed, 'empty')]));
+  await page.locator('dialog').waitFor({ state: 'detached' });
+});
+
+test('the language is one touch away and holds while views arrive', async () => {
+  await open(fixture(4));
+  await page.locator('.language').tap();
+  await page.locator('dialog').waitFor();
+  await assertTargets('languages');
+  await assertAccessible('languages');
+  await shot(page, 'languages');
+  await page.locator('[data-language=zh-Hans]').tap();
+  await page.locator('html[lang=zh-Hans]').waitFor({ state: 'attached' });
+  fake.show(station([slot(1, 'pass'), slot(2, 'fail')]));
+  await tile(page, 1, 'pass').getByText('合格', { exact: true }).waitFor();
+  await tile(page, 2, 'fail').getByText('没有接触到电路板。').waitFor();
+  assert.ok(await page.evaluate(() => document.fonts.check('16px "Noto Sans CJK SC"', '烧录')));
+});
+
+test('no screen has an accessibility violation', async () => {
+  const screens = [
+    ['sixteen', fixture(16)],
+    ['sixteen-zh', fixture(16, { language_hint: 'zh' })],
+    ['four', station([slot(1, 'fail'), slot(2, 'pass', { since_ms: 3_600_000 }), slot(3, 'seen_before'), slot(4, 'closed')])],
+    ['no-order', station([slot(1, 'empty')], { order: null })],
+    ['fault', station([slot(1, 'empty')], { trouble: { code: 'F-34', blame: 'station', act: 'call_lead', slot: null, incident: 'A7-1' }, hub: { state: 'offline', unsynced: 9, oldest_unsynced_s: 9, lease_ends_in_s: 0 } })],
+    ['short-lease', station([slot(1, 'empty')], { hub: { state: 'offline', unsynced: 9, oldest_unsynced_s: 9, lease_ends_in_s: 600 } })],
+    ['online', station([slot(1, 'flashing')], { hub: { state: 'online', unsynced: 0, oldest_unsynced_s: null, lease_ends_in_s: 90_000 } })],
+  ];
+  await open(fixture(16));
+  for (const [name, view] of screens) {
+    fake.show(view);
+    const first = view.slots[0];
+    await tile(page, first.number, first.state).waitFor();
+    await page.locator(`[data-slot]`).nth(view.slots.length - 1).waitFor();
+    // Colours move for a moment after a change; contrast is judged when they rest.
+    await page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished.catch(() => undefined))));
+    await assertAccessible(name);
+    await assertNothingScrolls(name);
+    await shot(page, `screen-${name}`);
+  }
+  assert.deepEqual(page.errors, []);
+});
+
+test('the gallery shows everything in every language', async () => {
+  await open(undefined, { width: 1320, height: 1000 }, '/gallery');
+  await page.locator('[data-gallery=ja]').waitFor();
+  for (const language of ['en', 'zh-Hans', 'ja']) {
+    const section = page.locator(`[data-gallery="${language}"]`);
+    assert.ok((await section.locator('[data-slot]').count()) >= 3 * 14 + 32);
+    await shot(page, `gallery-${language}`, { fullPage: true, clip: await section.boundingBox() });
+  }
+  await assertAccessible('gallery');
+  assert.deepEqual(page.errors, []);
+});
