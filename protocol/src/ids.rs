@@ -1,7 +1,8 @@
 //! Names and numbers that hub and station use for the same things.
 //!
-//! Promise: a name holds 1 to 64 characters of `A-Z a-z 0-9 . _ -` and begins with a letter or a
-//! digit, so it is safe in a path, a URL, a checkpoint's origin line and a TUF role name.
+//! Promise: a name holds 1 to 63 characters, begins with a letter or a digit and has no slash, so
+//! it is safe in a path, a URL and a checkpoint's origin line. Tenant, product and station are of
+//! `a-z 0-9 _ -` only, because they also name files and TUF roles.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Longest name, in characters.
-pub const NAME_CHARS_MAX: usize = 64;
+pub const NAME_CHARS_MAX: usize = 63;
 
 /// Why a name or number was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,9 +66,9 @@ pub enum IdError {
 /// Which letters a name may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Letters {
-    /// Both cases: what people print on paper.
+    /// Both cases and dots: what people print on paper.
     Any,
-    /// Lower case only: what becomes a file name or a TUF role.
+    /// Lower case without dots: what becomes a file name or a TUF role.
     Lower,
 }
 
@@ -83,7 +84,8 @@ fn check_name(text: &str, what: &'static str, letters: Letters) -> Result<(), Id
         let fits = match character {
             'a'..='z' | '0'..='9' => true,
             'A'..='Z' => letters == Letters::Any,
-            '.' | '_' | '-' => index > 0,
+            '_' | '-' => index > 0,
+            '.' => index > 0 && letters == Letters::Any,
             _ => false,
         };
         if !fits {
@@ -153,14 +155,17 @@ name!(
     TenantName, "tenant name", Letters::Lower, &[]
 );
 name!(
-    /// A thing with one or more chips. Lower case; also the name of its TUF delegation, so the
-    /// four top-level roles are reserved.
+    /// A thing with one or more chips. Also the name of its TUF delegation, so the names of the
+    /// top-level roles and of other documents are reserved.
     ProductName, "product name", Letters::Lower,
-    &["root", "targets", "snapshot", "timestamp"]
+    &[
+        "root", "targets", "snapshot", "timestamp", "lease-keys", "lease", "orders", "roster",
+        "revocations", "manifest",
+    ]
 );
 name!(
     /// One flashing station of a tenant.
-    StationName, "station name", Letters::Any, &[]
+    StationName, "station name", Letters::Lower, &[]
 );
 name!(
     /// The production line a station stands at.
@@ -293,13 +298,15 @@ mod tests {
             ("a\nb", "line feed"),
             ("a%2fb", "percent"),
             ("größe", "beyond ASCII"),
-            (&"x".repeat(65), "too long"),
+            (&"x".repeat(64), "too long"),
         ] {
             assert!(text.parse::<StationName>().is_err(), "{why}: {text:?}");
         }
-        for text in ["st-1", "Line_7.2", "4711", &"x".repeat(64)] {
+        for text in ["st-1", "line_7", "4711", &"x".repeat(63)] {
             assert_eq!(text.parse::<StationName>().unwrap().as_str(), text);
         }
+        assert!("St.1".parse::<StationName>().is_err());
+        assert_eq!("WO-47.11".parse::<OrderNumber>().unwrap().as_str(), "WO-47.11");
     }
 
     #[test]

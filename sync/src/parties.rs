@@ -1,0 +1,137 @@
+//! Between whom the postman carries: the station's journal and the station's shelf.
+//!
+//! Promise: every method is called on a blocking thread, one call at a time.
+
+use std::collections::BTreeMap;
+
+/// A party's own trouble; the postman logs it, waits and comes again.
+pub type PartyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How far a journal reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalHead {
+    /// Which of the station's journals.
+    pub epoch: u32,
+    /// Records in it.
+    pub size: u64,
+}
+
+/// Records to carry up, and the station's signature over the journal after the last of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRange {
+    /// Canonical bytes of each record, as hashed.
+    pub records: Vec<String>,
+    /// Signed note.
+    pub checkpoint: String,
+}
+
+/// Why the hub takes a journal no further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalRefusal {
+    /// The hub holds another record under this sequence number.
+    Fork {
+        /// First record that differs.
+        seq: u64,
+    },
+    /// The checkpoint or a record does not verify.
+    NotVerified {
+        /// The hub's words.
+        detail: String,
+    },
+}
+
+/// The station's journal.
+pub trait JournalSource: Send + Sync + 'static {
+    /// How far it reaches now.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn head(&self) -> Result<JournalHead, PartyError>;
+
+    /// Records `from ..`, at least one, at most `records_max` and about `bytes_max` bytes, with a
+    /// checkpoint over exactly `from + records.len()` records.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn range(
+        &self,
+        epoch: u32,
+        from: u64,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<JournalRange, PartyError>;
+
+    /// The hub says it holds `size` records. `cosigned` is its note; its cosignature is to be
+    /// verified before it is believed.
+    ///
+    /// # Errors
+    /// The station's own trouble, or a note that does not verify.
+    fn acknowledged(&self, epoch: u32, size: u64, cosigned: &str) -> Result<(), PartyError>;
+
+    /// The hub takes this journal no further. It stays with the station.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn refused(&self, epoch: u32, refusal: &JournalRefusal) -> Result<(), PartyError>;
+}
+
+/// A document that came, with the digest it was listed under already checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArrivedDocument {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub etag: String,
+    /// Its bytes; not opened.
+    pub bytes: Vec<u8>,
+}
+
+/// A chunk the station lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantedChunk {
+    /// Its digest and name.
+    pub sha256: [u8; 32],
+    /// Its size, from the signed manifest.
+    pub bytes: u64,
+}
+
+/// What comes down, and where it goes.
+pub trait DocumentSink: Send + Sync + 'static {
+    /// What is held: name and ETag.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn etags(&self) -> Result<BTreeMap<String, String>, PartyError>;
+
+    /// Keeps one consistent set: everything that changed, and the names no longer listed.
+    ///
+    /// # Errors
+    /// The station's own trouble. A document that does not verify is no error of this kind: the
+    /// sink keeps or drops it, and says no more about it.
+    fn store(&self, arrived: Vec<ArrivedDocument>, gone: Vec<String>) -> Result<(), PartyError>;
+
+    /// Chunks to fetch, in this order. Asked after every [`DocumentSink::store`] and nudge.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn chunks_wanted(&self) -> Result<Vec<WantedChunk>, PartyError>;
+
+    /// Keeps a chunk whose digest has been checked.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn store_chunk(&self, sha256: [u8; 32], bytes: Vec<u8>) -> Result<(), PartyError>;
+
+    /// A fresh nonce in hexadecimal: ask the hub for its signed time at this connection.
+    fn time_nonce(&self) -> Option<String> {
+        None
+    }
+
+    /// The hub's signed time: the statement and the signature over it.
+    ///
+    /// # Errors
+    /// The station's own trouble, or a statement that does not verify.
+    fn hub_time(&self, _payload: &str, _signature: &str) -> Result<(), PartyError> {
+        Ok(())
+    }
+}

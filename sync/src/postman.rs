@@ -1,0 +1,415 @@
+//! The postman's round: revocations, journal, documents, chunks, then wait for news.
+//!
+//! Owns the order and the waiting. One task, no shared state: the journal's cursor is asked from
+//! the hub at every connection, so the postman remembers nothing that could be wrong.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
+
+use crate::hub::{Hub, HubError, Listing};
+use crate::parties::{
+    ArrivedDocument, DocumentSink, JournalRefusal, JournalSource, PartyError, WantedChunk,
+};
+use crate::staging::{Staging, StagingError};
+use crate::state::{BackOff, HubState, OfflineReason};
+use crate::tls::{self, TlsError};
+use crate::wire::{self, PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
+
+const REVOCATIONS: &str = "revocations";
+/// A hub that keeps asking for another beginning is not believed for ever.
+const GAPS_MAX: u32 = 4;
+
+/// What a postman needs to know.
+pub struct PostmanConfig {
+    /// `host:port` of the hub's station listener.
+    pub hub: String,
+    /// Certificate of the hub's CA.
+    pub ca_pem: String,
+    /// The station's certificate.
+    pub certificate_pem: String,
+    /// The key of that certificate.
+    pub key_pem: Zeroizing<String>,
+    /// Folder for half-fetched chunks; may be deleted between runs.
+    pub staging: PathBuf,
+    /// Waits between failures.
+    pub back_off: BackOff,
+    /// A random number below its argument.
+    pub jitter: Box<dyn FnMut(u64) -> u64 + Send>,
+}
+
+/// The postman cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum PostmanError {
+    /// Certificate, key or CA cannot be used.
+    #[error("preparing the connection to the hub")]
+    Tls(#[from] TlsError),
+    /// The hub's address or the HTTP client cannot be used.
+    #[error("preparing requests to the hub")]
+    Hub(#[from] HubError),
+    /// No place for half-fetched chunks.
+    #[error("preparing the staging of chunks")]
+    Staging(#[from] StagingError),
+}
+
+/// Tells the postman that there is something new to carry. Cheap; from any thread; many nudges
+/// before he looks are one.
+#[derive(Debug, Clone)]
+pub struct Nudge(Arc<Notify>);
+
+impl Nudge {
+    /// There is something new.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Why a round ended early.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error("an exchange with the hub failed")]
+    Hub(#[from] HubError),
+    #[error("the station's own store failed")]
+    Party(#[source] PartyError),
+    #[error("staging a chunk failed")]
+    Staging(#[from] StagingError),
+}
+
+impl RoundError {
+    fn reason(&self) -> OfflineReason {
+        match self {
+            Self::Hub(error) => error.reason(),
+            Self::Party(_) | Self::Staging(_) => OfflineReason::StationTrouble,
+        }
+    }
+}
+
+/// Carries between one station and its hub until told to stop.
+pub struct Postman {
+    hub: Hub,
+    journal: Arc<dyn JournalSource>,
+    documents: Arc<dyn DocumentSink>,
+    staging: Staging,
+    on_state: Box<dyn Fn(HubState) + Send + Sync>,
+    state: HubState,
+    nudged: Arc<Notify>,
+    back_off: BackOff,
+    jitter: Box<dyn FnMut(u64) -> u64 + Send>,
+    /// Records the hub holds, of which epoch; unknown after a broken connection.
+    cursor: Option<(u32, u64)>,
+    /// The journal the hub takes no further.
+    closed_epoch: Option<u32>,
+    /// Chunks the hub does not have, until its documents change.
+    missing: BTreeSet<[u8; 32]>,
+}
+
+impl Postman {
+    /// Prepares a postman; nothing is sent before [`Postman::run`].
+    ///
+    /// # Errors
+    /// [`PostmanError`] when certificate, address or staging cannot be used.
+    pub fn new(
+        config: PostmanConfig,
+        journal: Arc<dyn JournalSource>,
+        documents: Arc<dyn DocumentSink>,
+        on_state: Box<dyn Fn(HubState) + Send + Sync>,
+    ) -> Result<(Self, Nudge), PostmanError> {
+        let tls = tls::mutual(&config.ca_pem, &config.certificate_pem, &config.key_pem)?;
+        let nudged = Arc::new(Notify::new());
+        let postman = Self {
+            hub: Hub::new(&config.hub, tls)?,
+            journal,
+            documents,
+            staging: Staging::open(&config.staging)?,
+            on_state,
+            state: HubState::Connecting,
+            nudged: nudged.clone(),
+            back_off: config.back_off,
+            jitter: config.jitter,
+            cursor: None,
+            closed_epoch: None,
+            missing: BTreeSet::new(),
+        };
+        Ok((postman, Nudge(nudged)))
+    }
+
+    /// Carries until `shutdown` is ready. Never gives up before.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
+        (self.on_state)(self.state);
+        tokio::select! {
+            () = shutdown => {}
+            never = self.rounds() => match never {},
+        }
+    }
+
+    async fn rounds(&mut self) -> Infallible {
+        let mut failures = 0_u32;
+        loop {
+            // A round, then the long poll: either may find the hub gone.
+            let ended = match self.round().await {
+                Ok(known) => {
+                    failures = 0;
+                    self.wait_for_news(&known).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                failures = failures.saturating_add(1);
+                self.cursor = None;
+                let wait_ms = self.back_off.wait_ms(failures, &mut *self.jitter);
+                tracing::info!(failures, wait_ms, error = %chain(&error), "hub exchange failed");
+                self.show(HubState::Offline(error.reason()));
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            }
+        }
+    }
+
+    fn show(&mut self, state: HubState) {
+        if self.state != state {
+            self.state = state;
+            (self.on_state)(state);
+        }
+    }
+
+    /// Everything once, in the order of the lanes; returns what the hub's list is known by.
+    async fn round(&mut self) -> Result<String, RoundError> {
+        let fresh = self.cursor.is_none();
+        let Listing::Changed { documents: listed, known } = self.hub.documents(None).await? else {
+            return Err(RoundError::Hub(HubError::NotUnderstood {
+                what: "the list of documents",
+                source: "an unchanged list that was never given".into(),
+            }));
+        };
+        if fresh {
+            self.carry_time().await?;
+        }
+        self.show(HubState::Online);
+
+        let held = self.party(|_, documents| documents.etags()).await?;
+        let changed = |document: &&wire::Listed| held.get(&document.name) != Some(&document.etag);
+        let (first, then): (Vec<_>, Vec<_>) =
+            listed.iter().filter(changed).partition(|document| document.name == REVOCATIONS);
+
+        if !first.is_empty() {
+            let arrived = self.fetch(&first).await?;
+            self.party(move |_, documents| documents.store(arrived, Vec::new())).await?;
+        }
+        self.carry_journal().await?;
+        let gone: Vec<String> = held
+            .keys()
+            .filter(|name| !listed.iter().any(|document| document.name == **name))
+            .cloned()
+            .collect();
+        if !then.is_empty() || !gone.is_empty() {
+            let arrived = self.fetch(&then).await?;
+            self.party(move |_, documents| documents.store(arrived, gone)).await?;
+            self.missing.clear();
+        }
+        self.carry_chunks().await?;
+        Ok(known)
+    }
+
+    /// Returns when the hub's list changed, somebody nudged, or the hub ended the wait.
+    async fn wait_for_news(&mut self, known: &str) -> Result<(), RoundError> {
+        let nudged = self.nudged.clone();
+        tokio::select! {
+            () = nudged.notified() => Ok(()),
+            answer = self.hub.documents(Some(known)) => { answer?; Ok(()) }
+        }
+    }
+
+    async fn carry_time(&mut self) -> Result<(), RoundError> {
+        if let Some(nonce) = self.party(|_, documents| Ok(documents.time_nonce())).await? {
+            let statement = self.hub.time(&nonce).await?;
+            self.party(move |_, documents| {
+                documents.hub_time(&statement.payload, &statement.signature)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_journal(&mut self) -> Result<(), RoundError> {
+        let mut gaps = 0;
+        loop {
+            let head = self.party(|journal, _| journal.head()).await?;
+            if self.closed_epoch == Some(head.epoch) {
+                return Ok(());
+            }
+            let from = match self.cursor {
+                Some((epoch, size)) if epoch == head.epoch => size,
+                _ => {
+                    let state = self.hub.journal_state(head.epoch).await?;
+                    if let Some(note) = state.cosigned {
+                        self.acknowledge(head.epoch, state.size, note).await?;
+                    }
+                    state.size
+                }
+            };
+            self.cursor = Some((head.epoch, from));
+            if from >= head.size {
+                return Ok(());
+            }
+            let range = self
+                .party(move |journal, _| {
+                    journal.range(head.epoch, from, PUSH_RECORDS_MAX, PUSH_BYTES_MAX)
+                })
+                .await?;
+            let push =
+                wire::JournalPush { from, records: &range.records, checkpoint: &range.checkpoint };
+            match self.hub.push(head.epoch, &push).await {
+                Ok(ack) => {
+                    self.acknowledge(head.epoch, ack.size, ack.cosigned).await?;
+                    self.cursor = Some((head.epoch, ack.size));
+                }
+                Err(HubError::Refused { kind, detail, expected, seq, .. }) => {
+                    match (kind.as_str(), expected, seq) {
+                        ("journal-gap", Some(expected), _) if gaps < GAPS_MAX => {
+                            gaps += 1;
+                            self.cursor = Some((head.epoch, expected));
+                        }
+                        ("journal-fork", _, Some(seq)) => {
+                            self.close(head.epoch, JournalRefusal::Fork { seq }).await?;
+                            return Ok(());
+                        }
+                        ("journal-not-verified", _, _) => {
+                            let refusal = JournalRefusal::NotVerified { detail };
+                            self.close(head.epoch, refusal).await?;
+                            return Ok(());
+                        }
+                        _ => {
+                            let source = format!("refused as {kind:?}: {detail}").into();
+                            let what = "a journal range";
+                            return Err(HubError::NotUnderstood { what, source }.into());
+                        }
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn acknowledge(&self, epoch: u32, size: u64, note: String) -> Result<(), RoundError> {
+        self.party(move |journal, _| journal.acknowledged(epoch, size, &note)).await
+    }
+
+    async fn close(&mut self, epoch: u32, refusal: JournalRefusal) -> Result<(), RoundError> {
+        tracing::warn!(epoch, ?refusal, "the hub takes this journal no further");
+        self.closed_epoch = Some(epoch);
+        self.party(move |journal, _| journal.refused(epoch, &refusal)).await
+    }
+
+    async fn fetch(&self, listed: &[&wire::Listed]) -> Result<Vec<ArrivedDocument>, RoundError> {
+        let mut arrived = Vec::with_capacity(listed.len());
+        for document in listed {
+            let bytes = self.hub.document(&document.name).await?;
+            if hex::encode(sha256(&bytes)) != document.etag {
+                // The hub changed it after it gave the list; the next round has the new list.
+                return Err(RoundError::Hub(HubError::NotUnderstood {
+                    what: "a document",
+                    source: format!("{:?} is not the one that was listed", document.name).into(),
+                }));
+            }
+            arrived.push(ArrivedDocument {
+                name: document.name.clone(),
+                etag: document.etag.clone(),
+                bytes,
+            });
+        }
+        Ok(arrived)
+    }
+
+    async fn carry_chunks(&mut self) -> Result<(), RoundError> {
+        let wanted = self.party(|_, documents| documents.chunks_wanted()).await?;
+        let digests: Vec<[u8; 32]> = wanted.iter().map(|chunk| chunk.sha256).collect();
+        self.staging.retain(&digests)?;
+        for chunk in wanted {
+            if self.missing.contains(&chunk.sha256) {
+                continue;
+            }
+            // New records do not wait behind bulk.
+            self.carry_journal().await?;
+            match self.carry_chunk(chunk).await {
+                Err(RoundError::Hub(HubError::Refused { status: 404, .. })) => {
+                    tracing::warn!(sha256 = hex::encode(chunk.sha256), "the hub lacks a chunk");
+                    self.missing.insert(chunk.sha256);
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_chunk(&self, chunk: WantedChunk) -> Result<(), RoundError> {
+        let digest = chunk.sha256;
+        let mut staged = self.staging.staged_bytes(&digest)?;
+        if staged > chunk.bytes {
+            self.staging.forget(&digest)?;
+            staged = 0;
+        }
+        if staged < chunk.bytes {
+            let staging = &self.staging;
+            let mut offset = staged;
+            self.hub
+                .chunk(&digest, staged, |bytes| {
+                    if offset + bytes.len() as u64 > chunk.bytes {
+                        return Err("it is longer than the manifest says".into());
+                    }
+                    staging.keep(&digest, offset, bytes)?;
+                    offset += bytes.len() as u64;
+                    Ok(())
+                })
+                .await?;
+        }
+        let bytes = self.staging.assemble(&digest)?;
+        if bytes.len() as u64 != chunk.bytes || sha256(&bytes) != digest {
+            self.staging.forget(&digest)?;
+            return Err(RoundError::Hub(HubError::NotUnderstood {
+                what: "a chunk",
+                source: "its bytes do not have its digest".into(),
+            }));
+        }
+        self.party(move |_, documents| documents.store_chunk(digest, bytes)).await?;
+        self.staging.forget(&digest)?;
+        Ok(())
+    }
+
+    /// Asks one of the parties, on a blocking thread.
+    async fn party<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&dyn JournalSource, &dyn DocumentSink) -> Result<T, PartyError>
+        + Send
+        + 'static,
+    ) -> Result<T, RoundError> {
+        let (journal, documents) = (self.journal.clone(), self.documents.clone());
+        spawn_blocking(move || ask(&*journal, &*documents))
+            .await
+            .map_err(|error| RoundError::Party(error.into()))?
+            .map_err(RoundError::Party)
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    digest
+}
+
+/// The whole chain of causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        text.push_str(": ");
+        text.push_str(&current.to_string());
+        cause = current.source();
+    }
+    text
+}

@@ -1,0 +1,63 @@
+//! The hub's answers as far as the postman must read them; spelt in `protocol`, which this room
+//! does not know.
+
+use serde::{Deserialize, Serialize};
+
+/// Largest document, in bytes.
+pub(crate) const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest answer that is not a document or chunk, in bytes.
+pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Most documents in a list.
+pub(crate) const DOCUMENTS_MAX: usize = 10_000;
+/// Most records in one push.
+pub(crate) const PUSH_RECORDS_MAX: usize = 1024;
+/// About how many bytes of records go into one push.
+pub(crate) const PUSH_BYTES_MAX: usize = 1024 * 1024;
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) etag: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DocumentList {
+    pub(crate) documents: Vec<Listed>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct JournalState {
+    pub(crate) size: u64,
+    pub(crate) cosigned: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct JournalPush<'a> {
+    pub(crate) from: u64,
+    pub(crate) records: &'a [String],
+    pub(crate) checkpoint: &'a str,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct JournalAck {
+    pub(crate) size: u64,
+    pub(crate) cosigned: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct SignedStatement {
+    pub(crate) payload: String,
+    pub(crate) signature: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Problem {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) detail: Option<String>,
+    #[serde(default)]
+    pub(crate) expected: Option<u64>,
+    #[serde(default)]
+    pub(crate) seq: Option<u64>,
+}
