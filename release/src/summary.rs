@@ -1,0 +1,84 @@
+//! A release in words: what a person reads before signing or publishing it.
+
+use std::fmt;
+
+use crate::digest::Digest;
+use crate::limits::TAG_BYTES;
+use crate::manifest::Manifest;
+
+/// The readable summary of a manifest. Says what the manifest says, not that it is trusted.
+#[derive(Debug, Clone, Copy)]
+pub struct Summary<'a> {
+    manifest: &'a Manifest,
+    manifest_sha256: Digest,
+}
+
+impl<'a> Summary<'a> {
+    /// The summary of a manifest with this digest.
+    #[must_use]
+    pub const fn of(manifest: &'a Manifest, manifest_sha256: Digest) -> Self {
+        Self { manifest, manifest_sha256 }
+    }
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Manifest { tenant, product, version, recipe, .. } = self.manifest;
+        writeln!(f, "release    {product} {version} of {tenant}")?;
+        writeln!(f, "manifest   {}", self.manifest_sha256)?;
+        writeln!(f, "fits       {}", listed(&self.manifest.hardware_revisions))?;
+        writeln!(f, "channels   {}", listed(&recipe.channels))?;
+        writeln!(f, "chip       {} (family {})", recipe.chip, recipe.family)?;
+        for memory in &recipe.memory {
+            let (start, end, name) = (memory.start, memory.end(), &memory.name);
+            writeln!(f, "memory     {start:#010x}..{end:#010x} {name}")?;
+        }
+        for image in &self.manifest.images {
+            writeln!(f, "image      {} ({} bytes)", image.name, image.bytes)?;
+            for piece in &image.segments {
+                let (start, end) = (piece.address, piece.address + piece.bytes);
+                let memory = recipe.memory.iter().find(|m| (m.start..m.end()).contains(&start));
+                let place = memory.map(|memory| memory.name.as_str()).unwrap_or("nowhere");
+                writeln!(f, "  flash    {start:#010x}..{end:#010x} {place} sha256 {}", piece.sha256)?;
+            }
+            for left in &image.left_out {
+                let (start, end, bytes) = (left.start, left.end, left.bytes);
+                writeln!(f, "  EXCLUDED {start:#010x}..{end:#010x} {bytes} bytes NOT flashed")?;
+            }
+        }
+        match &recipe.self_test {
+            Some(test) => writeln!(
+                f,
+                "self-test  {:?} must say {:?} within {} ms",
+                test.via, test.expect, test.within_ms
+            )?,
+            None => writeln!(f, "self-test  none")?,
+        }
+        match &recipe.activation {
+            Some(place) => {
+                writeln!(f, "activation {:?} block at {:#010x}", place.mode, place.address)?;
+                for key in &place.product_keys {
+                    writeln!(f, "  key      {key}")?;
+                }
+            }
+            None => writeln!(f, "activation none")?,
+        }
+        writeln!(f, "protect    {}", if recipe.protect { "locks the chip" } else { "no" })?;
+        for sealed in &self.manifest.sealed {
+            let chunks = self.manifest.chunks(sealed.channel);
+            let bytes: usize = chunks.iter().map(|chunk| chunk.bytes).sum();
+            writeln!(
+                f,
+                "sealed     {} in {} chunks of {} bytes, {bytes} bytes in all",
+                sealed.channel,
+                chunks.len(),
+                self.manifest.chunk_bytes as usize + TAG_BYTES,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn listed<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
