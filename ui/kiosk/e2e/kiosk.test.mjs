@@ -60,6 +60,15 @@ async function assertNothingScrolls(name) {
       const all = new DOMRect(across.left, down.top, across.width, down.height);
       if (!inside(all, box.getBoundingClientRect())) outside.push(`${text.className.split(' ')[0]} "${text.textContent}"`);
     }
+    const texts = [...document.querySelectorAll('.screen span:not(:has(*)), .screen h1')]
+      .filter((e) => e.getClientRects().length > 0 && e.textContent.trim() !== '')
+      .map((e) => [e.textContent, e.getBoundingClientRect()]);
+    for (const [i, [one, a]] of texts.entries()) {
+      for (const [other, b] of texts.slice(i + 1)) {
+        const over = Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+        if (over) outside.push(`"${one}" over "${other}"`);
+      }
+    }
     return { scrolls: scrollWidth > clientWidth || scrollHeight > clientHeight, outside };
   });
   assert.deepEqual(found, { scrolls: false, outside: [] }, name);
@@ -174,7 +183,7 @@ test('a station out of reach never leaves a green tile, and comes back by itself
   await open(station([slot(1, 'pass'), slot(2, 'flashing'), slot(3, 'fail'), slot(4, 'seen_before')]));
   await tile(page, 1, 'pass').waitFor();
   fake.become('down');
-  await page.locator('[data-silence=lost]').waitFor();
+  await page.locator('[data-link=lost]').waitFor();
   assert.equal(await page.locator('[data-tone=good], [data-tone=bad], [data-tone=odd], [data-tone=working]').count(), 0);
   assert.equal(await page.locator('[data-state=unknown]').count(), 4);
   assert.equal(await page.locator('[data-hub]').count(), 0);
@@ -185,7 +194,7 @@ test('a station out of reach never leaves a green tile, and comes back by itself
   fake.become('up');
   await tile(page, 2, 'pass').waitFor();
   await tile(page, 1, 'empty').waitFor();
-  assert.equal(await page.locator('[data-silence]').count(), 0);
+  assert.equal(await page.locator('[data-link=live]').count(), 1);
 });
 
 test('a stream cut and restored at once shows the newer view', async () => {
@@ -200,7 +209,7 @@ test('a station that holds the line open and says nothing is not believed', asyn
   await open(station([slot(1, 'pass')]));
   await tile(page, 1, 'pass').waitFor();
   fake.become('hangs');
-  await page.locator('[data-silence=lost]').waitFor();
+  await page.locator('[data-link=lost]').waitFor();
   assert.equal(await page.locator('[data-tone=good]').count(), 0);
   fake.become('up');
   fake.cut();
@@ -212,19 +221,19 @@ test('an idle station is not taken for a dead one', async () => {
   await tile(page, 1, 'pass').waitFor();
   // Two rounds of the watchdog: each asks because nothing was pushed.
   for (let round = 0; round < 2; round += 1) await page.waitForResponse('**/api/view');
-  assert.equal(await page.locator('[data-silence]').count(), 0);
+  assert.equal(await page.locator('[data-link=live]').count(), 1);
 });
 
 test('a screen without its cookie says to restart, not to wait', async () => {
   fake.become('refuses');
   await open();
-  await page.getByText('This screen is not signed in to the station').waitFor();
+  await page.locator('main').getByText('This screen is not signed in to the station').waitFor();
   await shot(page, 'refused-en');
 });
 
 test('a station of another API version is not drawn', async () => {
   await open(station([slot(1, 'pass')], { api: 2 }));
-  await page.getByText('different versions').waitFor();
+  await page.locator('main').getByText('different versions').waitFor();
   assert.equal(await page.locator('[data-tone=good]').count(), 0);
 });
 

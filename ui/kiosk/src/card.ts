@@ -4,11 +4,15 @@
  * Pure: a trouble or a next action in, words out. The bottom bar and the card share it, so they
  * cannot contradict each other.
  */
+import type { LostReason } from './link';
 import type { Next } from './next';
 import type { Act, Trouble } from './view';
 import type { Words } from './words/words';
 
 export type DrawingName = Act | 'place_boards' | 'order_done' | 'no_answer';
+
+/** The bottom bar: an action that must be taken, nothing to do, a fault, or nobody knows. */
+export type BarTone = 'must' | 'rest' | 'fault' | 'lost';
 
 export interface Card {
   drawing: DrawingName;
@@ -66,6 +70,12 @@ export function nextCard(next: Next, words: Words): Card {
     case 'wait':
       return { ...plain, drawing: 'wait_for_station', where: words.next.waitWhy, act: words.next.wait };
   }
+}
+
+/** Nobody knows how the boards are: what to do meanwhile. */
+export function lostCard(reason: LostReason, words: Words): Card {
+  const { title, sentence } = words.lost[reason];
+  return { drawing: 'no_answer', slots: '', where: sentence, what: '', act: title, small: '' };
 }
 
 /** Runs of three and more neighbours are shortened: 1–4, 7. */
