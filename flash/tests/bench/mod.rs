@@ -1,0 +1,110 @@
+//! A simulated board on loopback ports, the back end under test, and what a test does to both.
+
+#![allow(dead_code, reason = "every test file uses another part of the bench")]
+#![allow(unreachable_pub, reason = "a module shared by test programs")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use flash::probe::ProbeBackend;
+use flash::{Backend, Chip, FlashError, Identity, Piece, Plan, ProgramReport, Progress};
+use simulators::flash_file::FlashFile;
+use simulators::nrf52::Revision;
+use simulators::timing::Timing;
+use simulators::{Addresses, BoardConfig, Served, serve};
+
+pub const UID: [u8; 8] = [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08];
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn nrf52() -> &'static Chip {
+    flash::chip("nRF52832_xxAA").unwrap()
+}
+
+pub struct Board {
+    pub served: Served,
+    control: TcpStream,
+}
+
+impl Board {
+    pub fn new() -> Self {
+        Self::with(UID, Revision::Old, Timing::OFF)
+    }
+
+    pub fn with(uid: [u8; 8], revision: Revision, timing: Timing) -> Self {
+        let cells = FlashFile::in_memory();
+        let config = BoardConfig { uid, revision, timing, cells, seated: true };
+        let served = serve(Addresses::any(), config).unwrap();
+        let control = TcpStream::connect(served.addresses.control).unwrap();
+        control.set_nodelay(true).unwrap();
+        control.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { served, control }
+    }
+
+    pub fn selector(&self) -> String {
+        format!("1d50:6018:{}", self.served.addresses.probe)
+    }
+
+    pub fn backend(&self) -> ProbeBackend {
+        ProbeBackend::new(self.selector().parse().unwrap())
+    }
+
+    /// A back end that has identified this board.
+    pub fn identified(&self) -> (ProbeBackend, Identity) {
+        let mut backend = self.backend();
+        let identity = backend.identify(nrf52()).unwrap();
+        (backend, identity)
+    }
+
+    /// Pulls a lever; the answer without its `ok`.
+    pub fn pull(&self, lever: &str) -> String {
+        (&self.control).write_all(format!("{lever}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::with_capacity(1, &self.control).read_line(&mut answer).unwrap();
+        match answer.trim_end().strip_prefix("ok") {
+            Some(rest) => rest.trim_start().to_owned(),
+            None => panic!("{lever}: {answer}"),
+        }
+    }
+
+    pub fn cells(&self, at: u64, length: usize) -> Vec<u8> {
+        hex::decode(self.pull(&format!("dump-hex {at} {length}"))).unwrap()
+    }
+
+    pub fn counter(&self, name: &str) -> u64 {
+        let counters: serde_json::Value = serde_json::from_str(&self.pull("counters")).unwrap();
+        counters[name].as_u64().unwrap()
+    }
+}
+
+/// Programs pieces, each (first address, bytes), and collects the progress.
+pub fn program(
+    backend: &mut ProbeBackend,
+    pieces: &[(u64, &[u8])],
+) -> (Result<ProgramReport, FlashError>, Vec<Progress>) {
+    let mut events = Vec::new();
+    let plan = plan(pieces);
+    let done = backend.program(&plan, &mut |progress| events.push(progress));
+    (done, events)
+}
+
+pub fn plan<'a>(pieces: &[(u64, &'a [u8])]) -> Plan<'a> {
+    Plan::new(
+        nrf52(),
+        pieces.iter().map(|(address, bytes)| Piece { name: "image", address: *address, bytes }),
+    )
+    .unwrap()
+}
+
+/// Reproducible bytes.
+pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect()
+}
