@@ -18,7 +18,7 @@ use crate::counters::Counters;
 use crate::cpu::{self, Activity, Cpu};
 use crate::dap::{ApFault, Dap, Target};
 use crate::flash_file::FlashFile;
-use crate::nrf52::{Approtect, Chip, Ficr, Master, Nvmc, Revision, UICR_BASE, UICR_END};
+use crate::nrf52::{Approtect, Chip, Ficr, Master, Nvmc, Revision, UICR_BASE};
 use crate::swd::Wire;
 use crate::timing::Timing;
 
@@ -337,9 +337,8 @@ impl Board {
             }
             Lever::DumpHex { address, length } => {
                 let mut chip = circuit.chip.borrow_mut();
-                let bytes = Nvmc::offset(address)
-                    .and_then(|at| chip.nvmc.cells().bytes().get(at..at + length as usize))
-                    .ok_or("not in flash or UICR")?;
+                let range = cells_of(address, length).ok_or("not inside flash or UICR")?;
+                let bytes = &chip.nvmc.cells().bytes()[range];
                 return Ok(hex::encode(bytes));
             }
             Lever::Counters => {
@@ -370,6 +369,13 @@ impl Board {
             "disk_trouble": self.circuit.disk_trouble.as_ref().map(io::Error::to_string),
         })
     }
+}
+
+/// The cells of a range that lies in flash or in UICR, not across both.
+fn cells_of(address: u32, length: u32) -> Option<std::ops::Range<usize>> {
+    let last = address.checked_add(length.checked_sub(1)?)?;
+    let (start, end) = (Nvmc::offset(address)?, Nvmc::offset(last)?);
+    (end - start == (last - address) as usize).then_some(start..end + 1)
 }
 
 fn touches_flash(request: &Request) -> bool {
@@ -525,6 +531,3 @@ impl Target for Circuit {
         self.now < self.erasing_until
     }
 }
-
-/// The whole UICR, for tests that look at it.
-pub const UICR: std::ops::Range<u32> = UICR_BASE..UICR_END;

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -34,7 +35,14 @@ impl Bench {
     }
 
     pub fn with(revision: Revision, timing: Timing) -> Self {
-        let cells = FlashFile::in_memory();
+        Self::start(revision, timing, FlashFile::in_memory())
+    }
+
+    pub fn on_file(path: &Path) -> Self {
+        Self::start(Revision::Old, Timing::OFF, FlashFile::open(path).unwrap())
+    }
+
+    fn start(revision: Revision, timing: Timing, cells: FlashFile) -> Self {
         let config = BoardConfig { uid: UID, revision, timing, cells, seated: true };
         let served = serve(Addresses::any(), config).unwrap();
         let control = Lines::connect(served.addresses.control);
@@ -58,9 +66,13 @@ impl Bench {
         loader.commit(session, options)
     }
 
+    pub fn ask(&self, line: &str) -> String {
+        self.control.ask(line)
+    }
+
     /// Pulls a lever; the answer without its `ok`.
     pub fn pull(&self, lever: &str) -> String {
-        let answer = self.control.ask(lever);
+        let answer = self.ask(lever);
         match answer.strip_prefix("ok") {
             Some(rest) => rest.trim_start().to_owned(),
             None => panic!("{lever}: {answer}"),
@@ -74,6 +86,11 @@ impl Bench {
     pub fn counter(&self, name: &str) -> u64 {
         let counters: serde_json::Value = serde_json::from_str(&self.pull("counters")).unwrap();
         counters[name].as_u64().unwrap()
+    }
+
+    pub fn state(&self, name: &str) -> serde_json::Value {
+        let state: serde_json::Value = serde_json::from_str(&self.pull("state")).unwrap();
+        state[name].clone()
     }
 
     pub fn uart(&self) -> Lines {
