@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-/** Where screenshots go: FLASHLINE_TEST_RESULTS, or test-results/ of the repository. */
-export const RESULTS =
-  process.env.FLASHLINE_TEST_RESULTS ?? fileURLToPath(new URL('../../../test-results', import.meta.url));
+/** Where screenshots go: SCREENSHOTS, or test-results/kiosk/ of the repository. */
+export const SHOTS = process.env.SCREENSHOTS ?? fileURLToPath(new URL('../../../test-results/kiosk', import.meta.url));
 
 export const SIZES = [
   { width: 1280, height: 800 },
@@ -39,10 +38,12 @@ export async function openPage(browser, url, size = SIZES[0]) {
   return Object.assign(page, { errors });
 }
 
+/** Saves what is on the screen under a name. */
 export async function shot(page, name, options = {}) {
-  const folder = join(RESULTS, 'kiosk');
-  await mkdir(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`), ...options });
+  await mkdir(SHOTS, { recursive: true });
+  // Colours move for a moment after a change.
+  await page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished.catch(() => undefined))));
+  await page.screenshot({ path: join(SHOTS, `${name}.png`), ...options });
 }
 
 /** The tile of a slot in a state, once it is there. */

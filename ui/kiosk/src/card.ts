@@ -72,10 +72,14 @@ export function nextCard(next: Next, words: Words): Card {
   }
 }
 
-/** Nobody knows how the boards are: what to do meanwhile. */
-export function lostCard(reason: LostReason, words: Words): Card {
+/**
+ * Nobody knows how the boards are: what to do meanwhile. `titled`: the screen says elsewhere what
+ * is wrong, so only the advice is left.
+ */
+export function lostCard(reason: LostReason, titled: boolean, words: Words): Card {
   const { title, sentence } = words.lost[reason];
-  return { drawing: 'no_answer', slots: '', where: sentence, what: '', act: title, small: '' };
+  const card = { drawing: 'no_answer', slots: '', what: '', small: '' } as const;
+  return titled ? { ...card, where: '', act: sentence } : { ...card, where: sentence, act: title };
 }
 
 /** Runs of three and more neighbours are shortened: 1–4, 7. */

@@ -55,7 +55,7 @@ export const ja: Words = {
     plug_in_again: { word: '置き直す', sentence: '基板を取り出し、接点を拭いて、置き直してください。' },
     try_other_cable: { word: 'ケーブル交換', sentence: 'このスロットのケーブルを替えてください。' },
     put_in_red_bin: { word: '赤い箱へ', sentence: '基板を赤い箱に入れてください。' },
-    call_lead: { word: 'リーダーを呼ぶ', sentence: 'ラインリーダーを呼んでください。' },
+    call_lead: { word: 'リーダーへ', sentence: 'ラインリーダーを呼んでください。' },
     wait_for_station: { word: '待つ', sentence: 'お待ちください。自動で再開します。' },
     remove_board: { word: '取り出す', sentence: '基板を取り出してください。' },
     scan_work_order: { word: '指示書を読む', sentence: '作業指示書をスキャンしてください。' },
