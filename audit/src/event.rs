@@ -1,0 +1,394 @@
+//! What a journal can say.
+//!
+//! Every touch of a board is one of these, written before it happens or after it is proven, as the
+//! name says. People appear by number only; their names live in an erasable table elsewhere.
+//!
+//! A variant or member, once released, keeps its name and meaning for ever. New members are
+//! optional (left out when absent), so that old records stay readable.
+
+use crate::hexed::{Digest, HexBytes};
+use serde::{Deserialize, Serialize};
+
+/// What happened. In JSON the member `event` holds the variant's name in snake_case and the
+/// variant's members stand beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The station's daemon started; the first record of every run.
+    StationStarted {
+        /// Version and commit of the program.
+        build: String,
+    },
+    /// The daemon was asked to stop and stopped in order.
+    StationStopped {},
+    /// A new epoch begins; the first record of every journal but the first.
+    EpochOpened {
+        /// The epoch before this one.
+        previous_epoch: u32,
+        /// Records the hub holds of it.
+        previous_size: u64,
+        /// Its root hash at that size.
+        previous_root: Digest,
+    },
+    /// The station joined a tenant; the first record of the first journal.
+    Enrolled {
+        /// The tenant's name.
+        tenant: String,
+        /// The station's name.
+        station: String,
+        /// SHA-256 of the tenant's root metadata that was pinned.
+        root_sha256: Digest,
+    },
+    /// A badge and PIN were accepted.
+    OperatorIn {
+        /// The operator's number; never a name.
+        operator: u32,
+        /// `worker`, `lead` or `it`.
+        role: String,
+    },
+    /// An operator left, or was signed out.
+    OperatorOut {
+        /// The operator's number; never a name.
+        operator: u32,
+    },
+    /// Work on an order began.
+    OrderOpened {
+        /// Work order number.
+        order: String,
+        /// Product name.
+        product: String,
+        /// SHA-256 of the release's manifest.
+        release: Digest,
+        /// The station's portion, in units.
+        quantity: u32,
+    },
+    /// Work on an order ended.
+    OrderClosed {
+        /// Work order number.
+        order: String,
+        /// Units passed here.
+        passed: u32,
+    },
+    /// Something answers in the slot.
+    Contact {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+    },
+    /// The chip said who it is.
+    Identified {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// Chip family in lower case, `nrf52`.
+        family: String,
+        /// Part as the probe names it.
+        part: String,
+        /// The chip's unique id as it lies in its memory.
+        uid: HexBytes,
+        /// What lay where the activation block belongs.
+        found: BlockState,
+    },
+    /// A place in the portion and an activation were set aside for this chip; nothing was written yet.
+    Reserved {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// Work order number.
+        order: String,
+        /// Product name.
+        product: String,
+        /// Chip family in lower case, `nrf52`.
+        family: String,
+        /// The chip's unique id as it lies in its memory.
+        uid: HexBytes,
+        /// Activation code, with hyphens.
+        code: String,
+        /// The allotment's name, 16 bytes.
+        allotment: HexBytes,
+        /// Index within the allotment, from 0.
+        index: u32,
+        /// SHA-256 of the activation block.
+        block_sha256: Digest,
+    },
+    /// The chip already held its own valid block; nothing is spent.
+    Adopted {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// Work order number.
+        order: String,
+        /// Product name.
+        product: String,
+        /// Chip family in lower case, `nrf52`.
+        family: String,
+        /// The chip's unique id as it lies in its memory.
+        uid: HexBytes,
+        /// Activation code, with hyphens.
+        code: String,
+        /// The allotment's name, 16 bytes.
+        allotment: HexBytes,
+        /// Index within the allotment, from 0.
+        index: u32,
+        /// SHA-256 of the activation block.
+        block_sha256: Digest,
+    },
+    /// The chip was here before, or carries the activation of an earlier visit.
+    SeenBefore {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// The chip's unique id as it lies in its memory.
+        uid: HexBytes,
+        /// Activation code, with hyphens.
+        code: String,
+        /// Whether it passed then.
+        passed_before: bool,
+    },
+    /// About to write firmware.
+    Programming {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// SHA-256 of the release's manifest.
+        release: Digest,
+        /// `production`, `rework` or `after_sales`.
+        channel: String,
+        /// Bytes of the images, activation block left out.
+        bytes: u64,
+    },
+    /// The firmware was read back and is the release's.
+    Verified {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// SHA-256 of the release's manifest.
+        release: Digest,
+        /// SHA-256 over the bytes read back, lowest address first.
+        digest: Digest,
+    },
+    /// The activation block was read back byte for byte.
+    Activated {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// The chip's unique id as it lies in its memory.
+        uid: HexBytes,
+        /// Activation code, with hyphens.
+        code: String,
+        /// SHA-256 of the activation block.
+        block_sha256: Digest,
+    },
+    /// The firmware said the line that the recipe expects.
+    SelfTested {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// What it said.
+        line: String,
+    },
+    /// The evidence is complete; about to take the irreversible steps.
+    Locking {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+    },
+    /// The irreversible steps were confirmed.
+    Locked {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+    },
+    /// The unit is good and may leave the slot.
+    Passed {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// Work order number.
+        order: String,
+        /// Product name.
+        product: String,
+        /// Chip family in lower case, `nrf52`.
+        family: String,
+        /// The chip's unique id as it lies in its memory.
+        uid: HexBytes,
+        /// Activation code, with hyphens.
+        code: String,
+        /// SHA-256 of the release's manifest.
+        release: Digest,
+        /// From contact to here.
+        took_ms: u64,
+    },
+    /// The visit ended in a trouble.
+    Failed {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// The chip's unique id, if it was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<HexBytes>,
+        /// Stable trouble code, `F-13`.
+        trouble: String,
+        /// Step in which it happened.
+        step: Step,
+        /// Number the worker saw on the screen.
+        incident: String,
+    },
+    /// The slot is empty again.
+    Removed {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+    },
+    /// A trouble that belongs to no visit.
+    StationTrouble {
+        /// Stable trouble code, `F-13`.
+        trouble: String,
+        /// Number the worker saw on the screen.
+        incident: String,
+    },
+    /// The slot takes no boards until it is opened.
+    SlotClosed {
+        /// Slot number, from 1.
+        slot: u32,
+        /// Stable trouble code, `F-13`.
+        trouble: String,
+    },
+    /// The slot takes boards again.
+    SlotOpened {
+        /// Slot number, from 1.
+        slot: u32,
+        /// Who opened it, by number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<u32>,
+    },
+    /// A lease was proven and put in force.
+    LeaseTaken {
+        /// The lease's version.
+        version: u64,
+        /// Its end, in ms since the Unix epoch.
+        not_after_ms: i64,
+        /// SHA-256 of the signed document.
+        lease_sha256: Digest,
+    },
+    /// A release was proven, fetched whole and may be flashed.
+    ReleaseShelved {
+        /// SHA-256 of the release's manifest.
+        manifest_sha256: Digest,
+        /// Product name.
+        product: String,
+        /// Its version.
+        version: String,
+    },
+    /// The keys to a release were erased.
+    ReleaseErased {
+        /// SHA-256 of the release's manifest.
+        manifest_sha256: Digest,
+        /// `lease_over`, `withdrawn` or `revoked`.
+        why: String,
+    },
+    /// Station time was moved by a hub-signed time.
+    ClockMoved {
+        /// Station time before, in ms since the Unix epoch.
+        from_ms: i64,
+        /// Station time after.
+        to_ms: i64,
+    },
+}
+
+/// What lay where the activation block belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockState {
+    /// Erased flash.
+    Blank,
+    /// This chip's own valid block.
+    Valid,
+    /// Something else.
+    Foreign,
+    /// The recipe has no activation, or the chip is locked.
+    Unread,
+}
+
+/// A step of a visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Something is in the slot.
+    Contact,
+    /// Who is it?
+    Identify,
+    /// May it be flashed, and what with?
+    Decide,
+    /// A place, a serial number and an activation are set aside.
+    Reserve,
+    /// Firmware is written.
+    Program,
+    /// Firmware is read back.
+    Verify,
+    /// The activation block is written and read back.
+    Activate,
+    /// The firmware runs and says its line.
+    SelfTest,
+    /// The evidence goes to disk.
+    Record,
+    /// Irreversible steps.
+    Protect,
+    /// They are confirmed.
+    Confirm,
+    /// The board may leave.
+    Release,
+}
+
+impl Event {
+    /// The visit this event belongs to, if it belongs to one.
+    #[must_use]
+    pub fn visit(&self) -> Option<&str> {
+        match self {
+            Self::Contact { visit, .. }
+            | Self::Identified { visit, .. }
+            | Self::Reserved { visit, .. }
+            | Self::Adopted { visit, .. }
+            | Self::SeenBefore { visit, .. }
+            | Self::Programming { visit, .. }
+            | Self::Verified { visit, .. }
+            | Self::Activated { visit, .. }
+            | Self::SelfTested { visit, .. }
+            | Self::Locking { visit, .. }
+            | Self::Locked { visit, .. }
+            | Self::Passed { visit, .. }
+            | Self::Failed { visit, .. }
+            | Self::Removed { visit, .. } => Some(visit),
+            Self::StationStarted { .. }
+            | Self::StationStopped { .. }
+            | Self::EpochOpened { .. }
+            | Self::Enrolled { .. }
+            | Self::OperatorIn { .. }
+            | Self::OperatorOut { .. }
+            | Self::OrderOpened { .. }
+            | Self::OrderClosed { .. }
+            | Self::StationTrouble { .. }
+            | Self::SlotClosed { .. }
+            | Self::SlotOpened { .. }
+            | Self::LeaseTaken { .. }
+            | Self::ReleaseShelved { .. }
+            | Self::ReleaseErased { .. }
+            | Self::ClockMoved { .. } => None,
+        }
+    }
+}
