@@ -19,7 +19,7 @@ use probe_rs::config::{Registry, TargetSelector};
 use probe_rs::probe::blackmagic::BlackMagicProbeFactory;
 use probe_rs::probe::list::Lister;
 use probe_rs::probe::{Probe, ProbeFactory, WireProtocol};
-use probe_rs::{MemoryInterface, Permissions, Session};
+use probe_rs::{Core, MemoryInterface, Permissions, Session};
 
 use crate::backend::{
     Backend, Contact, Presence, ProgramReport, Progress, SelfTest, Step, StepTimes, UnlockApproval,
@@ -222,19 +222,24 @@ impl Attached {
             .map_err(|error| classify(&error, during))
     }
 
+    /// Resets the chip and stops it before its first instruction.
     fn halt(&mut self, during: Step) -> Result<(), FlashError> {
-        self.session
-            .core(0)
-            .and_then(|mut core| core.reset_and_halt(HALT_WITHIN))
+        let mut core = self.core(during)?;
+        routine::forget_halts(&mut core)
+            .and_then(|()| core.reset_and_halt(HALT_WITHIN))
             .map(drop)
             .map_err(|error| classify(&error, during))
     }
 
     fn run(&mut self) -> Result<(), FlashError> {
-        self.session
-            .core(0)
-            .and_then(|mut core| core.reset())
+        let mut core = self.core(Step::Reset)?;
+        routine::forget_halts(&mut core)
+            .and_then(|()| core.reset())
             .map_err(|error| classify(&error, Step::Reset))
+    }
+
+    fn core(&mut self, during: Step) -> Result<Core<'_>, FlashError> {
+        self.session.core(0).map_err(|error| classify(&error, during))
     }
 
     /// Reads stretches in blocks and hands each block on with its address.

@@ -4,8 +4,8 @@ mod bench;
 
 use std::time::{Duration, Instant};
 
-use bench::{Board, UID, noise, nrf52, plan, program};
-use flash::{Backend, Contact, FlashError, Presence, Step, UnlockApproval};
+use bench::{Board, UID, firmware_that_says, noise, nrf52, plan, program};
+use flash::{Backend, Contact, FlashError, Presence, SelfTest, Step, UnlockApproval, Via};
 use simulators::nrf52::Revision;
 use simulators::timing::Timing;
 
@@ -252,4 +252,65 @@ fn memory_is_read_at_any_address_and_length_and_blank_is_told_from_written() {
     assert!(backend.is_blank(0, 0x1000).unwrap());
     assert!(!backend.is_blank(0, 0x1004).unwrap());
     assert!(backend.is_blank(0x3000, 0x7_D000).unwrap());
+}
+
+fn uart_test(board: &Board, expect: &str, within_ms: u64) -> SelfTest {
+    SelfTest {
+        via: Via::Uart { endpoint: format!("tcp:{}", board.served.addresses.uart), baud: 115_200 },
+        expect: expect.to_owned(),
+        within_ms,
+    }
+}
+
+#[test]
+fn the_self_test_hears_the_first_line_after_reset() {
+    let board = Board::new();
+    let (mut backend, _) = board.identified();
+    let image = firmware_that_says("FLASHLINE demo-lamp 1.0.0 activation=valid");
+    program(&mut backend, &[(0, &image)]).0.unwrap();
+    let test = uart_test(&board, "activation=valid", 5000);
+    for _ in 0..2 {
+        let line = backend.self_test(&test, &mut |_| ()).unwrap();
+        assert_eq!(line, "FLASHLINE demo-lamp 1.0.0 activation=valid");
+    }
+    backend.reset_and_run().unwrap();
+    assert_eq!(backend.presence().unwrap(), Presence::Still);
+}
+
+#[test]
+fn a_self_test_fails_by_what_was_heard_by_silence_by_lockup_or_by_a_closed_port() {
+    let check = |image: &[u8], expect: &str, wanted: &str| {
+        let board = Board::new();
+        let (mut backend, _) = board.identified();
+        program(&mut backend, &[(0, image)]).0.unwrap();
+        let mut test = uart_test(&board, expect, 300);
+        if wanted == "listen_failed" {
+            test.via = Via::Uart { endpoint: "/nowhere/tty".to_owned(), baud: 115_200 };
+        }
+        let error = backend.self_test(&test, &mut |_| ()).unwrap_err();
+        assert_eq!(serde_json::to_value(&error).unwrap()["error"], wanted, "{error:?}");
+    };
+    let says = firmware_that_says("FLASHLINE demo-lamp 1.0.0 activation=invalid");
+    check(&says, "activation=valid", "self_test_differed");
+    check(&firmware_that_says("")[..], "activation=valid", "self_test_silent");
+    check(&[0xFF, 0xFF, 0xFF, 0x00], "activation=valid", "core_stuck");
+    check(&says, "activation=invalid", "listen_failed");
+}
+
+#[test]
+fn a_board_pulled_during_its_self_test_is_a_silence() {
+    let board = Board::new();
+    let (mut backend, _) = board.identified();
+    let image = firmware_that_says("hello");
+    program(&mut backend, &[(0, &image)]).0.unwrap();
+    let test = uart_test(&board, "never said", 60_000);
+    let mut pulled = false;
+    let error = backend
+        .self_test(&test, &mut |_| {
+            if !std::mem::replace(&mut pulled, true) {
+                board.pull("remove");
+            }
+        })
+        .unwrap_err();
+    assert!(matches!(error, FlashError::Silent { during: Step::SelfTest, .. }), "{error:?}");
 }

@@ -24,6 +24,8 @@ use crate::plan::{self, Burst, Need, Sector};
 const DHCSR: u64 = 0xE000_EDF0;
 const DCRSR: u64 = 0xE000_EDF4;
 const DCRDR: u64 = 0xE000_EDF8;
+const DFSR: u64 = 0xE000_ED30;
+const DFSR_ALL: u32 = 0x1F;
 const DHCSR_RUN: u32 = 0xA05F_0001; // DBGKEY, C_DEBUGEN
 const S_REGRDY: u32 = 1 << 16;
 const S_HALT: u32 = 1 << 17;
@@ -287,6 +289,12 @@ impl<'s> Routine<'s> {
             }
         }
     }
+}
+
+/// Forgets why the core halted before. A breakpoint remembered across a reset would make probe-rs
+/// read the instruction under a program counter that the flashed image may set to any value.
+pub(super) fn forget_halts(core: &mut Core<'_>) -> Result<(), probe_rs::Error> {
+    core.write_word_32(DFSR, DFSR_ALL)
 }
 
 /// Fails if a core that should run has locked up or does not answer.

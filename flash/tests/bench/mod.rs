@@ -108,3 +108,34 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
         })
         .collect()
 }
+
+/// Firmware that says `line` once over UART0 and then stands still.
+pub fn firmware_that_says(line: &str) -> Vec<u8> {
+    let mut image = Vec::new();
+    for word in [0x2001_0000_u32, 0x0000_0009] {
+        image.extend(word.to_le_bytes()); // stack, reset vector
+    }
+    let code: [u16; 14] = [
+        0x4806, // 08 ldr  r0, =ENABLE
+        0x2104, // 0A movs r1, #4
+        0x6001, // 0C str  r1, [r0]
+        0x4A06, // 0E ldr  r2, =STARTTX
+        0x2101, // 10 movs r1, #1
+        0x6011, // 12 str  r1, [r2]
+        0x4D05, // 14 ldr  r5, =text
+        0x782C, // 16 ldrb r4, [r5]
+        0x2C00, // 18 cmp  r4, #0
+        0xD002, // 1A beq  22
+        0x61C4, // 1C str  r4, [r0, #0x1C]  TXD
+        0x3501, // 1E adds r5, #1
+        0xE7F9, // 20 b    16
+        0xE7FE, // 22 b    .
+    ];
+    image.extend(code.iter().flat_map(|half| half.to_le_bytes()));
+    for word in [0x4000_2500_u32, 0x4000_2008, 0x30] {
+        image.extend(word.to_le_bytes());
+    }
+    image.extend(line.as_bytes());
+    image.extend([b'\r', b'\n', 0]);
+    image
+}
