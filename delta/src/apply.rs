@@ -1,0 +1,435 @@
+//! Old image + patch = new image, as the patch arrives.
+//!
+//! Owns the order of checks: header and limits, then the old image's digest, then bytes, then the
+//! new image's digest. Leaves flash to the caller ([`Flash`]). Allocates nothing; [`Apply`] is all
+//! its memory, beside one page lent by the caller and a few hundred bytes of stack.
+//!
+//! Promise: nothing is written before the old image's digest was right, and [`Apply::finish`]
+//! returns `Ok` only if the whole new image has the digest the patch names. Whatever the patch
+//! says, there is no panic, no read or write outside the images, and a bounded amount of work.
+
+use crate::coder::Reader;
+use crate::header::{Body, Digest, HEADER_BYTES_MAX, Header, HeaderError, Parsed, parse};
+use crate::walk::{Action, Codec, Facts, Scene, Stage};
+use sha2::{Digest as _, Sha256};
+
+/// The two images, wherever they lie. Offsets count from the start of each image.
+pub trait Flash {
+    /// Fills `into` from the old image.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be read.
+    fn read_old(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashFault>;
+
+    /// Fills `into` from the part of the new image that was written before.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be read.
+    fn read_new(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashFault>;
+
+    /// Writes part of the new image: whole pages in ascending order, the last one maybe shorter.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be written.
+    fn write_new(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashFault>;
+}
+
+/// The memory did not do what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("flash did not do what was asked")]
+pub struct FlashFault;
+
+/// Why a patch was not applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// The header cannot be followed.
+    #[error("reading the patch header")]
+    Header(#[from] HeaderError),
+    /// The patch is for an old image of another length.
+    #[error("patch is for an old image of {wanted} bytes, this one has {found}")]
+    OldLength {
+        /// Bytes the patch is for.
+        wanted: u32,
+        /// Bytes there are.
+        found: u32,
+    },
+    /// The patch is for another old image.
+    #[error("patch is for another old image")]
+    OldDigest,
+    /// The new image does not fit.
+    #[error("new image has {wanted} bytes, there is room for {room}")]
+    Room {
+        /// Bytes of the new image.
+        wanted: u32,
+        /// Bytes there is room for.
+        room: u32,
+    },
+    /// The patch ended early.
+    #[error("patch is cut short")]
+    Truncated,
+    /// Bytes follow the patch.
+    #[error("patch is followed by other bytes")]
+    Trailing,
+    /// The patch contradicts itself.
+    #[error("patch contradicts itself")]
+    Damaged,
+    /// What came out is not the new image.
+    #[error("result is not the new image")]
+    NewDigest,
+    /// The page lent is empty.
+    #[error("no page buffer was given")]
+    NoPage,
+    /// Flash failed.
+    #[error("using the flash")]
+    Flash(#[from] FlashFault),
+}
+
+/// Memory that applying takes on this machine, beside one page and the stack.
+pub const RAM_BYTES: usize = size_of::<Apply<'static>>();
+
+/// What a device has.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Bytes of the old image.
+    pub old_len: u32,
+    /// Bytes there are for the new image.
+    pub new_len_max: u32,
+}
+
+/// A patch being applied.
+#[derive(Debug)]
+pub struct Apply<'p> {
+    page: &'p mut [u8],
+    room: Room,
+    state: State,
+    reader: Reader,
+    codec: Codec,
+    sha: Sha256,
+    written: u32,
+    in_page: u32,
+    new_len: u32,
+    new_digest: Digest,
+}
+
+#[derive(Debug)]
+enum State {
+    Header { bytes: [u8; HEADER_BYTES_MAX], len: u8 },
+    Stored,
+    Coded,
+    Failed(ApplyError),
+}
+
+impl<'p> Apply<'p> {
+    /// Begins; `page` is the unit in which the new image is written.
+    pub fn new(room: Room, page: &'p mut [u8]) -> Self {
+        let state = if page.is_empty() {
+            State::Failed(ApplyError::NoPage)
+        } else {
+            State::Header { bytes: [0; HEADER_BYTES_MAX], len: 0 }
+        };
+        Self {
+            page,
+            room,
+            state,
+            reader: Reader::new(),
+            codec: Codec::new(Facts::NOTHING),
+            sha: Sha256::new(),
+            written: 0,
+            in_page: 0,
+            new_len: 0,
+            new_digest: Digest([0; 16]),
+        }
+    }
+
+    /// Takes the next bytes of the patch, any number of them.
+    ///
+    /// # Errors
+    ///
+    /// When the patch is refused or flash fails; every later call says the same.
+    pub fn feed<F: Flash>(&mut self, patch: &[u8], flash: &mut F) -> Result<(), ApplyError> {
+        let result = self.take(patch, flash);
+        self.remember(result)
+    }
+
+    /// Ends the patch; returns the length of the new image, which is then whole and right.
+    ///
+    /// # Errors
+    ///
+    /// When the patch was cut short or the result is not the new image.
+    pub fn finish<F: Flash>(&mut self, flash: &mut F) -> Result<u32, ApplyError> {
+        let result = self.close(flash);
+        self.remember(result)?;
+        Ok(self.new_len)
+    }
+
+    fn remember(&mut self, result: Result<(), ApplyError>) -> Result<(), ApplyError> {
+        if let Err(error) = result {
+            self.state = State::Failed(error);
+        }
+        result
+    }
+
+    fn take<F: Flash>(&mut self, mut patch: &[u8], flash: &mut F) -> Result<(), ApplyError> {
+        while let State::Header { bytes, len } = &mut self.state {
+            let Some((first, rest)) = patch.split_first() else { return Ok(()) };
+            let Some(slot) = bytes.get_mut(usize::from(*len)) else {
+                return Err(HeaderError::Limits.into());
+            };
+            *slot = *first;
+            *len += 1;
+            patch = rest;
+            let parsed = parse(bytes.get(..usize::from(*len)).unwrap_or(&[]))?;
+            if let Parsed::Whole(header, _) = parsed {
+                self.begin(&header, flash)?;
+            }
+        }
+        match self.state {
+            State::Header { .. } => Ok(()),
+            State::Failed(error) => Err(error),
+            State::Stored => {
+                for byte in patch {
+                    if self.written >= self.new_len {
+                        return Err(ApplyError::Trailing);
+                    }
+                    self.scene(flash).put(*byte);
+                }
+                Ok(())
+            }
+            State::Coded => {
+                while !patch.is_empty() {
+                    let taken = self.reader.feed(patch);
+                    patch = patch.get(taken..).unwrap_or(&[]);
+                    self.run(flash)?;
+                    if taken == 0 && self.codec.stage == Stage::Done {
+                        return Err(ApplyError::Trailing);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The header is known: may this patch go on?
+    fn begin<F: Flash>(&mut self, header: &Header, flash: &mut F) -> Result<(), ApplyError> {
+        let Room { old_len, new_len_max } = self.room;
+        if header.old_len != old_len {
+            return Err(ApplyError::OldLength { wanted: header.old_len, found: old_len });
+        }
+        if header.new_len > new_len_max {
+            return Err(ApplyError::Room { wanted: header.new_len, room: new_len_max });
+        }
+        let mut sha = Sha256::new();
+        let mut at = 0;
+        let mut piece = [0; 64];
+        while at < old_len {
+            let len = (old_len - at).min(64);
+            let Some(piece) = piece.get_mut(..len as usize) else { break };
+            flash.read_old(at, piece)?;
+            sha.update(&*piece);
+            at += len;
+        }
+        if Digest::from_sha(sha) != header.old_digest {
+            return Err(ApplyError::OldDigest);
+        }
+        self.new_len = header.new_len;
+        self.new_digest = header.new_digest;
+        self.state = match header.body {
+            Body::Stored => State::Stored,
+            Body::Coded { isa, base, map_entries } => {
+                self.codec.begin(Facts {
+                    isa,
+                    old_len,
+                    new_len: header.new_len,
+                    base,
+                    map_entries: u32::from(map_entries),
+                });
+                State::Coded
+            }
+        };
+        Ok(())
+    }
+
+    fn run<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
+        while self.codec.stage != Stage::Done && self.reader.ready() {
+            let mut scene = Applying {
+                page: self.page,
+                flash,
+                sha: &mut self.sha,
+                old_len: self.room.old_len,
+                written: &mut self.written,
+                in_page: &mut self.in_page,
+                fault: None,
+            };
+            let step = self.codec.step(&mut self.reader, &mut scene);
+            if let Some(fault) = scene.fault {
+                return Err(fault.into());
+            }
+            if self.reader.overran() {
+                return Err(ApplyError::Truncated);
+            }
+            step.map_err(|_| ApplyError::Damaged)?;
+        }
+        Ok(())
+    }
+
+    fn scene<'a, F: Flash>(&'a mut self, flash: &'a mut F) -> Applying<'a, F> {
+        Applying {
+            page: self.page,
+            flash,
+            sha: &mut self.sha,
+            old_len: self.room.old_len,
+            written: &mut self.written,
+            in_page: &mut self.in_page,
+            fault: None,
+        }
+    }
+
+    fn close<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
+        match self.state {
+            State::Header { .. } => return Err(ApplyError::Truncated),
+            State::Failed(error) => return Err(error),
+            State::Stored => {}
+            State::Coded => {
+                self.reader.end();
+                self.run(flash)?;
+                if self.reader.overfed() {
+                    return Err(ApplyError::Trailing);
+                }
+            }
+        }
+        if self.written < self.new_len {
+            return Err(ApplyError::Truncated);
+        }
+        let mut scene = self.scene(flash);
+        scene.flush();
+        if let Some(fault) = scene.fault {
+            return Err(fault.into());
+        }
+        if Digest::from_sha(self.sha.clone()) != self.new_digest {
+            return Err(ApplyError::NewDigest);
+        }
+        Ok(())
+    }
+}
+
+/// The images as one step sees them.
+struct Applying<'a, F> {
+    page: &'a mut [u8],
+    flash: &'a mut F,
+    sha: &'a mut Sha256,
+    old_len: u32,
+    written: &'a mut u32,
+    in_page: &'a mut u32,
+    fault: Option<FlashFault>,
+}
+
+impl<F: Flash> Applying<'_, F> {
+    fn flush(&mut self) {
+        let Some(full) = self.page.get(..*self.in_page as usize) else { return };
+        if !full.is_empty() {
+            self.sha.update(full);
+            if let Err(fault) = self.flash.write_new(*self.written - *self.in_page, full) {
+                self.fault = Some(fault);
+            }
+        }
+        *self.in_page = 0;
+    }
+}
+
+impl<F: Flash> Scene for Applying<'_, F> {
+    fn source(&mut self, at: u32) -> u8 {
+        let mut byte = [0];
+        let read = if at < self.old_len {
+            self.flash.read_old(at, &mut byte)
+        } else {
+            let at = at - self.old_len;
+            let page_start = *self.written - *self.in_page;
+            if at >= page_start {
+                let found = self.page.get((at - page_start) as usize);
+                return found.copied().unwrap_or(0);
+            }
+            self.flash.read_new(at, &mut byte)
+        };
+        if let Err(fault) = read {
+            self.fault = Some(fault);
+        }
+        let [byte] = byte;
+        byte
+    }
+
+    fn put(&mut self, byte: u8) {
+        if let Some(slot) = self.page.get_mut(*self.in_page as usize) {
+            *slot = byte;
+        }
+        *self.in_page += 1;
+        *self.written += 1;
+        if *self.in_page as usize >= self.page.len() {
+            self.flush();
+        }
+    }
+
+    fn truth(&mut self, _at: u32) -> u8 {
+        0
+    }
+
+    fn map_entry(&mut self, _number: u32) -> (u32, u32) {
+        (0, 0)
+    }
+
+    fn plan(&mut self, _at: u32) -> Action {
+        Action::Literal
+    }
+}
+
+/// Both images in memory: a [`Flash`] for hosts and tests.
+#[cfg(feature = "make")]
+#[derive(Debug)]
+pub struct InMemory<'a> {
+    /// The old image.
+    pub old: &'a [u8],
+    /// What was written of the new image.
+    pub new: Vec<u8>,
+}
+
+#[cfg(feature = "make")]
+impl Flash for InMemory<'_> {
+    fn read_old(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashFault> {
+        let at = at as usize;
+        into.copy_from_slice(self.old.get(at..at + into.len()).ok_or(FlashFault)?);
+        Ok(())
+    }
+
+    fn read_new(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashFault> {
+        let at = at as usize;
+        into.copy_from_slice(self.new.get(at..at + into.len()).ok_or(FlashFault)?);
+        Ok(())
+    }
+
+    fn write_new(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashFault> {
+        if at as usize != self.new.len() {
+            return Err(FlashFault);
+        }
+        self.new.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Applies a whole patch to a whole image in memory.
+///
+/// # Errors
+///
+/// As [`Apply::feed`] and [`Apply::finish`].
+#[cfg(feature = "make")]
+pub fn apply(old: &[u8], patch: &[u8]) -> Result<Vec<u8>, ApplyError> {
+    let old_len = u32::try_from(old.len()).unwrap_or(u32::MAX);
+    let room = Room { old_len, new_len_max: crate::header::IMAGE_BYTES_MAX };
+    let mut page = vec![0; 4096];
+    let mut flash = InMemory { old, new: Vec::new() };
+    let mut apply = Apply::new(room, &mut page);
+    apply.feed(patch, &mut flash)?;
+    apply.finish(&mut flash)?;
+    Ok(flash.new)
+}

@@ -1,0 +1,283 @@
+//! The first bytes of a patch: what it is for, what it needs, what must come out.
+
+use crate::isa::Isa;
+use crate::map::MAP_ENTRIES_MAX;
+use sha2::{Digest as _, Sha256};
+
+/// "FD", then the version.
+const MAGIC: [u8; 3] = [b'F', b'D', VERSION];
+/// Version of the format described in `FORMAT.md`.
+pub const VERSION: u8 = 0;
+/// Longest image, in bytes: offsets are kept in 24 bits.
+pub const IMAGE_BYTES_MAX: u32 = 0xFF_FFFE;
+/// Most bytes a header can have.
+pub const HEADER_BYTES_MAX: usize = 53;
+/// Load addresses are multiples of this.
+pub const BASE_STEP: u32 = 0x80;
+
+const STORED: u8 = 0x80;
+const WITH_BASE: u8 = 0x40;
+
+/// The first 16 bytes of a SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(pub [u8; 16]);
+
+impl Digest {
+    /// The digest of a whole image.
+    pub fn of(image: &[u8]) -> Self {
+        let mut sha = Sha256::new();
+        sha.update(image);
+        Self::from_sha(sha)
+    }
+
+    pub(crate) fn from_sha(sha: Sha256) -> Self {
+        let full = sha.finalize();
+        let mut first = [0; 16];
+        for (byte, from) in first.iter_mut().zip(full) {
+            *byte = from;
+        }
+        Self(first)
+    }
+}
+
+/// How the body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// The new image as it is.
+    Stored,
+    /// Range-coded, as `FORMAT.md` describes.
+    Coded {
+        /// Instruction set of the model.
+        isa: Isa,
+        /// Address of the image's first byte, if pointers are predicted; a multiple of
+        /// [`BASE_STEP`].
+        base: Option<u32>,
+        /// Entries of the address map, at most [`MAP_ENTRIES_MAX`].
+        map_entries: u16,
+    },
+}
+
+/// A patch's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Length of the old image in bytes.
+    pub old_len: u32,
+    /// Length of the new image in bytes.
+    pub new_len: u32,
+    /// Digest of the old image.
+    pub old_digest: Digest,
+    /// Digest of the new image.
+    pub new_digest: Digest,
+    /// How the body is written.
+    pub body: Body,
+}
+
+/// The header is not one this version can follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// The first two bytes are others.
+    #[error("not a delta patch")]
+    Foreign,
+    /// A version this program does not know.
+    #[error("patch has format version {0}, this program reads version {VERSION}")]
+    Version(u8),
+    /// An instruction set this program does not know.
+    #[error("patch needs instruction set number {0}, which this program does not have")]
+    Isa(u8),
+    /// A length or a count is larger than the format allows.
+    #[error("patch header names a length or a count beyond the format's limits")]
+    Limits,
+}
+
+/// What is known from a beginning of a patch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    /// More bytes are needed.
+    Incomplete,
+    /// The header, and how many bytes it has.
+    Whole(Header, usize),
+}
+
+impl Header {
+    /// Reads the header at the start of `patch`; [`HeaderError::Foreign`] also if it is cut short.
+    ///
+    /// # Errors
+    ///
+    /// When `patch` is something else, newer, or beyond the format's limits.
+    pub fn parse(patch: &[u8]) -> Result<(Self, usize), HeaderError> {
+        match parse(patch)? {
+            Parsed::Whole(header, bytes) => Ok((header, bytes)),
+            Parsed::Incomplete => Err(HeaderError::Foreign),
+        }
+    }
+
+    /// The header's bytes.
+    #[cfg(feature = "make")]
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        let (kind, base) = match self.body {
+            Body::Stored => (STORED, None),
+            Body::Coded { isa, base, .. } => {
+                (isa.number() | if base.is_some() { WITH_BASE } else { 0 }, base)
+            }
+        };
+        out.push(kind);
+        put_number(&mut out, self.old_len);
+        let grown = self.new_len as i32 - self.old_len as i32;
+        put_number(&mut out, ((grown << 1) ^ (grown >> 31)) as u32);
+        out.extend_from_slice(&self.old_digest.0);
+        out.extend_from_slice(&self.new_digest.0);
+        if let Some(base) = base {
+            put_number(&mut out, base / BASE_STEP);
+        }
+        if let Body::Coded { map_entries, .. } = self.body {
+            put_number(&mut out, u32::from(map_entries));
+        }
+        out
+    }
+}
+
+#[cfg(feature = "make")]
+fn put_number(out: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let byte = self.bytes.get(self.at).copied()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// Seven bits a byte, lowest first, at most 28 bits.
+    fn number(&mut self) -> Option<Result<u32, HeaderError>> {
+        let mut value = 0;
+        for place in 0..4 {
+            let byte = self.byte()?;
+            value |= u32::from(byte & 0x7F) << (place * 7);
+            if byte < 0x80 {
+                return Some(Ok(value));
+            }
+        }
+        Some(Err(HeaderError::Limits))
+    }
+
+    fn digest(&mut self) -> Option<Digest> {
+        let mut digest = [0; 16];
+        for byte in &mut digest {
+            *byte = self.byte()?;
+        }
+        Some(Digest(digest))
+    }
+}
+
+pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
+    let [f, d, version] = MAGIC;
+    for (found, wanted) in patch.iter().zip([f, d]) {
+        if *found != wanted {
+            return Err(HeaderError::Foreign);
+        }
+    }
+    if let Some(found) = patch.get(2)
+        && *found != version
+    {
+        return Err(HeaderError::Version(*found));
+    }
+    parse_rest(&mut Cursor { bytes: patch, at: 3 }).unwrap_or(Ok(Parsed::Incomplete))
+}
+
+fn parse_rest(cursor: &mut Cursor<'_>) -> Option<Result<Parsed, HeaderError>> {
+    macro_rules! within {
+        ($number:expr) => {
+            match $number? {
+                Ok(value) => value,
+                Err(error) => return Some(Err(error)),
+            }
+        };
+    }
+    let kind = cursor.byte()?;
+    let isa = match Isa::from_number(kind & !(STORED | WITH_BASE)) {
+        Some(isa) => isa,
+        None => return Some(Err(HeaderError::Isa(kind & !(STORED | WITH_BASE)))),
+    };
+    let old_len = within!(cursor.number());
+    let grown = within!(cursor.number());
+    let new_len = old_len.wrapping_add((grown >> 1) ^ (grown & 1).wrapping_neg());
+    if old_len > IMAGE_BYTES_MAX || new_len > IMAGE_BYTES_MAX {
+        return Some(Err(HeaderError::Limits));
+    }
+    let old_digest = cursor.digest()?;
+    let new_digest = cursor.digest()?;
+    let body = if kind & STORED != 0 {
+        if kind != STORED {
+            return Some(Err(HeaderError::Limits));
+        }
+        Body::Stored
+    } else {
+        let base = if kind & WITH_BASE != 0 {
+            let steps = within!(cursor.number());
+            if steps > u32::MAX / BASE_STEP {
+                return Some(Err(HeaderError::Limits));
+            }
+            Some(steps * BASE_STEP)
+        } else {
+            None
+        };
+        let map_entries = within!(cursor.number());
+        if map_entries > MAP_ENTRIES_MAX as u32 {
+            return Some(Err(HeaderError::Limits));
+        }
+        Body::Coded { isa, base, map_entries: map_entries as u16 }
+    };
+    Some(Ok(Parsed::Whole(Header { old_len, new_len, old_digest, new_digest, body }, cursor.at)))
+}
+
+#[cfg(all(test, feature = "make"))]
+mod tests {
+    use super::*;
+
+    fn check(header: Header) {
+        let bytes = header.bytes();
+        assert!(bytes.len() <= HEADER_BYTES_MAX);
+        assert_eq!(Header::parse(&bytes), Ok((header, bytes.len())));
+        for short in 0..bytes.len() {
+            assert_eq!(parse(&bytes[..short]), Ok(Parsed::Incomplete), "{short} bytes");
+        }
+    }
+
+    #[test]
+    fn every_header_comes_back_and_no_beginning_of_one_is_taken_for_whole() {
+        let (old_digest, new_digest) = (Digest::of(b"old"), Digest::of(b"new"));
+        for (old_len, new_len) in
+            [(0, 0), (1, 0), (0, 1), (70_000, 69_999), (IMAGE_BYTES_MAX, 0), (0, IMAGE_BYTES_MAX)]
+        {
+            for body in [
+                Body::Stored,
+                Body::Coded { isa: Isa::None, base: None, map_entries: 0 },
+                Body::Coded { isa: Isa::Thumb, base: Some(0x0800_4F80), map_entries: 192 },
+                Body::Coded { isa: Isa::Avr, base: Some(0xFFFF_FF80), map_entries: 1 },
+            ] {
+                check(Header { old_len, new_len, old_digest, new_digest, body });
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_newer_and_oversized_headers_are_refused() {
+        assert_eq!(Header::parse(b"BSDIFF40"), Err(HeaderError::Foreign));
+        assert_eq!(Header::parse(b""), Err(HeaderError::Foreign));
+        assert_eq!(Header::parse(b"FD\x02"), Err(HeaderError::Version(2)));
+        assert_eq!(Header::parse(b"FD\x00\x3F"), Err(HeaderError::Isa(0x3F)));
+        assert_eq!(Header::parse(b"FD\x00\x00\xFF\xFF\xFF\x7F\x00"), Err(HeaderError::Limits));
+        assert_eq!(Header::parse(b"FD\x00\x00\xFF\xFF\xFF\xFF\x00"), Err(HeaderError::Limits));
+    }
+}

@@ -1,0 +1,149 @@
+//! Instruction sets: what in the old bytes refers to an address, and how to aim it elsewhere.
+//!
+//! A reference is recognised in the old bytes alone and re-encoded for its new place. Recognition
+//! may be wrong (data that looks like code): that costs bits, never correctness.
+
+pub(crate) mod avr;
+pub(crate) mod thumb;
+
+/// Bytes looked at to recognise something.
+pub(crate) const WINDOW: usize = 8;
+
+/// The instruction set an image is modelled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Isa {
+    /// Bytes; no references.
+    None = 0,
+    /// Arm Thumb-1 and Thumb-2.
+    Thumb = 1,
+    /// AVR (8-bit).
+    Avr = 2,
+}
+
+impl Isa {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::None, Self::Thumb, Self::Avr];
+
+    /// The instruction set with this number in a patch header.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::None),
+            1 => Some(Self::Thumb),
+            2 => Some(Self::Avr),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Thumb => "thumb",
+            Self::Avr => "avr",
+        }
+    }
+
+    /// Its number in a patch header.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether aligned 32-bit words may be pointers.
+    pub(crate) const fn has_word_pointers(self) -> bool {
+        matches!(self, Self::Thumb)
+    }
+
+    /// The reference at image offset `at`, if `bytes` (what follows there, zeros past the end) is
+    /// one.
+    pub(crate) fn find(self, bytes: [u8; WINDOW], at: u32) -> Option<Reference> {
+        match self {
+            Self::None => None,
+            Self::Thumb => thumb::find(bytes, at),
+            Self::Avr => avr::find(bytes, at),
+        }
+    }
+
+    /// `bytes`, a reference found before, re-encoded at image offset `at` to reach `target`.
+    pub(crate) fn aim(self, bytes: [u8; WINDOW], at: u32, target: u32) -> Option<[u8; WINDOW]> {
+        match self {
+            Self::None => None,
+            Self::Thumb => thumb::aim(bytes, at, target),
+            Self::Avr => avr::aim(bytes, at, target),
+        }
+    }
+
+    /// The RAM address at image offset `at`, if `bytes` name one. `aligned`: the place in the new
+    /// image is a multiple of four.
+    pub(crate) fn variable(self, bytes: [u8; WINDOW], at: u32, aligned: bool) -> Option<Variable> {
+        match self {
+            Self::None => None,
+            Self::Thumb => {
+                let [a, b, c, d, ..] = bytes;
+                let address = u32::from_le_bytes([a, b, c, d]).wrapping_sub(RAM_START);
+                (aligned && address < RAM_BYTES).then_some(Variable {
+                    address,
+                    bytes: 4,
+                    always: true,
+                })
+            }
+            Self::Avr => avr::variable(bytes, at),
+        }
+    }
+
+    /// `bytes`, a variable found before, with another address.
+    pub(crate) fn move_variable(self, bytes: [u8; WINDOW], address: u32) -> [u8; WINDOW] {
+        match self {
+            Self::None => bytes,
+            Self::Thumb => {
+                let [_, _, _, _, e, f, g, h] = bytes;
+                let [a, b, c, d] = address.wrapping_add(RAM_START).to_le_bytes();
+                [a, b, c, d, e, f, g, h]
+            }
+            Self::Avr => avr::move_variable(bytes, address),
+        }
+    }
+
+    /// For alignment: `bytes` without what depends on where things stand, and how many bytes that
+    /// covers.
+    #[cfg(feature = "make")]
+    pub(crate) fn mask(
+        self,
+        bytes: [u8; WINDOW],
+        at: u32,
+        hard: bool,
+    ) -> Option<([u8; WINDOW], usize)> {
+        match self {
+            Self::None => None,
+            Self::Thumb => thumb::mask(bytes, at, hard),
+            Self::Avr => avr::mask(bytes, at, hard),
+        }
+    }
+}
+
+/// Where RAM lies on Cortex-M: 0x1FFF_0000 up to 0x2010_0000.
+pub(crate) const RAM_START: u32 = 0x1FFF_0000;
+pub(crate) const RAM_BYTES: u32 = 0x11_0000;
+
+/// Something that names a RAM address, counted from the start of the RAM window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    pub(crate) address: u32,
+    pub(crate) bytes: u8,
+    /// Whether a decision is coded even if nothing is expected to change.
+    pub(crate) always: bool,
+}
+
+/// Something that names an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// Image offset it reaches, wrapping: may lie outside the image.
+    pub(crate) target: u32,
+    /// Length in bytes, 2 to 8.
+    pub(crate) bytes: u8,
+    /// Context number below 8.
+    pub(crate) kind: u8,
+    /// Whether a decision is coded even if nothing is expected to change.
+    pub(crate) always: bool,
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(any(test, feature = "make")), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod apply;
+mod coder;
+mod header;
+mod isa;
+mod logistic;
+#[cfg(feature = "make")]
+pub mod make;
+mod map;
+mod model;
+mod walk;
+
+pub use header::{
+    BASE_STEP, Body, Digest, HEADER_BYTES_MAX, Header, HeaderError, IMAGE_BYTES_MAX, VERSION,
+};
+pub use isa::Isa;
+pub use map::MAP_ENTRIES_MAX;

@@ -1,0 +1,215 @@
+//! From an alignment to a plan: which copies become map entries, which are made in passing.
+
+use super::align::{Piece, Prices, Seeds, Views, align};
+use crate::isa::{Isa, RAM_BYTES, RAM_START, WINDOW};
+use crate::map::{AddressMap, MAP_ENTRIES_MAX};
+use crate::walk::{Action, Facts};
+
+/// Everything the writer decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) isa: Isa,
+    pub(crate) base: Option<u32>,
+    /// (old, new), in order of new offset.
+    pub(crate) map: Vec<(u32, u32)>,
+    /// By new offset.
+    pub(crate) actions: Vec<(u32, Action)>,
+}
+
+impl Plan {
+    pub(crate) fn facts(&self, old: &[u8], new: &[u8]) -> Facts {
+        Facts {
+            isa: self.isa,
+            old_len: old.len() as u32,
+            new_len: new.len() as u32,
+            base: self.base,
+            map_entries: self.map.len() as u32,
+        }
+    }
+}
+
+fn window(image: &[u8], at: usize) -> [u8; WINDOW] {
+    let mut bytes = [0; WINDOW];
+    for (byte, from) in bytes.iter_mut().zip(image.iter().skip(at)) {
+        *byte = *from;
+    }
+    bytes
+}
+
+fn word(image: &[u8], at: usize) -> u32 {
+    let [a, b, c, d, ..] = window(image, at);
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// The image with every field cleared that depends on where things stand. `span`: longest image.
+fn masked(image: &[u8], isa: Isa, hard: bool, base: Option<u32>, span: usize) -> Vec<u8> {
+    let mut out = image.to_vec();
+    if isa == Isa::None {
+        return out;
+    }
+    let mut at = 0;
+    while at + 4 <= image.len() {
+        if isa.has_word_pointers() && at % 4 == 0 {
+            let word = word(image, at);
+            let points =
+                base.is_some_and(|b| ((word & !1).wrapping_sub(b) as usize) < span && word >= 0x40);
+            if points || word.wrapping_sub(RAM_START) < RAM_BYTES {
+                out[at] = 0;
+                out[at + 1] = 0;
+                out[at + 2] &= 0xF0;
+                at += 4;
+                continue;
+            }
+        }
+        match isa.mask(window(image, at), at as u32, hard) {
+            Some((clear, len)) => {
+                let len = len.min(image.len() - at);
+                out[at..at + len].copy_from_slice(&clear[..len]);
+                at += len;
+            }
+            None => at += 2,
+        }
+    }
+    out
+}
+
+/// The plans worth trying.
+pub(crate) fn plans(old: &[u8], new: &[u8], isa: Isa) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    let span = old.len().max(new.len());
+    let mut base = None;
+    let passes: &[(bool, bool)] = if isa != Isa::None {
+        &[(true, false), (true, true), (false, true)]
+    } else {
+        &[(false, false)]
+    };
+    for (hard, with_base) in passes {
+        let base_now = if *with_base { base } else { None };
+        let (old_masked, new_masked) =
+            (masked(old, isa, *hard, base_now, span), masked(new, isa, *hard, base_now, span));
+        let mut text = old_masked.clone();
+        text.extend_from_slice(&new_masked);
+        let seeds = Seeds::new(&text, old.len());
+        let views = Views { old, new, old_masked: &old_masked, new_masked: &new_masked };
+        let pieces = align(&views, &seeds, &Prices::GUESSED);
+        let plan = from_pieces(old, new, isa, &pieces);
+        base = plan.base;
+        plans.push(plan);
+    }
+    plans
+}
+
+fn from_pieces(old: &[u8], new: &[u8], isa: Isa, pieces: &[Piece]) -> Plan {
+    let old_len = old.len() as u32;
+    let mut copies: Vec<(u32, u32, u32)> = Vec::new();
+    for piece in pieces {
+        if let Some(source) = piece.source {
+            copies.push((piece.at, source, piece.len));
+        }
+    }
+    // Map entries: the longest copies from the old image whose old ranges do not overlap.
+    let mut by_len: Vec<usize> =
+        (0..copies.len()).filter(|i| copies[*i].1 < old_len && copies[*i].2 >= 24).collect();
+    by_len.sort_by_key(|i| (u32::MAX - copies[*i].2, copies[*i].0));
+    let mut taken: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
+    let mut in_map = vec![false; copies.len()];
+    let mut count = 0;
+    for i in by_len {
+        let (_, source, len) = copies[i];
+        let clash = taken.range(..source + len).next_back().is_some_and(|(_, end)| *end > source);
+        if clash || count == MAP_ENTRIES_MAX {
+            continue;
+        }
+        taken.insert(source, source + len);
+        in_map[i] = true;
+        count += 1;
+    }
+    let map: Vec<(u32, u32)> = copies
+        .iter()
+        .zip(&in_map)
+        .filter(|(_, m)| **m)
+        .map(|((at, source, _), _)| (*source, *at))
+        .collect();
+    let mut address_map = AddressMap::new();
+    for (o, n) in &map {
+        address_map.add(*o, *n);
+    }
+    let base =
+        if isa.has_word_pointers() { find_base(old, new, &copies, &address_map) } else { None };
+    // A literal halfword must not swallow the start of a copy.
+    let mut end = 0;
+    for (i, (at, source, len)) in copies.iter_mut().enumerate() {
+        if isa == Isa::Thumb && !in_map[i] && *at % 2 == 1 && end < *at {
+            *at += 1;
+            *source += 1;
+            *len -= 1;
+        }
+        end = *at + *len;
+    }
+    let actions = copies
+        .iter()
+        .zip(&in_map)
+        .filter(|((_, _, len), _)| *len > 0)
+        .map(|((at, source, len), in_map)| {
+            let exact = !in_map && {
+                (0..*len).all(|i| {
+                    let s = source + i;
+                    let byte =
+                        if s < old_len { old[s as usize] } else { new[(s - old_len) as usize] };
+                    byte == new[(at + i) as usize]
+                })
+            };
+            let aimed = isa != Isa::None;
+            (*at, Action::Copy { source: *source, len: *len, exact, aimed })
+        })
+        .collect();
+    Plan { isa, base, map, actions }
+}
+
+/// The load address that explains most changed words, if any explains enough.
+fn find_base(old: &[u8], new: &[u8], copies: &[(u32, u32, u32)], map: &AddressMap) -> Option<u32> {
+    let mut pairs = Vec::new();
+    for (at, source, len) in copies {
+        if *source as usize >= old.len() {
+            continue;
+        }
+        let mut n = (*at + 3) & !3;
+        while n + 4 <= at + len {
+            let w = word(old, (source + (n - at)) as usize);
+            let v = word(new, n as usize);
+            if w != v && w.abs_diff(v) < 0x40000 && (0x100..0x9000_0000).contains(&w) {
+                pairs.push((w, v));
+            }
+            n += 4;
+        }
+    }
+    let mut tops: std::collections::BTreeMap<u32, usize> = std::collections::BTreeMap::new();
+    for (w, _) in &pairs {
+        *tops.entry(w >> 20).or_default() += 1;
+    }
+    let mut tops: Vec<(u32, usize)> = tops.into_iter().collect();
+    tops.sort_by_key(|(top, count)| (usize::MAX - count, *top));
+    let step: usize = if pairs.len() < 4000 { 0x80 } else { 0x1000 };
+    let mut best: Option<(usize, u32)> = None;
+    for (top, _) in tops.into_iter().take(6) {
+        let start = i64::from(top << 20) - ((old.len() as i64 + 0xFFF) & !0xFFF);
+        let end = (i64::from(top) + 1) << 20;
+        for base in (start.max(0)..end).step_by(step) {
+            let base = base as u32;
+            let score = pairs
+                .iter()
+                .filter(|(w, v)| {
+                    let a = (w & !1).wrapping_sub(base);
+                    (a as usize) < old.len() && {
+                        let shift = map.shift(a);
+                        shift != 0 && *v == w.wrapping_add(shift)
+                    }
+                })
+                .count();
+            if best.is_none_or(|(s, _)| score > s) {
+                best = Some((score, base));
+            }
+        }
+    }
+    best.filter(|(score, _)| *score >= 8).map(|(_, base)| base)
+}

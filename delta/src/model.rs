@@ -1,0 +1,189 @@
+//! The adaptive model: counters, mixers and number codes, all in fixed arrays of 16-bit words.
+//!
+//! Owns every probability. Knows nothing of images, covers or instruction sets: it is given context
+//! numbers and codes bits, bytes and numbers in them. Logistic mixing follows Mahoney's PAQ (2005).
+
+use crate::coder::{Coder, Kind};
+use crate::logistic::{squash, stretch};
+
+/// Adaptation rate by state, of 65,536: about 1 / (observations + 1.6).
+const RATE: [u16; 16] = [
+    40960, 25206, 18204, 14247, 11703, 8623, 6827, 4819, 3724, 2560, 1951, 1321, 999, 672, 506, 339,
+];
+/// A state is left when these bits of the dither are all zero: 1, 1, 1, 1, 2, 2, 4, … observations.
+const STAY: [u8; 16] = [0, 0, 0, 0, 1, 1, 3, 3, 7, 7, 15, 15, 31, 31, 63, 63];
+
+/// One counter: probability of a 1 in the upper 12 bits, state in the lower 4.
+pub(crate) type Slot = u16;
+/// One half, nothing seen yet.
+pub(crate) const FRESH: Slot = 0x8000;
+
+fn chance(slot: Slot) -> u32 {
+    u32::from(slot & 0xFFF0) + 8
+}
+
+fn learn(slot: &mut Slot, bit: bool, limit: u8, dither: &mut u16) {
+    *dither = dither.wrapping_mul(25_173).wrapping_add(13_849);
+    let state = *slot & 15;
+    let rate = i32::from(RATE.get(usize::from(state)).copied().unwrap_or(0));
+    let p = i32::from(*slot & 0xFFF0);
+    let aim = if bit { 65_535 } else { 0 };
+    let step = ((aim - p - 8) * (rate >> 1)) >> 15;
+    let p = (p + step + i32::from(*dither >> 12)).clamp(0, 65_535) as u16 & 0xFFF0;
+    let stay = u16::from(STAY.get(usize::from(state)).copied().unwrap_or(0));
+    let leave = state < u16::from(limit) && (*dither >> 4) & stay == 0;
+    *slot = p | (state + u16::from(leave));
+}
+
+/// Counter states at which adaptation stops slowing down.
+pub(crate) mod limit {
+    pub(crate) const FLAG: u8 = 15;
+    pub(crate) const LITERAL: u8 = 13;
+    pub(crate) const DIFFERENCE: u8 = 12;
+    pub(crate) const REFERENCE: u8 = 13;
+    pub(crate) const NUMBER: u8 = 10;
+}
+
+/// Slots in the shared slab; a power of two.
+pub(crate) const SLAB: usize = 2048;
+const WEIGHTS: usize = 320;
+
+/// Every adaptive number of the codec.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    slab: [Slot; SLAB],
+    weights: [i16; WEIGHTS],
+    numbers: [[Slot; NUMBER_SLOTS]; NUMBERS],
+    dither: u16,
+}
+
+/// Which number a number code is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Number {
+    MapGap,
+    MapTurn,
+    Tail,
+    Turn,
+    Back,
+    Length,
+}
+const NUMBERS: usize = 6;
+const NUMBER_SLOTS: usize = 24 + 12 * 3;
+
+/// 4096 is a weight of one.
+const ONE: i32 = 4096;
+
+/// Where in the slab things live, and how the mixer treats them.
+pub(crate) struct Mix<const N: usize> {
+    /// Slab indices.
+    pub(crate) slots: [usize; N],
+    /// First of N weights.
+    pub(crate) weights: usize,
+    /// Learning rate, 4096 = 1.
+    pub(crate) rate: i32,
+    pub(crate) limit: u8,
+}
+
+impl Model {
+    pub(crate) fn new() -> Self {
+        Self {
+            slab: [FRESH; SLAB],
+            weights: [0; WEIGHTS],
+            numbers: [[FRESH; NUMBER_SLOTS]; NUMBERS],
+            dither: 1,
+        }
+    }
+
+    /// Gives `count` weights from `first` on the value `weight` (4096 = 1).
+    pub(crate) fn set_weights(&mut self, first: usize, count: usize, weight: i16) {
+        for w in self.weights.iter_mut().skip(first).take(count) {
+            *w = weight;
+        }
+    }
+
+    /// One decision by one counter.
+    pub(crate) fn bit<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        slot: usize,
+        limit: u8,
+        bit: bool,
+        kind: Kind,
+    ) -> bool {
+        let slot = &mut self.slab[slot % SLAB];
+        let bit = coder.code(chance(*slot), bit, kind);
+        learn(slot, bit, limit, &mut self.dither);
+        bit
+    }
+
+    /// One decision by `N` counters and a mixer.
+    pub(crate) fn mixed<C: Coder, const N: usize>(
+        &mut self,
+        coder: &mut C,
+        mix: &Mix<N>,
+        bit: bool,
+        kind: Kind,
+    ) -> bool {
+        let mut inputs = [0_i32; N];
+        let mut sum = 0_i32;
+        for (i, (input, slot)) in inputs.iter_mut().zip(mix.slots).enumerate() {
+            *input = stretch(chance(self.slab[slot % SLAB]));
+            sum += *input * i32::from(self.weights[(mix.weights + i) % WEIGHTS]);
+        }
+        let p = squash(sum >> 12);
+        let bit = coder.code(p, bit, kind);
+        let error = if bit { 65_536 - p as i32 } else { -(p as i32) };
+        for (i, (input, slot)) in inputs.iter().zip(mix.slots).enumerate() {
+            let weight = &mut self.weights[(mix.weights + i) % WEIGHTS];
+            let step = (((input * error) >> 10) * mix.rate + (1 << 13)) >> 14;
+            *weight = (i32::from(*weight) + step).clamp(-8 * ONE + 1, 8 * ONE - 1) as i16;
+            learn(&mut self.slab[slot % SLAB], bit, mix.limit, &mut self.dither);
+        }
+        bit
+    }
+
+    /// A number below 2^24: adaptive Exp-Golomb.
+    pub(crate) fn number<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        which: Number,
+        value: u32,
+        kind: Kind,
+    ) -> u32 {
+        let slots = &mut self.numbers[which as usize % NUMBERS];
+        let target = value + 1;
+        let size = 31 - target.max(1).leading_zeros();
+        let mut k = 0;
+        while k < 23 {
+            let slot = &mut slots[k as usize];
+            let more = coder.code(chance(*slot), size > k, kind);
+            learn(slot, more, limit::NUMBER, &mut self.dither);
+            if !more {
+                break;
+            }
+            k += 1;
+        }
+        let mut got = 1;
+        for i in (0..k).rev() {
+            let bit = target >> i & 1 != 0;
+            let bit = if k - i <= 2 {
+                let at = 24
+                    + (k as usize).min(11) * 3
+                    + if k - i == 1 { 0 } else { (got & 1) as usize + 1 };
+                let slot = &mut slots[at % NUMBER_SLOTS];
+                let bit = coder.code(chance(*slot), bit, kind);
+                learn(slot, bit, limit::NUMBER, &mut self.dither);
+                bit
+            } else {
+                coder.code(32_768, bit, kind)
+            };
+            got = got << 1 | u32::from(bit);
+        }
+        got - 1
+    }
+}
+
+/// A slab index of `bits` bits for a context.
+pub(crate) fn hashed(context: u32, bits: u32) -> usize {
+    (context.wrapping_mul(0x9E37_79B1) >> (32 - bits)) as usize
+}
