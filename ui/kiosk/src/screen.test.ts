@@ -9,6 +9,7 @@ import { scanNote } from './scan-note';
 import { FRESH_MS, gridOf, tileOf, unknownTile } from './tile';
 import type { HubView, OrderView, SlotState, StationView } from './view';
 import { en } from './words/en';
+import type { Words } from './words/words';
 import { languageFrom, LANGUAGE_TAGS, LANGUAGES } from './words/languages';
 
 describe('a tile says what the slot is', () => {
@@ -111,6 +112,17 @@ describe('every language can say everything', () => {
       const latin = Object.values(LANGUAGES[tag].trouble).filter((text) => !/\p{Script=Han}|\p{Script=Katakana}/u.test(text));
       expect(latin).toEqual([]);
     }
+  });
+  test('a language without a word, or a trouble without a sentence, does not compile', () => {
+    const { fail: _fail, ...states } = en.state;
+    const { 'F-12': _trouble, ...troubles } = en.trouble;
+    // @ts-expect-error FAIL has no word
+    const state: Words['state'] = states;
+    // @ts-expect-error F-12 has no sentence
+    const trouble: Words['trouble'] = troubles;
+    // @ts-expect-error F-13 would say nothing
+    const empty: Words['trouble'] = { ...en.trouble, 'F-13': undefined };
+    expect([state, trouble, empty]).toHaveLength(3);
   });
   test('language tags find their language', () => {
     expect(['zh-CN', 'zh-Hans', 'ja-JP', 'en-GB', 'de', '', null].map(languageFrom)).toEqual([
