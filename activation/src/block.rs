@@ -120,8 +120,7 @@ pub fn look_at(bytes: &[u8], claim: &Claim<'_>, product_keys: &[[u8; 32]]) -> Bl
 /// Cheap checks come first, so that a foreign block costs a small chip no signature check.
 ///
 /// # Errors
-/// The first [`Refusal`] met, in the order of that enum's variants except that both signatures
-/// come last.
+/// The first [`Refusal`] met; FORMAT.md has the order.
 pub fn check_block(
     bytes: &[u8],
     claim: &Claim<'_>,
@@ -215,6 +214,10 @@ fn signed_message(body: &[u8; BODY_BYTES]) -> [u8; CONTEXT_BYTES + BODY_BYTES] {
 
 /// Writes and signs a block; `claim` was checked, `sign` is the station's allotment key at work.
 #[cfg(feature = "issue")]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "hosts only; offsets are the table of FORMAT.md, lengths were checked"
+)]
 pub(crate) fn make(
     claim: &Claim<'_>,
     certificate: &AllotmentCertificate,

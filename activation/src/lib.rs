@@ -13,6 +13,8 @@
 //! very product made for this very chip.
 #![no_std]
 #![forbid(unsafe_code)]
+// A chip has nobody to catch a panic.
+#![deny(clippy::indexing_slicing, clippy::expect_used, clippy::panic)]
 
 #[cfg(feature = "issue")]
 extern crate std;

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 pub(crate) const CONTEXT_BYTES: usize = 32;
 
 /// A domain-separation prefix: `text`, then zeros.
+#[allow(clippy::indexing_slicing, reason = "in bounds by the condition; evaluated by the compiler")]
 pub(crate) const fn context(text: &str) -> [u8; CONTEXT_BYTES] {
     let text = text.as_bytes();
     let mut padded = [0; CONTEXT_BYTES];
