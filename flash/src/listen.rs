@@ -41,14 +41,17 @@ impl Listener {
         match self.stream.read(&mut block) {
             Ok(0) => Err(refused(&self.endpoint, &io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => Ok(block[..count].to_vec()),
-            Err(error) => match error.kind() {
-                io::ErrorKind::TimedOut
-                | io::ErrorKind::WouldBlock
-                | io::ErrorKind::Interrupted => Ok(Vec::new()),
-                _ => Err(refused(&self.endpoint, &error)),
-            },
+            Err(error) if is_a_pause(&error) => Ok(Vec::new()),
+            Err(error) => Err(refused(&self.endpoint, &error)),
         }
     }
+}
+
+fn is_a_pause(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 fn connect(address: &str) -> io::Result<TcpStream> {

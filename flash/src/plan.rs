@@ -302,12 +302,14 @@ mod tests {
                     .iter()
                     .map(|(name, address, length)| piece(name, *address, &bytes[..*length])),
             );
-            let found = plan.err().map(|error| match error {
-                FlashError::OutOfRange { what, address, .. } => format!("{what} out {address:#x}"),
-                FlashError::Overlap { first, second, address } => {
+            let found = plan.err().map(|error| {
+                if let FlashError::OutOfRange { what, address, .. } = error {
+                    format!("{what} out {address:#x}")
+                } else if let FlashError::Overlap { first, second, address } = error {
                     format!("{first} over {second} {address:#x}")
+                } else {
+                    panic!("{error}")
                 }
-                other => panic!("{other}"),
             });
             assert_eq!(found.as_deref(), wanted, "{pieces:?}");
         };

@@ -1,5 +1,7 @@
 //! The whole back end against a simulated nRF52832, through the unmodified probe-rs driver.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod bench;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,10 @@
 //! The driver's errors as facts: the one place where probe-rs' error types are read.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the driver's enums are large and grow; what is not named here is no known cause"
+)]
+
 use std::error::Error;
 use std::io;
 
@@ -13,96 +18,104 @@ use crate::error::{FlashError, chain};
 /// The fact behind a driver's error.
 pub(super) fn classify(error: &(dyn Error + 'static), during: Step) -> FlashError {
     let detail = chain(error);
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        if let Some(fact) = fact_of(cause, during, &detail) {
-            return fact;
+    match cause_of(error) {
+        Some(Cause::Silent) => FlashError::Silent { during, detail },
+        Some(Cause::Lost) => FlashError::ProbeLost { during, detail },
+        Some(Cause::Stuck) => FlashError::CoreStuck { during, detail },
+        Some(Cause::Locked) => FlashError::Locked,
+        Some(Cause::Denied) => {
+            FlashError::PermissionDenied { what: "the probe".to_owned(), detail }
         }
-        next = cause.source();
+        None => FlashError::Driver { during, detail },
     }
-    FlashError::Driver { during, detail }
 }
 
 /// The fact behind a probe that does not open.
 pub(super) fn opening(error: &DebugProbeError, selector: &ProbeSelector) -> FlashError {
-    match classify(error, Step::Contact) {
-        FlashError::PermissionDenied { detail, .. } => {
-            FlashError::PermissionDenied { what: selector.to_string(), detail }
-        }
-        _ => FlashError::ProbeMissing { selector: selector.to_string(), detail: chain(error) },
+    let (selector, detail) = (selector.to_string(), chain(error));
+    if cause_of(error) == Some(Cause::Denied) {
+        FlashError::PermissionDenied { what: selector, detail }
+    } else {
+        FlashError::ProbeMissing { selector, detail }
     }
 }
 
-fn fact_of(cause: &(dyn Error + 'static), during: Step, detail: &str) -> Option<FlashError> {
-    let detail = || detail.to_owned();
-    let silent = || FlashError::Silent { during, detail: detail() };
-    let lost = || FlashError::ProbeLost { during, detail: detail() };
-    let stuck = || FlashError::CoreStuck { during, detail: detail() };
-    if let Some(error) = cause.downcast_ref::<probe_rs::Error>() {
-        return match error {
-            probe_rs::Error::MissingPermissions(_) => Some(FlashError::Locked),
-            probe_rs::Error::Timeout => Some(stuck()),
-            _ => by_words(cause, &silent, &lost),
-        };
+/// What an error of the driver comes down to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Silent,
+    Lost,
+    Stuck,
+    Locked,
+    Denied,
+}
+
+/// The first error in the chain that tells a cause.
+fn cause_of(error: &(dyn Error + 'static)) -> Option<Cause> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = told_by(error);
+        if cause.is_some() {
+            return cause;
+        }
+        next = error.source();
     }
-    if let Some(error) = cause.downcast_ref::<ArmError>() {
-        return match error {
-            ArmError::MissingPermissions(_) => Some(FlashError::Locked),
+    None
+}
+
+fn told_by(error: &(dyn Error + 'static)) -> Option<Cause> {
+    let told = if let Some(error) = error.downcast_ref::<probe_rs::Error>() {
+        match error {
+            probe_rs::Error::MissingPermissions(_) => Some(Cause::Locked),
+            probe_rs::Error::Timeout => Some(Cause::Stuck),
+            _ => None,
+        }
+    } else if let Some(error) = error.downcast_ref::<ArmError>() {
+        match error {
+            ArmError::MissingPermissions(_) => Some(Cause::Locked),
             // The silence may hide a broken link to the probe.
-            ArmError::NoTargetResponse { source } => {
-                Some(match classify(source.as_ref(), during) {
-                    FlashError::ProbeLost { .. } => lost(),
-                    _ => silent(),
-                })
-            }
-            ArmError::Timeout => Some(stuck()),
-            _ => by_words(cause, &silent, &lost),
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<DapError>() {
-        return match error {
+            ArmError::NoTargetResponse { source } => Some(match cause_of(source.as_ref()) {
+                Some(Cause::Lost) => Cause::Lost,
+                _ => Cause::Silent,
+            }),
+            ArmError::Timeout => Some(Cause::Stuck),
+            _ => None,
+        }
+    } else if let Some(error) = error.downcast_ref::<DapError>() {
+        match error {
             DapError::NoAcknowledge | DapError::Protocol(_) | DapError::IncorrectParity => {
-                Some(silent())
+                Some(Cause::Silent)
             }
             DapError::FaultResponse | DapError::WaitResponse => None,
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<DebugProbeError>() {
-        return match error {
-            DebugProbeError::TargetNotFound => Some(silent()),
-            DebugProbeError::Timeout => Some(lost()),
-            _ => by_words(cause, &silent, &lost),
-        };
-    }
-    if let Some(ProbeCreationError::NotFound) = cause.downcast_ref::<ProbeCreationError>() {
-        return Some(lost());
-    }
-    if let Some(error) = cause.downcast_ref::<io::Error>() {
-        return Some(match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                FlashError::PermissionDenied { what: "the probe".to_owned(), detail: detail() }
-            }
-            _ => lost(),
-        });
-    }
-    by_words(cause, &silent, &lost)
+        }
+    } else if let Some(error) = error.downcast_ref::<DebugProbeError>() {
+        match error {
+            DebugProbeError::TargetNotFound => Some(Cause::Silent),
+            DebugProbeError::Timeout => Some(Cause::Lost),
+            _ => None,
+        }
+    } else if let Some(ProbeCreationError::NotFound) = error.downcast_ref() {
+        Some(Cause::Lost)
+    } else {
+        error.downcast_ref::<io::Error>().map(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => Cause::Denied,
+            _ => Cause::Lost,
+        })
+    };
+    told.or_else(|| told_by_words(error))
 }
 
 /// The Black Magic driver's own error type is private; its words are all there is to go by.
-fn by_words(
-    cause: &(dyn Error + 'static),
-    silent: &dyn Fn() -> FlashError,
-    lost: &dyn Fn() -> FlashError,
-) -> Option<FlashError> {
-    // Only the cause that carries no other is looked at: outer ones may repeat inner words.
-    if cause.source().is_some() {
+fn told_by_words(error: &(dyn Error + 'static)) -> Option<Cause> {
+    // Only the innermost error is looked at: outer ones may repeat inner words.
+    if error.source().is_some() {
         return None;
     }
-    let words = cause.to_string();
+    let words = error.to_string();
     if words.contains("Remote error with result") {
-        Some(silent())
+        Some(Cause::Silent)
     } else if words.contains("Probe error ") {
-        Some(lost())
+        Some(Cause::Lost)
     } else {
         None
     }

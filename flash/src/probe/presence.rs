@@ -11,7 +11,7 @@ use probe_rs::probe::Probe;
 
 use super::classify::classify;
 use crate::backend::Step;
-use crate::error::{FlashError, chain};
+use crate::error::FlashError;
 
 /// ADIv5.2, section B4.3.3 "Connection and line reset sequence": more than 50 cycles high, and at
 /// least two low when a read follows.
@@ -40,13 +40,14 @@ pub(super) fn look(mut probe: Probe, during: Step) -> Result<(Probe, Found), Fla
     let probe = port.close();
     match asked {
         Ok(()) => Ok((probe, Found::Port)),
-        Err(error) => match classify(&error, during) {
-            FlashError::Silent { detail, .. } => Ok((probe, Found::Silence(detail))),
-            FlashError::ProbeLost { .. } => {
-                Err(FlashError::ProbeLost { during, detail: chain(&error) })
+        Err(error) => {
+            let fact = classify(&error, during);
+            if let FlashError::Silent { detail, .. } = fact {
+                Ok((probe, Found::Silence(detail)))
+            } else {
+                Err(fact)
             }
-            other => Err(other),
-        },
+        }
     }
 }
 

@@ -310,12 +310,8 @@ impl Process {
             match self.socket.read(&mut block) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.inbox.extend_from_slice(&block[..count]),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock
-                    | io::ErrorKind::TimedOut
-                    | io::ErrorKind::Interrupted => return Ok(None),
-                    _ => return Err(error),
-                },
+                Err(error) if is_a_pause(&error) => return Ok(None),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -333,4 +329,11 @@ impl Process {
         let death = status.map_or(Death::Exit(-1), Death::from);
         HandError::Crashed { death, during }
     }
+}
+
+fn is_a_pause(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
 }
