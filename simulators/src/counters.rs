@@ -17,9 +17,8 @@ pub struct Counters {
     pub refused: u64,
     /// Programmed words that asked for a 1 where the cell held a 0.
     pub words_with_lost_bits: u64,
-    /// Nominal chip time spent erasing and programming, in half microseconds (a word takes 67.5),
-    /// whatever the timing mode.
-    pub busy_half_us: u64,
+    /// Nominal chip time spent erasing and programming, in nanoseconds, whatever the timing mode.
+    pub busy_ns: u64,
     /// Requests answered on the probe port.
     pub probe_transactions: u64,
     /// Instructions executed.

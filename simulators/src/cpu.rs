@@ -16,6 +16,7 @@ use armagnac::registers::RegisterIndex;
 
 use crate::decode::RememberingDecoder;
 use crate::nrf52::{Chip, window};
+use crate::rom;
 
 pub(crate) const DHCSR: u32 = 0xE000_EDF0;
 const DCRSR: u32 = 0xE000_EDF4;
@@ -148,6 +149,7 @@ impl Cpu {
         if self.controls & C_DEBUGEN != 0 && self.demcr & VC_CORERESET != 0 {
             self.halt(DFSR_VCATCH);
         } else {
+            self.controls &= !(C_HALT | C_STEP);
             self.activity = Activity::Running;
         }
     }
@@ -196,7 +198,7 @@ impl Cpu {
             FP_COMP0.. if comparator(address).is_some() => {
                 comparator(address).map_or(0, |index| self.comparators[index])
             }
-            _ => rom_table(address),
+            _ => rom::word(address),
         }
     }
 
@@ -394,55 +396,25 @@ impl Cpu {
             }
         };
         if write {
-            let value = match index {
-                RegisterIndex::Pc => self.dcrdr & !1,
-                _ => self.dcrdr,
-            };
+            let value = if index == RegisterIndex::Pc { self.dcrdr & !1 } else { self.dcrdr };
             registers.set(index, value);
         } else {
-            self.dcrdr = match index {
-                RegisterIndex::Xpsr => registers.psr.get(),
-                _ => registers[index],
-            };
+            self.dcrdr =
+                if index == RegisterIndex::Xpsr { registers.psr.get() } else { registers[index] };
         }
     }
 }
 
 fn fresh(chip: &Rc<RefCell<Chip>>) -> Processor {
     let mut processor = Processor::new(Config::v7em().external_exceptions(PERIPHERAL_INTERRUPTS));
-    for (base, iface) in window(chip) {
-        processor.map_iface(base, iface).unwrap_or_else(|_| {
-            unreachable!("the regions of the memory map are constants that do not overlap")
-        });
-    }
+    let (base, bus) = window(chip);
+    processor
+        .map_iface(base, bus)
+        .unwrap_or_else(|_| unreachable!("the chip's bus ends below the private peripheral bus"));
     processor
 }
 
 fn comparator(address: u32) -> Option<usize> {
     let index = address.checked_sub(FP_COMP0)? as usize / 4;
     (index < COMPARATORS).then_some(index)
-}
-
-/// The CoreSight ROM table: lets a debugger find out that the chip is Nordic's.
-fn rom_table(address: u32) -> u32 {
-    const ROM: u32 = 0xE00F_F000;
-    const ENTRIES: [u32; 4] = [0xFFF0_F003, 0xFFF0_2003, 0xFFF0_3003, 0xFFF0_1003];
-    const IDENTITY: usize = 0xFD0 / 4;
-    // PIDR4-7, PIDR0-3, CIDR0-3.
-    let identity: [u32; 12] = match address & !0xFFF {
-        ROM => [0x02, 0, 0, 0, 0x06, 0x40, 0x0C, 0, 0x0D, 0x10, 0x05, 0xB1],
-        0xE000_E000 => [0x04, 0, 0, 0, 0x0C, 0xB0, 0x0B, 0, 0x0D, 0xE0, 0x05, 0xB1],
-        0xE000_1000 => [0x04, 0, 0, 0, 0x02, 0xB0, 0x3B, 0, 0x0D, 0xE0, 0x05, 0xB1],
-        0xE000_2000 => [0x04, 0, 0, 0, 0x03, 0xB0, 0x2B, 0, 0x0D, 0xE0, 0x05, 0xB1],
-        0xE000_0000 => [0x04, 0, 0, 0, 0x01, 0xB0, 0x3B, 0, 0x0D, 0xE0, 0x05, 0xB1],
-        _ => return 0,
-    };
-    let word = (address & 0xFFF) as usize / 4;
-    if let Some(value) = word.checked_sub(IDENTITY).and_then(|at| identity.get(at)) {
-        return *value;
-    }
-    match address & !0xFFF {
-        ROM => ENTRIES.get(word).copied().unwrap_or(0),
-        _ => 0,
-    }
 }

@@ -204,7 +204,7 @@ impl Dap {
         let mut at = address;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let width = if at % 4 == 0 && rest.len() >= 4 { 4 } else { 1 };
+            let width = if at.is_multiple_of(4) && rest.len() >= 4 { 4 } else { 1 };
             let (now, later) = rest.split_at_mut(width);
             self.access(target, |target| target.read(at, now))?;
             at = at.wrapping_add(width as u32);

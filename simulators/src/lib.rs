@@ -15,6 +15,7 @@
 
 pub mod bmp;
 pub mod board;
+mod circuit;
 pub mod control;
 pub mod counters;
 pub mod cpu;
@@ -22,6 +23,7 @@ pub mod dap;
 pub mod decode;
 pub mod flash_file;
 pub mod nrf52;
+mod rom;
 pub mod serve;
 pub mod swd;
 pub mod timing;

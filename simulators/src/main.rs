@@ -52,6 +52,9 @@ struct Arguments {
     /// Start outside the fixture.
     #[arg(long)]
     removed: bool,
+    /// End when standard input ends, so that the board never outlives who started it.
+    #[arg(long)]
+    until_stdin_ends: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -122,6 +125,10 @@ fn main() -> anyhow::Result<()> {
         "uart": served.addresses.uart.to_string(),
     });
     println!("{ports}");
-    served.wait();
+    if arguments.until_stdin_ends {
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    } else {
+        served.wait();
+    }
     Ok(())
 }

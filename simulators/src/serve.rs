@@ -20,7 +20,7 @@ use crate::board::{Board, BoardConfig, Reply, Wants};
 const UART_WRITE_MS_MAX: u64 = 500;
 /// A core that executes without a request for this long is throttled: firmware that spins must
 /// not take a processor from the tests around it.
-const FREE_RUN: Duration = Duration::from_secs(10);
+const FREE_RUN: Duration = Duration::from_secs(60);
 /// Pause after every slice of a throttled core.
 const THROTTLE: Duration = Duration::from_millis(10);
 

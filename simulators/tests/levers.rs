@@ -165,7 +165,7 @@ fn the_dump_holds_flash_and_uicr_and_the_same_bytes_as_the_flash_file() {
 #[test]
 fn the_chip_takes_its_own_time_when_timing_is_real() {
     // Two pages at a twentieth of the real times: 2 erases of 89.7 ms, 2048 words of 67.5 us.
-    let nominal = Duration::from_micros(2 * 89_700 + 2048 * 135 / 2);
+    let nominal = Duration::from_nanos(2 * 89_700_000 + 2048 * 67_500);
     let timing = Timing { chip_scale: 0.05, latency: Duration::ZERO };
     let bench = Bench::with(Revision::Old, timing);
     let mut session = bench.attach(Permissions::new()).unwrap();
@@ -173,7 +173,7 @@ fn the_chip_takes_its_own_time_when_timing_is_real() {
     bench.flash(&mut session, 0, &noise(8192, 13)).unwrap();
     let took = start.elapsed();
     assert!(took >= nominal.mul_f64(0.05), "{took:?} is faster than the chip");
-    assert_eq!(bench.counter("busy_half_us") / 2, nominal.as_micros() as u64);
+    assert_eq!(u128::from(bench.counter("busy_ns")), nominal.as_nanos());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The board at its edges, in process: requests in, answers out, no sockets and no clock.
 
+#![allow(clippy::unwrap_used, reason = "only tests call the functions between them")]
+
 use std::time::Duration;
 
 use simulators::cpu::Activity;

@@ -11,7 +11,7 @@ use super::nvmc::Programmed;
 use super::uart::Dma;
 use super::{
     Approtect, CODE_RAM_BASE, FICR_BASE, FLASH_BYTES, Ficr, Nvmc, PERIPHERAL_BASE, PERIPHERAL_END,
-    RAM_BASE, RAM_BYTES, UICR_BASE, UICR_END, Uart,
+    RAM_BASE, RAM_BYTES, UICR_BASE, Uart,
 };
 
 /// What RAM holds after power-up: noise would do, a pattern can be recognised.
@@ -127,10 +127,19 @@ impl Chip {
         bytes: &mut [u8],
         by: Master,
     ) -> Result<(), BusFault> {
-        let word = self.read32(address & !3, by)?.to_le_bytes();
-        let at = (address & 3) as usize;
-        let part = word.get(at..at + bytes.len()).ok_or(BusFault)?;
-        bytes.copy_from_slice(part);
+        // Most reads are instruction fetches: straight from flash or RAM.
+        let (memory, at) = match ram_offset(address) {
+            Some(at) => (&self.ram[..], at),
+            None if address < FLASH_BYTES => (self.nvmc.bytes(), address as usize),
+            None => {
+                let word = self.read32(address & !3, by)?.to_le_bytes();
+                let at = (address & 3) as usize;
+                let part = word.get(at..at + bytes.len()).ok_or(BusFault)?;
+                bytes.copy_from_slice(part);
+                return Ok(());
+            }
+        };
+        bytes.copy_from_slice(memory.get(at..at + bytes.len()).ok_or(BusFault)?);
         Ok(())
     }
 
@@ -201,71 +210,49 @@ fn ram_offset(address: u32) -> Option<usize> {
     }
 }
 
-/// The core's view of one region of the chip.
+/// The core's view of the chip.
 #[derive(Debug)]
 struct Window {
     chip: Rc<RefCell<Chip>>,
-    base: u32,
-    size: u32,
 }
 
-/// All regions, as base address and memory interface, for the interpreter's map.
-pub fn window(chip: &Rc<RefCell<Chip>>) -> Vec<(u32, Rc<RefCell<dyn MemoryInterface>>)> {
-    [
-        (RAM_BASE, RAM_BYTES),
-        (0, FLASH_BYTES),
-        (CODE_RAM_BASE, RAM_BYTES),
-        (PERIPHERAL_BASE, PERIPHERAL_END - PERIPHERAL_BASE),
-        (FICR_BASE, UICR_END - FICR_BASE),
-    ]
-    .into_iter()
-    .map(|(base, size)| {
-        let window = Window { chip: Rc::clone(chip), base, size };
-        (base, Rc::new(RefCell::new(window)) as Rc<RefCell<dyn MemoryInterface>>)
-    })
-    .collect()
+/// The chip's bus as one region for the interpreter's map, which searches and updates every region
+/// at every instruction.
+pub fn window(chip: &Rc<RefCell<Chip>>) -> (u32, Rc<RefCell<dyn MemoryInterface>>) {
+    (0, Rc::new(RefCell::new(Window { chip: Rc::clone(chip) })))
 }
 
 impl MemoryInterface for Window {
     fn read_u8(&mut self, address: u32, _: &mut Env) -> MemoryReadResult<u8> {
         let mut byte = [0];
-        self.chip
-            .borrow_mut()
-            .read_narrow(self.base + address, &mut byte, Master::Core)
-            .map_err(denied)?;
+        self.chip.borrow_mut().read_narrow(address, &mut byte, Master::Core).map_err(denied)?;
         Ok(byte[0])
     }
 
     fn write_u8(&mut self, address: u32, value: u8, _: &mut Env) -> MemoryWriteResult {
-        self.chip.borrow_mut().write_narrow(self.base + address, &[value]).map_err(denied)
+        self.chip.borrow_mut().write_narrow(address, &[value]).map_err(denied)
     }
 
     fn read_u16le(&mut self, address: u32, _: &mut Env) -> MemoryReadResult<u16> {
         let mut bytes = [0; 2];
-        self.chip
-            .borrow_mut()
-            .read_narrow(self.base + address, &mut bytes, Master::Core)
-            .map_err(denied)?;
+        self.chip.borrow_mut().read_narrow(address, &mut bytes, Master::Core).map_err(denied)?;
         Ok(u16::from_le_bytes(bytes))
     }
 
     fn write_u16le(&mut self, address: u32, value: u16, _: &mut Env) -> MemoryWriteResult {
-        self.chip
-            .borrow_mut()
-            .write_narrow(self.base + address, &value.to_le_bytes())
-            .map_err(denied)
+        self.chip.borrow_mut().write_narrow(address, &value.to_le_bytes()).map_err(denied)
     }
 
     fn read_u32le(&mut self, address: u32, _: &mut Env) -> MemoryReadResult<u32> {
-        self.chip.borrow_mut().read32(self.base + address, Master::Core).map_err(denied)
+        self.chip.borrow_mut().read32(address, Master::Core).map_err(denied)
     }
 
     fn write_u32le(&mut self, address: u32, value: u32, _: &mut Env) -> MemoryWriteResult {
-        self.chip.borrow_mut().write32(self.base + address, value, Master::Core).map_err(denied)
+        self.chip.borrow_mut().write32(address, value, Master::Core).map_err(denied)
     }
 
     fn size(&self) -> u32 {
-        self.size
+        PERIPHERAL_END
     }
 }
 

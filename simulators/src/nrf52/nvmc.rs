@@ -91,6 +91,12 @@ impl Nvmc {
     }
 
     /// The bytes: flash, then UICR.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.cells.bytes()
+    }
+
+    /// The cells themselves, for the levers.
     pub fn cells(&mut self) -> &mut FlashFile {
         &mut self.cells
     }
@@ -238,8 +244,7 @@ impl Nvmc {
     }
 
     fn spend(&mut self, nominal: Duration) {
-        // Nanoseconds are kept whole by counting half microseconds: a word is 67.5 us.
-        self.counters.busy_half_us += nominal.as_nanos() as u64 / 500;
+        self.counters.busy_ns += nominal.as_nanos() as u64;
         let wall = self.timing.wall(nominal);
         if !wall.is_zero() {
             self.busy_until = self.busy_until.max(self.now) + wall;
@@ -350,7 +355,7 @@ mod tests {
                 nvmc.program(4 * word, 0);
             }
         }
-        assert_eq!(off.counters.busy_half_us, 405);
+        assert_eq!(off.counters.busy_ns, 202_500);
         assert_eq!(off.read(READY, true), 1);
         assert_eq!(real.busy_until(), Duration::from_nanos(202_500));
         assert_eq!((real.read(READY, true), real.read(READY, false)), (0, 1));

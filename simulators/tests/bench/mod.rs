@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test file uses another part of the bench")]
 #![allow(unreachable_pub, reason = "a module shared by test programs")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "only tests call this")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use probe_rs::config::Registry;
+use probe_rs::config::{Registry, TargetSelector};
 use probe_rs::flashing::{DownloadOptions, FlashError};
 use probe_rs::probe::list::Lister;
 use probe_rs::probe::{DebugProbeSelector, WireProtocol};
@@ -50,12 +51,20 @@ impl Bench {
     }
 
     pub fn attach(&self, permissions: Permissions) -> Result<Session, probe_rs::Error> {
+        self.attach_as(CHIP.into(), permissions)
+    }
+
+    pub fn attach_as(
+        &self,
+        chip: TargetSelector,
+        permissions: Permissions,
+    ) -> Result<Session, probe_rs::Error> {
         static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::from_builtin_families);
         let selector: DebugProbeSelector =
             format!("1d50:6018:{}", self.served.addresses.probe).parse().unwrap();
         let mut probe = Lister::new().open(selector)?;
         probe.select_protocol(WireProtocol::Swd)?;
-        probe.attach_with_registry(CHIP, permissions, &REGISTRY)
+        probe.attach_with_registry(chip, permissions, &REGISTRY)
     }
 
     pub fn flash(&self, session: &mut Session, at: u64, image: &[u8]) -> Result<(), FlashError> {
