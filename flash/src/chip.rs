@@ -165,4 +165,20 @@ mod tests {
         check(u64::MAX, 2, false);
         check(0x2000_0000, 4, false);
     }
+
+    #[test]
+    fn the_readme_lists_every_profile_with_what_it_is_proven_against() {
+        let readme = include_str!("../README.md");
+        for chip in CHIPS {
+            let proof = match chip.proof {
+                Proof::SimulatedBoard => "simulated board",
+                Proof::Unproven => "unproven",
+            };
+            let row = format!("| `{}` | `{}` |", chip.name, chip.family);
+            let row = readme.lines().find(|line| line.contains(&row));
+            let row = row.unwrap_or_else(|| panic!("no row for {}", chip.name));
+            assert!(row.ends_with(&format!("| {proof} |")), "{row}");
+        }
+        assert_eq!(readme.matches("| SWD through probe-rs").count(), CHIPS.len());
+    }
 }

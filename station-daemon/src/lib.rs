@@ -1,4 +1,5 @@
 //! The station: slots, visits, shelf of releases, operators, troubles, local API.
 
 pub mod api;
+pub mod hands;
 pub mod platform;

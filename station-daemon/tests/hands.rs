@@ -19,7 +19,7 @@ use simulators::timing::Timing;
 use simulators::{Addresses, BoardConfig, Served, serve};
 use station_daemon::hands::{
     Answer, Death, FlashError, Hand, HandConfig, HandError, Job, PlacedBlock, Progress,
-    SealedImage, SelfTest, Step, Via,
+    SealedImage, SelfTest, Step, Via, stopwatch,
 };
 
 const CHIP: &str = "nRF52832_xxAA";
@@ -181,6 +181,30 @@ fn a_probe_that_hangs_is_killed_by_the_deadline_and_the_neighbour_goes_on() {
     identify(&mut first);
     run(&mut first, &program(&noise(0x1000))).unwrap();
     assert_eq!(first.starts(), 2);
+}
+
+#[test]
+fn four_workers_program_four_boards_at_once_from_one_image() {
+    let bytes = noise(0x1_8000);
+    let image = image(&bytes);
+    let slots: Vec<_> = (1..=4)
+        .map(|slot| {
+            let image = Arc::clone(&image);
+            thread::spawn(move || {
+                let board = Board::new();
+                let mut hand = board.hand(slot);
+                let block = PlacedBlock { address: BLOCK_AT, bytes: vec![slot as u8; 64] };
+                let times = stopwatch::time_visit(&mut hand, CHIP, &image, &block).unwrap();
+                assert_eq!(times.report.verified_bytes, 0x1_8000 + 64);
+                assert!(times.whole >= times.program);
+                assert!(board.cells(BLOCK_AT, 64) == block.bytes, "slot {slot}");
+                board.cells(0, 0x1_8000)
+            })
+        })
+        .collect();
+    for slot in slots {
+        assert!(slot.join().unwrap() == bytes);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@
 
 mod memfd;
 mod nursery;
+pub mod stopwatch;
 mod wire;
 pub mod worker;
 
