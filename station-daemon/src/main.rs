@@ -1,12 +1,226 @@
 //! The station's program: the line, its workers, enrolment, and the offline check of a journal.
 #![allow(clippy::print_stdout, reason = "subcommands answer on standard output")]
 
-fn main() -> std::process::ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("worker") {
-        return station_daemon::hands::worker::main();
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use ring::rand::SystemRandom;
+use station_daemon::config::Config;
+use station_daemon::enrolment::join;
+use station_daemon::keys::StationSecret;
+use station_daemon::run::{lock_folder, run};
+use station_daemon::store::Store;
+use station_daemon::trouble::{TroubleCode, chain};
+use station_daemon::{api, hands, platform};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Parser)]
+#[command(name = "station-daemon", version, about = "The Flashline station")]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the station.
+    Run(RunArgs),
+    /// Touch one board for a running station (started by it, never by hand).
+    Worker,
+    /// Join a hub with an enrolment code.
+    Enrol(EnrolArgs),
+    /// Check exported journals.
+    Audit {
+        #[command(subcommand)]
+        verb: AuditVerb,
+    },
+    /// Print the OpenAPI document of the screen API.
+    Openapi,
+}
+
+#[derive(Args)]
+struct Where {
+    /// The station's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for everything the station keeps (instead of the configuration's).
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Loopback address of the screen API (instead of the configuration's).
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Folder with the built kiosk page (instead of the one inside the program).
+    #[arg(long, value_name = "FOLDER")]
+    ui: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct EnrolArgs {
+    #[command(flatten)]
+    place: Where,
+    /// The code from the hub: FL1-…
+    #[arg(long)]
+    code: String,
+    /// The name the code was made for, if it should be checked.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum AuditVerb {
+    /// Check an exported journal: signatures, order, completeness.
+    Verify {
+        /// The exported journal, JSON Lines.
+        file: PathBuf,
+        /// The station's public journal key, 64 hexadecimal digits.
+        #[arg(long)]
+        station_key: String,
+        /// The hub's cosigner as `NAME=HEX`, if its word counts too.
+        #[arg(long)]
+        hub_key: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    if matches!(command.verb, Verb::Worker) {
+        return hands::worker::main();
     }
-    if std::env::args().nth(1).as_deref() == Some("openapi") {
-        print!("{}", station_daemon::api::openapi_json());
+    log_to_stderr();
+    if let Err(error) = platform::harden() {
+        tracing::warn!(%error, "core dumps are not forbidden");
     }
-    std::process::ExitCode::SUCCESS
+    let done = match command.verb {
+        Verb::Worker => Ok(()),
+        Verb::Run(args) => run_station(args),
+        Verb::Enrol(args) => enrol(&args),
+        Verb::Audit { verb: AuditVerb::Verify { file, station_key, hub_key } } => {
+            verify_export(&file, &station_key, hub_key.as_deref())
+        }
+        Verb::Openapi => {
+            print!("{}", api::openapi_json());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %chain(error.as_ref()), "stopped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("FLASHLINE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,probe_rs=error"));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn configuration(place: &Where) -> anyhow::Result<Config> {
+    let mut config = match (&place.config, &place.data) {
+        (Some(file), _) => Config::read(file)?,
+        (None, Some(data)) => Config::in_folder(data),
+        (None, None) => anyhow::bail!("give --config FILE or --data FOLDER"),
+    };
+    if let Some(data) = &place.data {
+        config.data.clone_from(data);
+    }
+    Ok(config)
+}
+
+fn run_station(args: RunArgs) -> anyhow::Result<()> {
+    let mut config = configuration(&args.place)?;
+    if let Some(listen) = args.listen {
+        config.listen = listen;
+    }
+    if args.ui.is_some() {
+        config.ui = args.ui;
+    }
+    config.check()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        Ok(run(config, stop).await?)
+    })
+}
+
+fn enrol(args: &EnrolArgs) -> anyhow::Result<()> {
+    let config = configuration(&args.place)?;
+    let _lock = lock_folder(&config.data)?;
+    let secret = StationSecret::open_or_make(&config.secret_file(), &SystemRandom::new())?;
+    let mut store = Store::open(&config.store_file())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let protection = protocol::KeyProtection::None;
+    let name = args.name.as_deref();
+    match runtime.block_on(join(&mut store, &secret, &args.code, name, protection)) {
+        Ok(joined) => {
+            println!("{}", serde_json::to_string(&joined)?);
+            Ok(())
+        }
+        Err(error) => {
+            let code = TroubleCode::from(&error);
+            println!("{}", serde_json::json!({ "trouble": code, "text": chain(&error) }));
+            Err(error.into())
+        }
+    }
+}
+
+fn verify_export(
+    file: &std::path::Path,
+    station_key: &str,
+    hub_key: Option<&str>,
+) -> anyhow::Result<()> {
+    let cosigner = hub_key.map(cosigner).transpose()?;
+    let keys = audit::ExportKeys { origin: None, station_key: raw_key(station_key)?, cosigner };
+    let file = std::fs::File::open(file).context("opening the export")?;
+    let report = audit::verify_export(std::io::BufReader::new(file), &keys)
+        .context("checking the export")?;
+    println!(
+        "{}",
+        serde_json::json!({
+            "origin": report.checkpoint.origin.to_string(),
+            "size": report.checkpoint.size,
+            "root": hex::encode(report.checkpoint.root),
+            "records": report.records,
+            "complete": report.complete,
+            "seen_by_hub_s": report.seen_s,
+        })
+    );
+    Ok(())
+}
+
+fn cosigner(text: &str) -> anyhow::Result<audit::Cosigner> {
+    let (name, key) = text.rsplit_once('=').context("a hub key is NAME=HEX")?;
+    Ok(audit::Cosigner { name: name.to_owned(), key: raw_key(key)? })
+}
+
+fn raw_key(text: &str) -> anyhow::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    hex::decode_to_slice(text, &mut key).context("a key is 64 hexadecimal digits")?;
+    Ok(key)
 }

@@ -120,9 +120,7 @@ impl Hosts {
     #[must_use]
     pub fn of(address: SocketAddr) -> Self {
         let port = address.port();
-        Self(
-            [address.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}")].into(),
-        )
+        Self([address.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}")].into())
     }
 
     fn accept(&self, headers: &HeaderMap) -> bool {

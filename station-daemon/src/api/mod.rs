@@ -171,11 +171,10 @@ struct Entry {
 /// Exchanges the single-use nonce for the cookie and leads to the page.
 async fn enter(State(api): State<Api>, Query(entry): Query<Entry>) -> Response {
     match api.guard.admit(&entry.nonce) {
-        Some(cookie) => (
-            StatusCode::SEE_OTHER,
-            [(header::SET_COOKIE, cookie), (header::LOCATION, "/".into())],
-        )
-            .into_response(),
+        Some(cookie) => {
+            (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, "/".into())])
+                .into_response()
+        }
         None => StatusCode::FORBIDDEN.into_response(),
     }
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 /// As the file system says; the old file is untouched then.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().ok_or_else(|| io::Error::other("a folder was named, not a file"))?;
+    let name =
+        path.file_name().ok_or_else(|| io::Error::other("a folder was named, not a file"))?;
     let mut temporary_name = name.to_os_string();
     temporary_name.push(format!(".{}.new", std::process::id()));
     let temporary = folder.join(temporary_name);

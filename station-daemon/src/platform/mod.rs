@@ -6,5 +6,5 @@
 mod files;
 mod harden;
 
-pub use files::{replace_file, create_secret_file};
+pub use files::{create_secret_file, replace_file};
 pub use harden::harden;

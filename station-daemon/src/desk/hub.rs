@@ -1,0 +1,282 @@
+//! The postman's two parties: the journal it carries up, the shelf it fills.
+//!
+//! The postman calls on its own blocking thread; everything is asked of the desk.
+
+use std::collections::BTreeMap;
+
+use audit::{Cosigner, Event, SignedCheckpoint};
+use protocol::TimeStatement;
+use ring::rand::SecureRandom;
+use sync::{
+    ArrivedDocument, DocumentSink, JournalHead, JournalRange, JournalRefusal, JournalSource,
+    PartyError, WantedChunk,
+};
+
+use super::{Desk, DeskHandle};
+use crate::api::view::HubState;
+use crate::store::{Head, StoreError};
+use crate::trouble::{Trouble, TroubleCode, of_offline};
+
+/// A signed time this close to our own moves the clock without a record of it.
+const CLOCK_QUIET_MS: i64 = 5_000;
+
+/// The desk as the postman sees it.
+pub struct HubDesk(pub DeskHandle);
+
+/// What the desk answers a postman it cannot serve.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the station is not enrolled")]
+    NotEnrolled,
+    #[error("the station's desk answers {}", .0.text())]
+    Trouble(TroubleCode),
+    #[error("the hub's note does not verify")]
+    Note,
+    #[error("journal epoch {0} is not the one in use")]
+    Epoch(u32),
+    #[error("a record is not text")]
+    NotText,
+}
+
+impl HubDesk {
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> Result<T, PartyError> + Send + 'static,
+    ) -> Result<T, PartyError> {
+        self.0.ask(work)?
+    }
+}
+
+impl JournalSource for HubDesk {
+    fn head(&self) -> Result<JournalHead, PartyError> {
+        self.ask(|desk| {
+            let journal = &desk.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.journal;
+            Ok(JournalHead { epoch: journal.epoch(), size: journal.size() })
+        })
+    }
+
+    fn range(
+        &self,
+        epoch: u32,
+        from: u64,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<JournalRange, PartyError> {
+        self.ask(move |desk| {
+            let journal = &desk.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.journal;
+            let records_max = u32::try_from(records_max).unwrap_or(u32::MAX);
+            let rows = desk.store.read(|commit| commit.records(epoch, from, records_max))?;
+            let mut bytes = 0;
+            let mut records = Vec::new();
+            for row in rows {
+                bytes += row.record.len();
+                if bytes > bytes_max && !records.is_empty() {
+                    break;
+                }
+                records.push(String::from_utf8(row.record).map_err(|_| Refusal::NotText)?);
+            }
+            if journal.epoch() != epoch {
+                return Err(Refusal::Epoch(epoch).into());
+            }
+            let checkpoint = journal.head_at(from + records.len() as u64)?;
+            Ok(JournalRange { records, checkpoint })
+        })
+    }
+
+    fn acknowledged(&self, epoch: u32, size: u64, cosigned: &str) -> Result<(), PartyError> {
+        let note = cosigned.to_owned();
+        self.ask(move |desk| desk.take_cosigned(epoch, size, note))
+    }
+
+    fn refused(&self, epoch: u32, refusal: &JournalRefusal) -> Result<(), PartyError> {
+        tracing::error!(epoch, ?refusal, "the hub does not take the journal");
+        self.ask(|desk| {
+            desk.quarantine();
+            Ok(())
+        })
+    }
+}
+
+impl DocumentSink for HubDesk {
+    fn etags(&self) -> Result<BTreeMap<String, String>, PartyError> {
+        self.ask(|desk| Ok(desk.store.read(|commit| commit.etags())?))
+    }
+
+    fn store(&self, arrived: Vec<ArrivedDocument>, gone: Vec<String>) -> Result<(), PartyError> {
+        self.ask(move |desk| desk.take_documents(&arrived, &gone))
+    }
+
+    fn chunks_wanted(&self) -> Result<Vec<WantedChunk>, PartyError> {
+        self.ask(|desk| {
+            let chunks = desk.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.shelf.chunks();
+            let mut wanted = Vec::new();
+            desk.store.read(|commit| {
+                for chunk in chunks {
+                    if !commit.has_chunk(chunk.digest.as_bytes())? {
+                        let sha256 = *chunk.digest.as_bytes();
+                        wanted.push(WantedChunk { sha256, bytes: chunk.bytes as u64 });
+                    }
+                }
+                Ok::<(), StoreError>(())
+            })?;
+            Ok(wanted)
+        })
+    }
+
+    fn store_chunk(&self, sha256: [u8; 32], bytes: Vec<u8>) -> Result<(), PartyError> {
+        self.ask(move |desk| {
+            let kept = desk.store.commit(|commit| commit.put_chunk(&sha256, &bytes));
+            kept.map_err(|error| Refusal::Trouble(desk.store_failed(&error)))?;
+            desk.room_again();
+            Ok(())
+        })
+    }
+
+    fn time_nonce(&self) -> Option<String> {
+        self.0
+            .ask(|desk| {
+                let mut nonce = [0; 16];
+                desk.random.fill(&mut nonce).ok()?;
+                desk.time_nonce = Some(hex::encode(nonce));
+                desk.time_nonce.clone()
+            })
+            .ok()?
+    }
+
+    fn hub_time(&self, payload: &str, signature: &str) -> Result<(), PartyError> {
+        let (payload, signature) = (payload.to_owned(), signature.to_owned());
+        self.ask(move |desk| desk.take_time(&payload, &signature))
+    }
+}
+
+impl Desk {
+    /// What the postman says about the hub.
+    pub fn hub_is(&mut self, state: sync::HubState) {
+        (self.hub, self.hub_trouble) = match state {
+            sync::HubState::Connecting => (HubState::Connecting, None),
+            sync::HubState::Online => (HubState::Online, None),
+            sync::HubState::Offline(reason) => (HubState::Offline, of_offline(reason)),
+        };
+    }
+
+    /// The bell that wakes the postman.
+    pub fn ring_with(&mut self, nudge: sync::Nudge) {
+        self.nudge = Some(nudge);
+    }
+
+    /// How the postman reaches the hub; none before enrolment.
+    #[must_use]
+    pub fn post_address(
+        &self,
+    ) -> Option<(crate::enrolment::Membership, zeroize::Zeroizing<String>)> {
+        let enrolled = self.enrolled.as_ref()?;
+        Some((enrolled.membership.clone(), enrolled.keys.tls_key_pem().ok()?))
+    }
+
+    /// Records the hub has not acknowledged, and the station time of the oldest.
+    pub(super) fn unsynced(&mut self) -> (u32, Option<i64>) {
+        let Some(enrolled) = &self.enrolled else { return (0, None) };
+        let (epoch, size) = (enrolled.journal.epoch(), enrolled.journal.size());
+        let asked = self.store.read(|commit| {
+            let held = commit.head(epoch, true)?.map_or(0, |head| head.size);
+            Ok::<_, StoreError>((held, commit.record_time(epoch, held)?))
+        });
+        let Ok((held, oldest)) = asked else { return (0, None) };
+        (u32::try_from(size.saturating_sub(held)).unwrap_or(u32::MAX), oldest)
+    }
+
+    fn take_cosigned(&mut self, epoch: u32, size: u64, note: String) -> Result<(), PartyError> {
+        let enrolled = self.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?;
+        let journal = &enrolled.journal;
+        if journal.epoch() != epoch {
+            return Err(Refusal::Epoch(epoch).into());
+        }
+        let cosigner = Cosigner {
+            name: enrolled.membership.cosign_name.clone(),
+            key: enrolled.membership.hub_key(),
+        };
+        let signed: SignedCheckpoint = note.parse().map_err(|_| Refusal::Note)?;
+        let cosigned = signed.verify_cosigned(journal.origin(), journal.public(), &cosigner)?;
+        let head = cosigned.checkpoint;
+        if head.size != size || !journal.has_root(head.size, &head.root) {
+            // The hub holds what this station signed and no longer has: its disk was set back.
+            self.quarantine();
+            return Err(Refusal::Note.into());
+        }
+        let kept = self.store.commit(|commit| commit.put_head(epoch, true, &Head { size, note }));
+        kept.map_err(|error| Refusal::Trouble(self.store_failed(&error)).into())
+    }
+
+    /// Nothing is reserved any more until an administrator has looked: the journal here and the
+    /// one at the hub are not the same.
+    fn quarantine(&mut self) {
+        let incident = self.incident();
+        tracing::error!(%incident, "journal and hub differ");
+        self.halted = Some(Trouble::of(TroubleCode::StoreDamaged, None, incident));
+    }
+
+    fn take_documents(
+        &mut self,
+        arrived: &[ArrivedDocument],
+        gone: &[String],
+    ) -> Result<(), PartyError> {
+        let now_ms = self.now_ms();
+        let kept = self.store.commit(|commit| {
+            for document in arrived {
+                commit.put_document(&document.name, &document.etag, &document.bytes)?;
+            }
+            for name in gone {
+                commit.drop_document(name)?;
+            }
+            Ok::<(), StoreError>(())
+        });
+        kept.map_err(|error| Refusal::Trouble(self.store_failed(&error)))?;
+        self.room_again();
+        let mut enrolled = self.enrolled.take().ok_or(Refusal::NotEnrolled)?;
+        let judged = enrolled.shelf.judge(&mut self.store, now_ms);
+        self.enrolled = Some(enrolled);
+        let mut taken = judged?;
+        let events = std::mem::take(&mut taken.events);
+        let mut enrolled = self.enrolled.take().ok_or(Refusal::NotEnrolled)?;
+        let shelf = &enrolled.shelf;
+        let drafted = enrolled.journal.draft(now_ms, events);
+        let committed = drafted.map_err(PartyError::from).and_then(|draft| {
+            self.store.commit(|commit| {
+                shelf.keep(&taken, commit)?;
+                enrolled.journal.keep(&draft, commit)
+            })?;
+            Ok(draft)
+        });
+        let done = committed.and_then(|draft| {
+            enrolled.journal.accept(draft);
+            Ok(enrolled.shelf.accept(&mut self.store, taken)?)
+        });
+        self.enrolled = Some(enrolled);
+        done
+    }
+
+    fn take_time(&mut self, payload: &str, signature: &str) -> Result<(), PartyError> {
+        let membership = &self.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.membership;
+        if !membership.hub_signed(TimeStatement::KIND, payload, signature) {
+            return Err(Refusal::Note.into());
+        }
+        let statement: TimeStatement = serde_json::from_str(payload)?;
+        // A nonce is answered once; an old answer played again moves nothing.
+        let asked = self.time_nonce.take();
+        if statement.station.as_str() != membership.station
+            || asked.as_deref() != Some(statement.nonce.as_str())
+        {
+            return Err(Refusal::Note.into());
+        }
+        let from_ms = self.now_ms();
+        let to_ms = statement.hub_time_ms;
+        let steady_ms = self.steady_ms();
+        let jumped = self.clock.jumped();
+        self.clock.hear_hub(to_ms, steady_ms);
+        if jumped || (to_ms - from_ms).abs() > CLOCK_QUIET_MS {
+            self.record(vec![Event::ClockMoved { from_ms, to_ms }], |_| Ok(()))
+                .map_err(Refusal::Trouble)?;
+        }
+        Ok(())
+    }
+}

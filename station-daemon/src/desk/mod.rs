@@ -1,0 +1,344 @@
+//! The desk: one thread that owns everything the slots share.
+//!
+//! Owns the store, the journal, the shelf, the clock, the chosen order, who is in which slot, and
+//! the view. Slots, postman and API hand it work ([`DeskHandle::ask`]) and wait for the answer, so
+//! that two slots can never take the same place, code or index. Owns no board and no socket.
+//!
+//! Promise: whatever an answer says was recorded is on the disk when it leaves here.
+
+mod hub;
+mod orders;
+mod show;
+mod visits;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use audit::Event;
+use release::Digest;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::watch;
+
+use crate::api::view::{HubState, StationView};
+use crate::clock::{Clock, SavedTime};
+use crate::enrolment::Membership;
+use crate::journal::{Journal, JournalError};
+use crate::keys::{KeyError, StationKeys, StationSecret};
+use crate::shelf::Shelf;
+use crate::store::{Commit, Store, StoreError};
+use crate::trouble::{Trouble, TroubleCode, chain};
+
+pub use hub::HubDesk;
+pub use show::{Tile, halted_view};
+pub use visits::{Brief, Evidence, Found, Task};
+
+/// Requests that may wait; with this many slots and one postman it is never reached.
+const QUEUE: usize = 256;
+/// How often the desk looks at the time by itself: lease end, ages on the view.
+const TICK: Duration = Duration::from_secs(1);
+/// Setting that holds the saved time.
+pub(crate) const CLOCK: &str = "clock";
+
+type Work = Box<dyn FnOnce(&mut Desk) + Send>;
+
+/// A way to the desk, for any thread.
+#[derive(Clone)]
+pub struct DeskHandle {
+    work: SyncSender<Work>,
+}
+
+/// The desk's thread ended; the daemon ends with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the station's desk is closed")]
+pub struct DeskClosed;
+
+impl DeskHandle {
+    /// Has the desk do `work` and waits for what it says. Blocks; not for async code.
+    ///
+    /// # Errors
+    /// [`DeskClosed`] while the daemon ends.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> Result<T, DeskClosed> {
+        let (reply, answer) = sync_channel(1);
+        let work: Work = Box::new(move |desk| {
+            // Nobody waits any more: the answer is of no use.
+            drop(reply.send(work(desk)));
+        });
+        self.work.send(work).map_err(|_| DeskClosed)?;
+        answer.recv().map_err(|_| DeskClosed)
+    }
+
+    /// Has the desk do `work` without waiting.
+    pub fn tell(&self, work: impl FnOnce(&mut Desk) + Send + 'static) {
+        // A closed desk has nothing left to show.
+        drop(self.work.send(Box::new(work)));
+    }
+}
+
+/// What only an enrolled station has.
+struct Enrolled {
+    membership: Membership,
+    keys: StationKeys,
+    journal: Journal,
+    shelf: Shelf,
+}
+
+/// The desk.
+pub struct Desk {
+    store: Store,
+    random: SystemRandom,
+    clock: Clock,
+    begun: Instant,
+    enrolled: Option<Enrolled>,
+    card_line: String,
+    language: Option<String>,
+    chosen: Option<String>,
+    visits: BTreeMap<u32, visits::OpenVisit>,
+    tiles: BTreeMap<u32, show::Shown>,
+    hub: HubState,
+    hub_trouble: Option<TroubleCode>,
+    /// Stops reserving: the store or the journal cannot be trusted or written.
+    halted: Option<Trouble>,
+    nudge: Option<sync::Nudge>,
+    time_nonce: Option<String>,
+    closing: bool,
+    view: watch::Sender<Arc<StationView>>,
+}
+
+/// What the desk needs to begin.
+pub struct DeskSetup {
+    /// The open store.
+    pub store: Store,
+    /// The station secret.
+    pub secret: StationSecret,
+    /// Line shown before the hub said one.
+    pub line: String,
+    /// Language hint for the page.
+    pub language: Option<String>,
+    /// Slot numbers, for the view.
+    pub slots: Vec<u32>,
+}
+
+/// Why the desk does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The store.
+    #[error("opening the station's records")]
+    Store(#[from] StoreError),
+    /// The keys.
+    #[error("opening the station's keys")]
+    Keys(#[from] KeyError),
+    /// The journal.
+    #[error("opening the journal")]
+    Journal(#[from] JournalError),
+    /// The pinned root.
+    #[error("opening the pinned root")]
+    Root(#[source] release::TrustError),
+}
+
+impl Desk {
+    /// Opens everything and ends what a power cut left open.
+    ///
+    /// # Errors
+    /// [`DeskError`]; the caller shows it as a trouble.
+    pub fn open(setup: DeskSetup) -> Result<(Self, watch::Receiver<Arc<StationView>>), DeskError> {
+        let DeskSetup { mut store, secret, line, language, slots } = setup;
+        let begun = Instant::now();
+        let (saved, chosen, membership) = store.read(|commit| {
+            let saved = commit.setting(CLOCK)?;
+            let saved: Option<SavedTime> =
+                saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let chosen = commit.setting(orders::CHOSEN)?;
+            let chosen = chosen.and_then(|bytes| String::from_utf8(bytes).ok());
+            Ok::<_, StoreError>((saved, chosen, Membership::load(commit)?))
+        })?;
+        let clock = Clock::start(saved, os_ms(), 0);
+        let now_ms = clock.now_ms(0);
+        let enrolled = match membership {
+            None => None,
+            Some(membership) => {
+                let keys = StationKeys::load(&mut store, &secret)?;
+                let journal = Journal::open(
+                    &mut store,
+                    &membership.tenant,
+                    &membership.station,
+                    keys.journal(),
+                    keys.journal_public(),
+                )?;
+                let pin = membership.pinned_root().map_err(DeskError::Root)?;
+                let key: Digest = keys.hpke_public().digest();
+                let shelf = Shelf::open(&mut store, pin, key, now_ms)?;
+                Some(Enrolled { membership, keys, journal, shelf })
+            }
+        };
+        let (view, receiver) = watch::channel(Arc::new(show::starting_view()));
+        let mut desk = Self {
+            store,
+            random: SystemRandom::new(),
+            clock,
+            begun,
+            hub: if enrolled.is_some() { HubState::Connecting } else { HubState::NotEnrolled },
+            enrolled,
+            card_line: line,
+            language,
+            chosen,
+            visits: BTreeMap::new(),
+            tiles: slots.into_iter().map(|number| (number, show::Shown::empty(begun))).collect(),
+            hub_trouble: None,
+            halted: None,
+            nudge: None,
+            time_nonce: None,
+            closing: false,
+            view,
+        };
+        desk.begin();
+        desk.publish();
+        Ok((desk, receiver))
+    }
+
+    /// Journals the start and gives back the places a power cut left taken; the codes reserved in
+    /// them stay with their chips.
+    fn begin(&mut self) {
+        let build = env!("CARGO_PKG_VERSION").to_owned();
+        if self.record(vec![Event::StationStarted { build }], |_| Ok(())).is_ok() {
+            self.close_left_open(None);
+        }
+    }
+
+    /// Ends the desk's thread after the work at hand.
+    pub fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Runs until [`Desk::close`] was told or every [`DeskHandle`] is gone.
+    fn run(mut self, work: &Receiver<Work>) {
+        while !self.closing {
+            match work.recv_timeout(TICK) {
+                Ok(work) => {
+                    work(&mut self);
+                    self.publish();
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tick();
+                    self.publish();
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let stopped = self.record(vec![Event::StationStopped {}], |_| Ok(()));
+        if let Err(code) = stopped {
+            tracing::warn!(code = code.text(), "the stop was not journalled");
+        }
+    }
+
+    /// Starts the desk's thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(self) -> std::io::Result<(DeskHandle, std::thread::JoinHandle<()>)> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("desk".to_owned())
+            .spawn(move || self.run(&receiver))?;
+        Ok((DeskHandle { work: sender }, thread))
+    }
+
+    fn tick(&mut self) {
+        let now_ms = self.now_ms();
+        let Some(enrolled) = &mut self.enrolled else { return };
+        let ended = enrolled.shelf.end_lease(now_ms);
+        if !ended.is_empty()
+            && let Err(code) = self.record(ended, Shelf::erase_lease)
+        {
+            tracing::warn!(code = code.text(), "the end of the lease was not journalled");
+        }
+    }
+
+    /// Station time, milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms(self.steady_ms())
+    }
+
+    fn steady_ms(&self) -> i64 {
+        i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// One commit: the records of `events`, the signed head, the saved time, and `also`. Before
+    /// enrolment there is no journal and nothing to record.
+    fn record<T>(
+        &mut self,
+        events: Vec<Event>,
+        also: impl FnOnce(&Commit<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, TroubleCode> {
+        let now_ms = self.now_ms();
+        let saved = self.clock.saved(os_ms(), self.steady_ms());
+        let saved = serde_json::to_vec(&saved).map_err(|_| TroubleCode::Internal)?;
+        let drafted = match &self.enrolled {
+            Some(enrolled) => match enrolled.journal.draft(now_ms, events) {
+                Ok(draft) => Some(draft),
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "a record cannot be written");
+                    return Err(TroubleCode::Internal);
+                }
+            },
+            None => None,
+        };
+        let journal = self.enrolled.as_ref().map(|enrolled| &enrolled.journal);
+        let committed = self.store.commit(|commit| {
+            if let (Some(journal), Some(draft)) = (journal, &drafted) {
+                journal.keep(draft, commit)?;
+            }
+            commit.put_setting(CLOCK, &saved)?;
+            also(commit)
+        });
+        match committed {
+            Ok(done) => {
+                if let (Some(enrolled), Some(draft)) = (&mut self.enrolled, drafted) {
+                    enrolled.journal.accept(draft);
+                }
+                self.room_again();
+                if let Some(nudge) = &self.nudge {
+                    nudge.now();
+                }
+                Ok(done)
+            }
+            Err(error) => Err(self.store_failed(&error)),
+        }
+    }
+
+    /// A store that failed is said to the whole station; a full disk may have room again later.
+    fn store_failed(&mut self, error: &StoreError) -> TroubleCode {
+        let code = TroubleCode::from(error);
+        let incident = self.incident();
+        tracing::error!(%incident, code = code.text(), error = %chain(error), "a commit failed");
+        if code != TroubleCode::Internal && self.halted.as_ref().is_none_or(|t| t.code != code) {
+            self.halted = Some(Trouble::of(code, None, incident));
+        }
+        code
+    }
+
+    fn room_again(&mut self) {
+        if self.halted.as_ref().is_some_and(|trouble| trouble.code == TroubleCode::DiskFull) {
+            self.halted = None;
+        }
+    }
+
+    /// A number that finds a failure in log and journal: six hexadecimal digits.
+    fn incident(&self) -> String {
+        let mut bytes = [0; 3];
+        // Without randomness the number is worth less, the failure is not.
+        let _ = self.random.fill(&mut bytes);
+        hex::encode_upper(bytes)
+    }
+}
+
+/// The operating system's clock, milliseconds since the Unix epoch.
+#[must_use]
+pub fn os_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

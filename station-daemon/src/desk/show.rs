@@ -1,0 +1,213 @@
+//! The view: what the desk knows, in screen language.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Desk;
+use crate::api::view::{
+    API_VERSION, HubState, HubView, OrderView, SlotState, SlotView, StationCard, StationView,
+};
+use crate::shelf::LeaseState;
+use crate::trouble::{Trouble, TroubleCode};
+
+/// What a slot's thread says about its tile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tile {
+    /// The state.
+    pub state: SlotState,
+    /// Progress in it, 0..=100.
+    pub percent: Option<u32>,
+    /// Seconds until it ends.
+    pub remaining_s: Option<u32>,
+    /// Why it failed, waits or is closed.
+    pub trouble: Option<TroubleCode>,
+}
+
+impl Tile {
+    /// A tile that only says its state.
+    #[must_use]
+    pub const fn of(state: SlotState) -> Self {
+        Self { state, percent: None, remaining_s: None, trouble: None }
+    }
+
+    /// A tile with a trouble.
+    #[must_use]
+    pub const fn with_trouble(state: SlotState, code: TroubleCode) -> Self {
+        Self { state, percent: None, remaining_s: None, trouble: Some(code) }
+    }
+}
+
+/// A tile and since when it shows its state.
+pub(super) struct Shown {
+    tile: Tile,
+    trouble: Option<Trouble>,
+    since: Instant,
+}
+
+impl Shown {
+    pub(super) fn empty(since: Instant) -> Self {
+        Self { tile: Tile::of(SlotState::Empty), trouble: None, since }
+    }
+}
+
+/// What a page sees before the desk has spoken.
+pub(super) fn starting_view() -> StationView {
+    StationView {
+        api: API_VERSION,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        seq: 0,
+        station: StationCard { name: String::new(), tenant: String::new(), line: String::new() },
+        language_hint: None,
+        order: None,
+        hub: HubView {
+            state: HubState::Connecting,
+            unsynced: 0,
+            oldest_unsynced_s: None,
+            lease_ends_in_s: None,
+        },
+        slots: Vec::new(),
+        trouble: None,
+    }
+}
+
+/// A view of a station that cannot open its own records: all it can say is why.
+#[must_use]
+pub fn halted_view(code: TroubleCode, incident: &str) -> StationView {
+    let mut view = starting_view();
+    view.seq = 1;
+    view.trouble = Some(Trouble::of(code, None, incident));
+    view
+}
+
+impl Desk {
+    /// Shows a slot's tile.
+    pub fn show(&mut self, slot: u32, tile: Tile) {
+        let now = Instant::now();
+        let incident = self.visits.get(&slot).map(|visit| visit.incident.clone());
+        let fresh = self.incident();
+        let Some(shown) = self.tiles.get_mut(&slot) else { return };
+        if shown.tile.state != tile.state {
+            shown.since = now;
+        }
+        if shown.tile.trouble != tile.trouble || shown.tile.state != tile.state {
+            shown.trouble =
+                tile.trouble.map(|code| Trouble::of(code, Some(slot), incident.unwrap_or(fresh)));
+        }
+        shown.tile = tile;
+    }
+
+    /// Pushes the view if anything but its counters changed.
+    pub(super) fn publish(&mut self) {
+        let mut view = self.look();
+        let last = Arc::clone(&self.view.borrow());
+        view.seq = last.seq;
+        if still(&view) == still(&last) && last.seq > 0 {
+            return;
+        }
+        view.seq = last.seq.wrapping_add(1);
+        self.view.send_replace(Arc::new(view));
+    }
+
+    fn look(&mut self) -> StationView {
+        let now_ms = self.now_ms();
+        let order = self.order_view();
+        let (unsynced, oldest_ms) = self.unsynced();
+        let card = self.enrolled.as_ref().map(|enrolled| &enrolled.membership);
+        let lease_end = self.enrolled.as_ref().and_then(|e| match e.shelf.lease() {
+            LeaseState::InForce(lease) => Some(lease.not_after_ms),
+            LeaseState::Over { not_after_ms } => Some(*not_after_ms),
+            LeaseState::Missing => None,
+        });
+        StationView {
+            station: StationCard {
+                name: card.map(|card| card.station.clone()).unwrap_or_default(),
+                tenant: card.map(|card| card.tenant.clone()).unwrap_or_default(),
+                line: card.map_or_else(|| self.card_line.clone(), |card| card.line.clone()),
+            },
+            language_hint: self.language.clone(),
+            order,
+            hub: HubView {
+                state: self.hub,
+                unsynced,
+                oldest_unsynced_s: oldest_ms.map(|ms| seconds(now_ms - ms)),
+                lease_ends_in_s: lease_end.map(|ms| seconds(ms - now_ms)),
+            },
+            slots: self
+                .tiles
+                .iter()
+                .map(|(number, shown)| self.slot_view(*number, shown))
+                .collect(),
+            trouble: self.station_trouble(),
+            ..starting_view()
+        }
+    }
+
+    fn station_trouble(&self) -> Option<Trouble> {
+        if let Some(trouble) = &self.halted {
+            return Some(trouble.clone());
+        }
+        let refused = self.enrolled.as_ref().and_then(|enrolled| enrolled.shelf.refused());
+        // A hub that has published nothing yet is no trouble.
+        let refused = refused.filter(|code| *code != TroubleCode::NoRelease);
+        let jumped = self.clock.jumped().then_some(TroubleCode::ClockJumped);
+        let code = self.hub_trouble.or(refused).or(jumped)?;
+        Some(Trouble::of(code, None, code.text()))
+    }
+
+    fn slot_view(&self, number: u32, shown: &Shown) -> SlotView {
+        let visit = self.visits.get(&number);
+        let named = shown.tile.state != SlotState::Empty;
+        let visit = visit.filter(|_| named);
+        SlotView {
+            number,
+            state: shown.tile.state,
+            percent: shown.tile.percent,
+            remaining_s: shown.tile.remaining_s,
+            uid_tail: visit.and_then(|visit| visit.uid_tail()),
+            code: visit.and_then(|visit| visit.code.clone()),
+            visit: visit.map(|visit| visit.id.clone()),
+            trouble: shown.trouble.clone(),
+            since_ms: u32::try_from(shown.since.elapsed().as_millis()).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn order_view(&mut self) -> Option<OrderView> {
+        let portion = self.portion()?;
+        let counted = self.store.read(|commit| {
+            let passed = commit.passed_count(&portion.order)?;
+            let places = commit.places()?;
+            let held = places.iter().filter(|place| place.order_number == portion.order).count();
+            Ok::<_, crate::store::StoreError>((passed, u32::try_from(held).unwrap_or(u32::MAX)))
+        });
+        let (passed, in_work) = counted.unwrap_or_default();
+        let manifest = self.enrolled.as_ref()?.shelf.manifest(&portion.manifest_sha256);
+        let revisions = manifest.map(|manifest| {
+            let names: Vec<&str> =
+                manifest.hardware_revisions.iter().map(|label| label.as_str()).collect();
+            names.join(", ")
+        });
+        Some(OrderView {
+            number: portion.order.clone(),
+            product: portion.product.as_str().to_owned(),
+            release: manifest.map(|m| m.version.as_str().to_owned()).unwrap_or_default(),
+            hardware_revision: revisions.unwrap_or_default(),
+            quantity: portion.quantity,
+            passed,
+            in_work,
+        })
+    }
+}
+
+/// The view without what changes by itself: a page counts milliseconds alone.
+fn still(view: &StationView) -> StationView {
+    let mut still = view.clone();
+    still.seq = 0;
+    for slot in &mut still.slots {
+        slot.since_ms = 0;
+    }
+    still
+}
+
+fn seconds(ms: i64) -> u32 {
+    u32::try_from(ms.max(0) / 1000).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,284 @@
+//! How a station joins a hub, and what it keeps of it.
+//!
+//! Owns the exchange from the typed code to the stored membership. Leaves the wire to `sync`, the
+//! words to `protocol`, the root's proof to `release`.
+//!
+//! Promise: a hub whose certificate or root is not the one the code was printed for gives this
+//! station nothing; keys and membership are kept in one commit.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use protocol::{
+    Ed25519Key, EnrolRequest, Enrolled, EnrolmentCode, EnrolmentStatement, HpkeKey, KeyProtection,
+    SignedStatement, StationName,
+};
+use release::{Digest, PinnedRoot, TrustError};
+use ring::rand::SystemRandom;
+use ring::signature::{ED25519, UnparsedPublicKey};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde::{Deserialize, Serialize};
+use sync::EnrolError;
+
+use crate::clock::Clock;
+use crate::desk::os_ms;
+use crate::journal::{Journal, JournalError};
+use crate::keys::{KeyError, StationKeys, StationSecret};
+use crate::store::{Commit, Store, StoreError};
+use crate::trouble::TroubleCode;
+
+const MEMBERSHIP: &str = "membership";
+
+/// Whose station this is, and how its hub is reached and known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The company whose firmware is flashed.
+    pub tenant: String,
+    /// The station's name.
+    pub station: String,
+    /// The line it stands on.
+    pub line: String,
+    /// `host:port` of the hub's station listener.
+    pub hub: String,
+    /// The hub CA's certificate, PEM.
+    pub hub_ca_pem: String,
+    /// The station's client certificate, PEM.
+    pub certificate_pem: String,
+    /// The name the hub cosigns with.
+    pub cosign_name: String,
+    /// The key it cosigns and signs statements with, hexadecimal.
+    pub cosign_key: String,
+    /// The pinned root document, base64.
+    pub root_json: String,
+    /// Its SHA-256, hexadecimal: the pin itself.
+    pub root_sha256: String,
+}
+
+impl Membership {
+    /// The stored membership; none before enrolment.
+    ///
+    /// # Errors
+    /// As the store says.
+    pub fn load(commit: &Commit<'_>) -> Result<Option<Self>, StoreError> {
+        let damaged = |error| StoreError::Damaged { what: format!("membership: {error}") };
+        let found = commit.setting(MEMBERSHIP)?;
+        found.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(damaged)
+    }
+
+    fn save(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
+        let damaged =
+            |error: serde_json::Error| StoreError::Damaged { what: format!("membership: {error}") };
+        commit.put_setting(MEMBERSHIP, &serde_json::to_vec(self).map_err(damaged)?)
+    }
+
+    /// The root this station was enrolled with, proven again.
+    ///
+    /// # Errors
+    /// [`TrustError`] when it is not the pinned one.
+    pub fn pinned_root(&self) -> Result<PinnedRoot, TrustError> {
+        let expected = self.root_sha256.parse().unwrap_or(Digest::from_bytes([0; 32]));
+        PinnedRoot::from_pin(&STANDARD.decode(&self.root_json).unwrap_or_default(), &expected)
+    }
+
+    /// The hub's key, raw.
+    #[must_use]
+    pub fn hub_key(&self) -> [u8; 32] {
+        let mut key = [0; 32];
+        // A damaged setting gives a key under which nothing verifies.
+        let _ = hex::decode_to_slice(&self.cosign_key, &mut key);
+        key
+    }
+
+    /// Whether the hub signed a statement of this kind.
+    #[must_use]
+    pub fn hub_signed(&self, kind: &str, payload: &str, signature: &str) -> bool {
+        let bytes = SignedStatement::signed_bytes(kind, payload);
+        hex::decode(signature).is_ok_and(|signature| {
+            UnparsedPublicKey::new(&ED25519, self.hub_key()).verify(&bytes, &signature).is_ok()
+        })
+    }
+}
+
+/// Why a station is not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// Not an enrolment code.
+    #[error("reading the enrolment code")]
+    Code(#[source] protocol::enrolment::EnrolmentCodeError),
+    /// Not a station's name.
+    #[error("reading the station's name")]
+    Name(#[source] protocol::IdError),
+    /// It has a membership.
+    #[error("the station belongs to {station} of {tenant} already")]
+    AlreadyEnrolled {
+        /// The tenant.
+        tenant: String,
+        /// The station.
+        station: String,
+    },
+    /// The exchange.
+    #[error("enrolling")]
+    Exchange(#[source] EnrolError),
+    /// The hub gave another root than the code names.
+    #[error("comparing the tenant's root with the enrolment code")]
+    Root(#[source] TrustError),
+    /// The hub gave something that does not belong together.
+    #[error("checking the hub's answer: {0}")]
+    Answer(&'static str),
+    /// The keys.
+    #[error("making the station's keys")]
+    Keys(#[from] KeyError),
+    /// The store.
+    #[error("keeping the enrolment")]
+    Store(#[from] StoreError),
+    /// The journal.
+    #[error("beginning the journal")]
+    Journal(#[from] JournalError),
+}
+
+impl From<&JoinError> for TroubleCode {
+    fn from(error: &JoinError) -> Self {
+        match error {
+            JoinError::Code(_) | JoinError::Name(_) | JoinError::AlreadyEnrolled { .. } => {
+                Self::EnrolmentCodeBad
+            }
+            JoinError::Exchange(error) => Self::from(error),
+            JoinError::Root(_) => Self::ReleaseNotTrusted,
+            JoinError::Answer(_) => Self::HubCertificate,
+            JoinError::Keys(error) => Self::from(error),
+            JoinError::Store(error) => Self::from(error),
+            JoinError::Journal(JournalError::Store(error)) => Self::from(error),
+            JoinError::Journal(_) => Self::Internal,
+        }
+    }
+}
+
+/// What IT compares with the paper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Joined {
+    /// The company.
+    pub tenant: String,
+    /// The station's name.
+    pub station: String,
+    /// The line.
+    pub line: String,
+    /// Short words of the tenant's root: the same on R&D's screen.
+    pub root_words: String,
+    /// One signature is enough to change the root or its targets.
+    pub thin_root: bool,
+    /// Public key of journal and allotments, hexadecimal: what R&D certifies an allotment for.
+    pub journal_key: String,
+}
+
+/// Enrols this station: makes its keys, asks the hub, proves the answer, keeps everything.
+///
+/// # Errors
+/// [`JoinError`]; nothing is kept then.
+pub async fn join(
+    store: &mut Store,
+    secret: &StationSecret,
+    code: &str,
+    name: Option<&str>,
+    protection: KeyProtection,
+) -> Result<Joined, JoinError> {
+    let code: EnrolmentCode = code.parse().map_err(JoinError::Code)?;
+    let station_name: Option<StationName> =
+        name.map(str::parse).transpose().map_err(JoinError::Name)?;
+    if let Some(known) = store.read(Membership::load)? {
+        let Membership { tenant, station, .. } = known;
+        return Err(JoinError::AlreadyEnrolled { tenant, station });
+    }
+    let random = SystemRandom::new();
+    let keys = StationKeys::generate(&random)?;
+    let request = EnrolRequest {
+        secret: code.secret.clone(),
+        station_name,
+        tls_csr_pem: keys.certificate_request()?,
+        hpke_key: HpkeKey(*keys.hpke_public().as_bytes()),
+        journal_key: Ed25519Key(keys.journal_public()),
+        key_protection: protection,
+    };
+    let answer: Enrolled = sync::enrol(&code.hub, code.hub_ca_sha256.0, &request)
+        .await
+        .map_err(JoinError::Exchange)?;
+    let membership = prove(&code, &request, &answer)?;
+    let pin = membership.pinned_root().map_err(JoinError::Root)?;
+    if pin.tenant().as_str() != membership.tenant {
+        return Err(JoinError::Answer("the root belongs to another tenant"));
+    }
+    keep(store, secret, &keys, &membership, answer.hub_time_ms)?;
+    Ok(Joined {
+        tenant: membership.tenant,
+        station: membership.station,
+        line: membership.line,
+        root_words: pin.words(),
+        thin_root: pin.is_thin(),
+        journal_key: hex::encode(keys.journal_public()),
+    })
+}
+
+fn prove(
+    code: &EnrolmentCode,
+    request: &EnrolRequest,
+    answer: &Enrolled,
+) -> Result<Membership, JoinError> {
+    let ca = CertificateDer::from_pem_slice(answer.ca_pem.as_bytes())
+        .map_err(|_| JoinError::Answer("its CA certificate is unreadable"))?;
+    if Digest::of(&ca).as_bytes() != code.hub_ca_sha256.as_bytes() {
+        return Err(JoinError::Answer("its CA is not the one of the code"));
+    }
+    let membership = Membership {
+        tenant: answer.tenant.as_str().to_owned(),
+        station: answer.station.as_str().to_owned(),
+        line: answer.line.as_str().to_owned(),
+        hub: code.hub.clone(),
+        hub_ca_pem: answer.ca_pem.clone(),
+        certificate_pem: answer.certificate_pem.clone(),
+        cosign_name: answer.hub_cosign_name.clone(),
+        cosign_key: hex::encode(answer.hub_cosign_key.0),
+        root_json: answer.root_json.clone(),
+        root_sha256: hex::encode(code.root_sha256.0),
+    };
+    let SignedStatement { payload, signature } = &answer.statement;
+    if !membership.hub_signed(EnrolmentStatement::KIND, payload, signature) {
+        return Err(JoinError::Answer("its enrolment statement is not signed"));
+    }
+    let statement: EnrolmentStatement = serde_json::from_str(payload)
+        .map_err(|_| JoinError::Answer("its enrolment statement is unreadable"))?;
+    if statement.tenant != answer.tenant
+        || statement.station != answer.station
+        || statement.hpke_key != request.hpke_key
+        || statement.journal_key != request.journal_key
+    {
+        return Err(JoinError::Answer("its enrolment statement is about another station"));
+    }
+    Ok(membership)
+}
+
+fn keep(
+    store: &mut Store,
+    secret: &StationSecret,
+    keys: &StationKeys,
+    membership: &Membership,
+    hub_time_ms: i64,
+) -> Result<(), JoinError> {
+    let (tenant, station) = (&membership.tenant, &membership.station);
+    let journal = Journal::open(store, tenant, station, keys.journal(), keys.journal_public())?;
+    let root = Digest::of(&STANDARD.decode(&membership.root_json).unwrap_or_default());
+    let enrolled = audit::Event::Enrolled {
+        tenant: tenant.clone(),
+        station: station.clone(),
+        root_sha256: audit::Digest(*root.as_bytes()),
+    };
+    let draft = journal.draft(hub_time_ms, vec![enrolled])?;
+    let mut clock = Clock::start(None, os_ms(), 0);
+    clock.hear_hub(hub_time_ms, 0);
+    let saved = serde_json::to_vec(&clock.saved(os_ms(), 0)).unwrap_or_default();
+    store.commit(|commit| {
+        keys.save(commit, secret, &SystemRandom::new())?;
+        membership.save(commit)?;
+        journal.keep(&draft, commit)?;
+        commit.put_setting(crate::desk::CLOCK, &saved)?;
+        Ok::<(), JoinError>(())
+    })
+}

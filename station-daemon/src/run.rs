@@ -1,0 +1,251 @@
+//! The running daemon: everything started in order, and ended in order.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::api::guard::Guard;
+use crate::api::view::{ScanAnswer, StationView};
+use crate::api::{Api, Desk as ScanDesk, router};
+use crate::config::Config;
+use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, halted_view};
+use crate::keys::StationSecret;
+use crate::slots::RunningSlot;
+use crate::store::Store;
+use crate::trouble::{TroubleCode, chain};
+
+/// How long running visits may take to end once the daemon is asked to stop.
+const STOP_MAX: Duration = Duration::from_secs(30);
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A folder or file of the station cannot be made or opened.
+    #[error("preparing the station's folder")]
+    Folder(#[source] std::io::Error),
+    /// Another process of this program uses the folder.
+    #[error("another program works with this station's folder")]
+    InUse,
+    /// The screen API cannot listen.
+    #[error("listening for the screen")]
+    Listen(#[source] std::io::Error),
+    /// A thread could not be started.
+    #[error("starting a thread")]
+    Thread(#[source] std::io::Error),
+    /// The station secret.
+    #[error("opening the station secret")]
+    Secret(#[source] crate::keys::KeyError),
+    /// The postman.
+    #[error("preparing the postman")]
+    Postman(#[source] sync::PostmanError),
+}
+
+/// Locks the station's folder for this process, for as long as the file lives.
+///
+/// # Errors
+/// [`RunError::InUse`] when another process has it.
+pub fn lock_folder(data: &Path) -> Result<File, RunError> {
+    std::fs::create_dir_all(data.join("run")).map_err(RunError::Folder)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(data.join("station.lock"))
+        .map_err(RunError::Folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(RunError::InUse),
+        Err(std::fs::TryLockError::Error(error)) => Err(RunError::Folder(error)),
+    }
+}
+
+impl From<&DeskError> for TroubleCode {
+    fn from(error: &DeskError) -> Self {
+        match error {
+            DeskError::Store(error) => Self::from(error),
+            DeskError::Keys(error) => Self::from(error),
+            DeskError::Journal(crate::journal::JournalError::Store(error)) => Self::from(error),
+            DeskError::Journal(_) => Self::StoreDamaged,
+            DeskError::Root(_) => Self::ReleaseNotTrusted,
+        }
+    }
+}
+
+struct Scans(DeskHandle);
+
+impl ScanDesk for Scans {
+    fn scan(&self, text: &str) -> ScanAnswer {
+        let text = text.to_owned();
+        self.0
+            .ask(move |desk| desk.scan(&text))
+            .unwrap_or(ScanAnswer { accepted: false, word: "station_stopping".to_owned() })
+    }
+}
+
+/// A station whose records cannot be opened takes no scan.
+struct NoScans;
+
+impl ScanDesk for NoScans {
+    fn scan(&self, _text: &str) -> ScanAnswer {
+        ScanAnswer { accepted: false, word: "station_halted".to_owned() }
+    }
+}
+
+/// Runs the station until `stop` is done. A station that cannot open its records still answers
+/// its screen, with the trouble.
+///
+/// # Errors
+/// [`RunError`] when not even that is possible.
+pub async fn run(
+    config: Config,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    let _lock = lock_folder(&config.data)?;
+    let secret = StationSecret::open_or_make(&config.secret_file(), &SystemRandom::new())
+        .map_err(RunError::Secret)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(RunError::Listen)?;
+    let address = listener.local_addr().map_err(RunError::Listen)?;
+    let guard = Guard::open(config.entry_file(), address).map_err(RunError::Folder)?;
+    let guard = Arc::new(guard);
+    tracing::info!(%address, build = env!("CARGO_PKG_VERSION"), "station starts");
+
+    let opened = Store::open(&config.store_file()).map_err(DeskError::from).and_then(|store| {
+        Desk::open(DeskSetup {
+            store,
+            secret,
+            line: config.line.clone(),
+            language: config.language.clone(),
+            slots: config.slots.iter().map(|slot| slot.number).collect(),
+        })
+    });
+    let (desk, view) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return serve_halted(&config, listener, guard, &error, stop).await,
+    };
+    let (handle, desk_thread) = desk.start().map_err(RunError::Thread)?;
+    let api =
+        Api { view, desk: Arc::new(Scans(handle.clone())), guard, page_folder: config.ui.clone() };
+    let (stopping, stopped) = watch::channel(false);
+    let serving = tokio::spawn(serve(listener, api, stopped.clone()));
+    let post = start_postman(&config, &handle, stopped.clone())?;
+    let mut slots = Vec::new();
+    for slot in &config.slots {
+        slots.push(RunningSlot::start(slot.clone(), handle.clone()).map_err(RunError::Thread)?);
+    }
+
+    stop.await;
+    tracing::info!("station stops");
+    stopping.send_replace(true);
+    let ended = tokio::task::spawn_blocking(move || {
+        for slot in &slots {
+            slot.stop();
+        }
+        for slot in slots {
+            slot.join();
+        }
+    });
+    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
+        tracing::warn!("a slot did not end in time; its visit ends at the next start");
+    }
+    if let Some(post) = post {
+        // It stops by itself; one that panicked has said so in the log.
+        drop(tokio::task::spawn_blocking(move || post.join()).await);
+    }
+    drop(serving.await);
+    handle.tell(Desk::close);
+    drop(handle);
+    let closed = tokio::task::spawn_blocking(move || desk_thread.join());
+    if !matches!(closed.await, Ok(Ok(()))) {
+        tracing::error!("the desk ended badly");
+    }
+    Ok(())
+}
+
+fn start_postman(
+    config: &Config,
+    handle: &DeskHandle,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<Option<std::thread::JoinHandle<()>>, RunError> {
+    let Ok(Some((membership, key_pem))) = handle.ask(|desk| desk.post_address()) else {
+        return Ok(None);
+    };
+    let random = SystemRandom::new();
+    let post = sync::PostmanConfig {
+        hub: membership.hub,
+        ca_pem: membership.hub_ca_pem,
+        certificate_pem: membership.certificate_pem,
+        key_pem,
+        staging: config.data.join("staging"),
+        back_off: sync::BackOff::default(),
+        jitter: Box::new(move |below| {
+            let mut bytes = [0; 8];
+            // Without randomness all stations wait alike, which is no reason not to wait.
+            let _ = random.fill(&mut bytes);
+            u64::from_le_bytes(bytes) % below.max(1)
+        }),
+    };
+    let parties = Arc::new(HubDesk(handle.clone()));
+    let hub = handle.clone();
+    let (postman, nudge) = sync::Postman::new(
+        post,
+        Arc::<HubDesk>::clone(&parties),
+        parties,
+        Box::new(move |state| hub.tell(move |desk| desk.hub_is(state))),
+    )
+    .map_err(RunError::Postman)?;
+    handle.tell(move |desk| desk.ring_with(nudge));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::Thread)?;
+    let carry = move || {
+        runtime.block_on(postman.run(async move {
+            // A sender that is gone means the same as its word.
+            drop(stopped.wait_for(|stopped| *stopped).await);
+        }));
+    };
+    let thread = std::thread::Builder::new().name("postman".to_owned()).spawn(carry);
+    Ok(Some(thread.map_err(RunError::Thread)?))
+}
+
+async fn serve(listener: TcpListener, api: Api, mut stopped: watch::Receiver<bool>) {
+    let served = match listener.local_addr() {
+        Ok(address) => {
+            let app = router(api, address);
+            tokio::select! {
+                served = axum::serve(listener, app) => served,
+                _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
+        tracing::error!(%error, "the screen is not served any more");
+    }
+}
+
+/// Shows why the station does nothing, until it is stopped.
+async fn serve_halted(
+    config: &Config,
+    listener: TcpListener,
+    guard: Arc<Guard>,
+    error: &DeskError,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    let code = TroubleCode::from(error);
+    tracing::error!(code = code.text(), error = %chain(error), "the station is halted");
+    let view: Arc<StationView> = Arc::new(halted_view(code, &code.text()));
+    let (_keep, view) = watch::channel(view);
+    let api = Api { view, desk: Arc::new(NoScans), guard, page_folder: config.ui.clone() };
+    let (stopping, stopped) = watch::channel(false);
+    let serving = tokio::spawn(serve(listener, api, stopped));
+    stop.await;
+    stopping.send_replace(true);
+    drop(serving.await);
+    Ok(())
+}

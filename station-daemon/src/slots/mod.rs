@@ -1,0 +1,287 @@
+//! One thread per slot: looks for a board, runs what the visit says, shows the tile.
+//!
+//! Owns the [`Hand`] of its slot and the visit's state; asks the desk for everything the slots
+//! share. Every wait has a deadline; a hung or dead worker ends its own visit and no other.
+//!
+//! Promise: after three failures of the same cause in a row that speak of the slot, it takes no
+//! further board.
+
+mod steps;
+mod streak;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::api::view::SlotState;
+use crate::config::SlotConfig;
+use crate::desk::{DeskHandle, Tile};
+use crate::hands::HandConfig;
+use crate::trouble::{TroubleCode, chain};
+use crate::visit::{Effect, Event, Visit};
+
+use steps::Bench;
+use streak::Streak;
+
+/// Pause between two looks into an empty slot.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two looks whether the board is gone.
+const GONE_PAUSE: Duration = Duration::from_millis(200);
+/// Pause while the whole station waits for something.
+const WAIT_PAUSE: Duration = Duration::from_millis(500);
+/// Looks in a row that must agree before a board counts as seated.
+const STEADY_LOOKS: u32 = 2;
+
+/// A running slot.
+pub struct RunningSlot {
+    number: u32,
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl RunningSlot {
+    /// Starts the slot's thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread or does not tell where this program lies.
+    pub fn start(config: SlotConfig, desk: DeskHandle) -> std::io::Result<Self> {
+        let (stop, stopped) = channel();
+        let number = config.number;
+        let hand = HandConfig::new(number, config.selector.clone())?;
+        Self::with_hand(config, desk, hand, (stop, stopped))
+    }
+
+    /// Starts the slot's thread with another program as worker.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start_with(
+        config: SlotConfig,
+        desk: DeskHandle,
+        hand: HandConfig,
+    ) -> std::io::Result<Self> {
+        Self::with_hand(config, desk, hand, channel())
+    }
+
+    fn with_hand(
+        config: SlotConfig,
+        desk: DeskHandle,
+        hand: HandConfig,
+        (stop, stopped): (Sender<()>, Receiver<()>),
+    ) -> std::io::Result<Self> {
+        let number = config.number;
+        let thread =
+            std::thread::Builder::new().name(format!("slot-{number}")).spawn(move || {
+                Slot::new(config, desk, hand, stopped).run();
+            })?;
+        Ok(Self { number, stop, thread })
+    }
+
+    /// Asks the slot to stop: at once between visits, otherwise after the running step. What a
+    /// step leaves half done is ended at the next start, as after a power cut.
+    pub fn stop(&self) {
+        // A thread that ended already needs no asking.
+        let _ = self.stop.send(());
+    }
+
+    /// Waits for the thread's end.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!(slot = self.number, "the slot's thread panicked");
+        }
+    }
+}
+
+struct Slot {
+    desk: DeskHandle,
+    bench: Bench,
+    visit: Visit,
+    streak: Streak,
+    stopped: Receiver<()>,
+    steady: u32,
+}
+
+/// Whether the slot goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Go {
+    On,
+    Stop,
+}
+
+impl Slot {
+    fn new(
+        config: SlotConfig,
+        desk: DeskHandle,
+        hand_config: HandConfig,
+        stopped: Receiver<()>,
+    ) -> Self {
+        Self {
+            bench: Bench::new(config, desk.clone(), hand_config),
+            desk,
+            visit: Visit::new(),
+            streak: Streak::default(),
+            stopped,
+            steady: 0,
+        }
+    }
+
+    fn number(&self) -> u32 {
+        self.bench.number()
+    }
+
+    fn run(&mut self) {
+        let mut effect = Effect::Watch;
+        loop {
+            let next = match effect {
+                Effect::Watch => self.watch(),
+                Effect::Release(_) | Effect::Reject(_) => self.wait_until_gone(effect),
+                Effect::Ignore
+                | Effect::Identify
+                | Effect::Decide
+                | Effect::Reserve(_)
+                | Effect::Program
+                | Effect::CheckBlock
+                | Effect::SelfTest
+                | Effect::SaveIntent
+                | Effect::Protect
+                | Effect::Compare
+                | Effect::SaveEvidence(_)
+                | Effect::SaveFailure { .. } => Some(self.bench.perform(effect)),
+            };
+            let Some(event) = next else { return };
+            tracing::debug!(slot = self.number(), ?event, "happened");
+            effect = self.visit.on(event);
+            self.count(effect);
+            if self.pause(Duration::ZERO) == Go::Stop {
+                return;
+            }
+        }
+    }
+
+    /// Keeps the streak of failures and closes the slot when it is over.
+    fn count(&mut self, effect: Effect) {
+        match effect {
+            Effect::Release(_) => self.streak.good(),
+            Effect::Reject(code) => self.streak.bad(code),
+            Effect::Watch
+            | Effect::Identify
+            | Effect::Decide
+            | Effect::Reserve(_)
+            | Effect::Program
+            | Effect::CheckBlock
+            | Effect::SelfTest
+            | Effect::SaveIntent
+            | Effect::Protect
+            | Effect::Compare
+            | Effect::SaveEvidence(_)
+            | Effect::SaveFailure { .. }
+            | Effect::Ignore => {}
+        }
+    }
+
+    /// Waits for a board; `None` when the slot is to stop.
+    fn watch(&mut self) -> Option<Event> {
+        let slot = self.number();
+        self.desk.tell(move |desk| desk.leave(slot));
+        self.steady = 0;
+        loop {
+            if let Some(code) = self.streak.closed() {
+                self.close(code);
+                return None;
+            }
+            let pause = match self.bench.look() {
+                Ok(false) => {
+                    self.steady = 0;
+                    self.show(Tile::of(SlotState::Empty));
+                    LOOK_PAUSE
+                }
+                Ok(true) => {
+                    self.steady += 1;
+                    self.show(Tile::of(SlotState::Contact));
+                    if self.steady >= STEADY_LOOKS {
+                        match self.bench.take_brief() {
+                            Ok(()) => {
+                                self.desk.tell(move |desk| desk.arrive(slot));
+                                return Some(Event::BoardSeen);
+                            }
+                            Err(code) => {
+                                self.show(Tile::with_trouble(SlotState::Fail, code));
+                                WAIT_PAUSE
+                            }
+                        }
+                    } else {
+                        LOOK_PAUSE
+                    }
+                }
+                Err(error) => {
+                    let code = TroubleCode::from(&error);
+                    tracing::warn!(slot, code = code.text(), error = %chain(&error), "no look");
+                    self.steady = 0;
+                    self.show(Tile::with_trouble(SlotState::Fail, code));
+                    WAIT_PAUSE
+                }
+            };
+            if self.pause(pause) == Go::Stop {
+                return None;
+            }
+        }
+    }
+
+    /// Shows the end of the visit until the board is out; `None` when the slot is to stop.
+    fn wait_until_gone(&mut self, effect: Effect) -> Option<Event> {
+        self.show(steps::tile_of_end(effect));
+        let gone = self.visit.board_gone();
+        loop {
+            if self.pause(GONE_PAUSE) == Go::Stop {
+                return None;
+            }
+            if let Some(code) = self.streak.closed() {
+                self.close(code);
+                return None;
+            }
+            if gone {
+                // The board left during the visit: the tile keeps saying so until the next one.
+                match self.bench.look() {
+                    Ok(true) => {
+                        self.steady += 1;
+                        if self.steady >= STEADY_LOOKS && self.bench.take_brief().is_ok() {
+                            let slot = self.number();
+                            self.steady = 0;
+                            self.desk.tell(move |desk| {
+                                desk.leave(slot);
+                                desk.arrive(slot);
+                            });
+                            return Some(Event::BoardSeen);
+                        }
+                    }
+                    Ok(false) | Err(_) => self.steady = 0,
+                }
+            } else if self.bench.board_gone() {
+                return Some(Event::BoardGone);
+            }
+        }
+    }
+
+    /// A closed slot looks at no board; a lead opens it, or the daemon's next start.
+    fn close(&mut self, code: TroubleCode) {
+        let slot = self.number();
+        tracing::error!(slot, code = code.text(), "slot closed");
+        self.desk.tell(move |desk| {
+            desk.slot_closed(slot, code);
+            desk.show(slot, Tile::with_trouble(SlotState::Closed, code));
+        });
+        // Until the daemon stops.
+        let _ = self.stopped.recv();
+    }
+
+    fn show(&self, tile: Tile) {
+        self.bench.show(tile);
+    }
+
+    fn pause(&self, time: Duration) -> Go {
+        match self.stopped.recv_timeout(time) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Go::Stop,
+            Err(RecvTimeoutError::Timeout) => Go::On,
+        }
+    }
+}
