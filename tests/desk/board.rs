@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Programs, process::Program};
 
 /// A board with a chip of its own, in a process of its own.
+#[derive(Debug)]
 pub struct Board {
     /// The chip's UID as the station shows it.
     pub uid: String,
@@ -25,8 +26,11 @@ pub struct Board {
 }
 
 impl Board {
-    /// Makes board number `number` with its own UID; it lies beside the fixture until
-    /// [`Board::insert`].
+    /// Makes board number `number` with its own UID and the chip's real times; it lies beside the
+    /// fixture until [`Board::insert`].
+    ///
+    /// # Errors
+    /// When the simulated board does not start.
     pub fn make(programs: &Programs, number: u32, folder: &Path) -> Result<Self> {
         let uid = format!("F1A5{:08X}{:04X}", 0x11AE_0000_u32 + number, 0x0B0A + number);
         let name = format!("board-{number}");
@@ -35,7 +39,8 @@ impl Board {
             &name,
             programs
                 .command("simulated-board")
-                .args(["--chip", "nrf52832", "--uid", &uid, "--timing", "real", "--removed"])
+                .args(["--chip", "nrf52832", "--uid", &uid, "--timing", "real"])
+                .args(["--removed", "--until-stdin-ends"])
                 .args(["--probe", "127.0.0.1:0", "--control", "127.0.0.1:0"])
                 .args(["--uart", "127.0.0.1:0", "--flash"])
                 .arg(&flash),
@@ -58,21 +63,39 @@ impl Board {
     }
 
     /// Sets the board into the fixture.
+    ///
+    /// # Errors
+    /// When the board's process is gone.
     pub fn insert(&self) -> Result<()> {
         self.pull("insert").map(drop)
     }
 
     /// Takes the board out of the fixture.
+    ///
+    /// # Errors
+    /// When the board's process is gone.
     pub fn remove(&self) -> Result<()> {
         self.pull("remove").map(drop)
     }
 
-    /// Bytes of the board's flash as they are, read behind the station's back.
+    /// Bytes of the board's memory as they are, in hex, read behind the station's back.
+    ///
+    /// # Errors
+    /// When the board's process is gone or the range lies outside its memories.
     pub fn flash(&self, address: u32, len: u32) -> Result<String> {
         self.pull(&format!("dump-hex {address:#x} {len}"))
     }
 
+    /// The selector by which probe-rs finds this board's probe.
+    #[must_use]
+    pub fn selector(&self) -> String {
+        format!("1d50:6018:{}", self.probe)
+    }
+
     /// Pulls one lever; gives the answer behind `ok`.
+    ///
+    /// # Errors
+    /// When the board's process is gone or refuses the lever.
     pub fn pull(&self, lever: &str) -> Result<String> {
         let mut stream = TcpStream::connect(&self.control)
             .with_context(|| format!("reaching the levers of board {}", self.uid))?;

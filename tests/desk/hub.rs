@@ -1,1 +1,231 @@
-//! stub
+//! The hub on the desk: made, started, stopped, and asked through its administrator's verbs.
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{Programs, Release, TENANT, process::Program, until};
+
+const ANSWER_S_MAX: u64 = 30;
+
+/// A hub with its own folder.
+#[derive(Debug)]
+pub struct Hub {
+    programs: Programs,
+    folder: PathBuf,
+    logs: PathBuf,
+    listen: Listen,
+    program: Option<Program>,
+}
+
+/// Where it listens; the ports the system gave are kept over a restart.
+#[derive(Debug, Clone)]
+struct Listen {
+    station: String,
+    admin: String,
+}
+
+impl Hub {
+    /// Makes a hub: its keys, its database, its CA. Does not start it.
+    ///
+    /// # Errors
+    /// When `flashline-hub init` refuses.
+    pub fn make(programs: &Programs, folder: &Path) -> Result<Self> {
+        let hub = Self {
+            programs: programs.clone(),
+            folder: folder.join("hub"),
+            logs: folder.to_owned(),
+            listen: Listen { station: "127.0.0.1:0".into(), admin: "127.0.0.1:0".into() },
+            program: None,
+        };
+        programs.run("flashline-hub", &["init", "--data", &hub.data(), "--tenant", TENANT])?;
+        Ok(hub)
+    }
+
+    /// Starts the hub and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not start or does not say where it listens.
+    pub fn start(&mut self) -> Result<()> {
+        ensure!(self.program.is_none(), "the hub runs already");
+        let mut program = Program::start(
+            "hub",
+            self.programs
+                .command("flashline-hub")
+                .args(["serve", "--data", &self.data()])
+                .args(["--station-listen", &self.listen.station])
+                .args(["--admin-listen", &self.listen.admin]),
+            &self.logs,
+        )?;
+        let announced = program.announcement()?;
+        let address = |what: &str| {
+            announced[what]
+                .as_str()
+                .map(str::to_owned)
+                .with_context(|| format!("the hub does not say where its {what} listener is"))
+        };
+        self.listen = Listen { station: address("station")?, admin: address("admin")? };
+        self.program = Some(program);
+        until(Duration::from_secs(ANSWER_S_MAX), || Ok(self.answers().then_some(())))
+            .context("waiting for the hub to answer")
+    }
+
+    /// Stops the hub and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it runs not at all, or does not end when asked.
+    pub fn stop(&mut self) -> Result<()> {
+        self.program.take().context("the hub does not run")?.stop()
+    }
+
+    /// Whether anything takes connections where stations reach the hub.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        TcpStream::connect(&self.listen.station).is_ok()
+    }
+
+    /// Fails when the hub should run and has ended.
+    ///
+    /// # Errors
+    /// When it has ended by itself.
+    pub fn alive(&mut self) -> Result<()> {
+        self.program.as_mut().map_or(Ok(()), Program::alive)
+    }
+
+    /// The file of the hub's public keys, which R&D's root names.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.folder.join("hub-keys.json")
+    }
+
+    /// The hub's own folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Takes a bundle from R&D.
+    ///
+    /// # Errors
+    /// When the hub refuses it.
+    pub fn publish(&self, release: &Release) -> Result<()> {
+        self.ask(&["publish", &release.bundle.to_string_lossy()]).map(drop)
+    }
+
+    /// A one-use enrolment code for a new station.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub fn enrolment_code(&self, station: &str, line: &str) -> Result<String> {
+        let code = self.ask(&["station", "code", "--station", station, "--line", line])?;
+        Ok(code.trim().to_owned())
+    }
+
+    /// The station's activation key in hex, for R&D to certify.
+    ///
+    /// # Errors
+    /// When the hub knows no such station.
+    pub fn station_key(&self, station: &str) -> Result<String> {
+        let stations = self.ask_json(&["station", "list"])?;
+        stations
+            .iter()
+            .find(|entry| entry["station"] == station)
+            .and_then(|entry| entry["journal_key"].as_str())
+            .map(str::to_owned)
+            .with_context(|| format!("the hub knows no station {station}: {stations:?}"))
+    }
+
+    /// Opens a work order for a release.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub fn open_order(
+        &self,
+        number: &str,
+        product: &str,
+        release: &Release,
+        quantity: u32,
+    ) -> Result<()> {
+        self.ask(&[
+            "order",
+            "create",
+            "--number",
+            number,
+            "--product",
+            product,
+            "--manifest",
+            &release.manifest_sha256,
+            "--quantity",
+            &quantity.to_string(),
+        ])
+        .map(drop)
+    }
+
+    /// Gives a station its portion of an order, with the certificate that lets it activate.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub fn grant(
+        &self,
+        station: &str,
+        order: &str,
+        quantity: u32,
+        certificate: &str,
+    ) -> Result<()> {
+        self.ask(&[
+            "portion",
+            "grant",
+            "--station",
+            station,
+            "--order",
+            order,
+            "--quantity",
+            &quantity.to_string(),
+            "--allotment-certificate",
+            certificate,
+        ])
+        .map(drop)
+    }
+
+    /// The units the hub knows, from verified records only.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub fn units(&self) -> Result<Vec<Value>> {
+        self.ask_json(&["units"])
+    }
+
+    /// Writes a station's journal as the hub holds it to a file that can be checked offline.
+    ///
+    /// # Errors
+    /// When the hub does not answer or the file cannot be written.
+    pub fn export_journal(&self, station: &str, file: &Path) -> Result<()> {
+        let export = self.ask(&["journal", station])?;
+        fs::File::create(file)
+            .and_then(|mut to| std::io::Write::write_all(&mut to, export.as_bytes()))
+            .with_context(|| format!("writing {}", file.display()))
+    }
+
+    fn ask_json(&self, verb: &[&str]) -> Result<Vec<Value>> {
+        let answer = self.ask(verb)?;
+        serde_json::from_str(&answer)
+            .with_context(|| format!("`flashline-hub {}` answered {answer:?}", verb.join(" ")))
+    }
+
+    fn ask(&self, verb: &[&str]) -> Result<String> {
+        let mut words = verb.to_vec();
+        let data = self.data();
+        words.extend(["--data", &data, "--hub", &self.listen.admin]);
+        self.programs.run("flashline-hub", &words)
+    }
+
+    fn data(&self) -> String {
+        self.folder.to_string_lossy().into_owned()
+    }
+}

@@ -8,7 +8,6 @@ mod board;
 mod hub;
 mod process;
 mod research;
-mod station;
 
 use std::{
     env,
@@ -19,10 +18,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 pub use board::Board;
-// pub use hub::Hub;
+pub use hub::Hub;
 pub use process::{Program, until};
 pub use research::{Recipe, Release, Research};
-// pub use station::Station;
 
 /// The demo's tenant.
 pub const TENANT: &str = "acme";

@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A running program.
+#[derive(Debug)]
 pub struct Program {
     name: String,
     child: Child,
@@ -29,6 +30,9 @@ pub struct Program {
 
 impl Program {
     /// Starts a program; its standard error goes to `NAME.log` in `folder`.
+    ///
+    /// # Errors
+    /// When the program or its log cannot be opened.
     pub fn start(name: &str, command: &mut Command, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::options()
@@ -37,7 +41,8 @@ impl Program {
             .open(&log)
             .with_context(|| format!("opening {}", log.display()))?;
         let mut child = command
-            .stdin(Stdio::null())
+            // Held open: a board ends when its starter's end of this pipe is gone.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(file)
             .spawn()
@@ -48,6 +53,9 @@ impl Program {
 
     /// The first line of standard output, which our programs write as one JSON object once they
     /// answer. What follows on standard output is let go.
+    ///
+    /// # Errors
+    /// When it ends first or writes something else.
     pub fn announcement(&mut self) -> Result<Value> {
         let mut stdout =
             self.stdout.take().with_context(|| format!("{} has announced itself", self.name))?;
@@ -61,21 +69,23 @@ impl Program {
         })
     }
 
-    /// The process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Whether the program has ended by itself, and how.
-    pub fn ended(&mut self) -> Result<Option<String>> {
-        let status =
-            self.child.try_wait().with_context(|| format!("looking after {}", self.name))?;
-        Ok(status.map(|status| {
-            format!("{} ended with {status}; its log is {}", self.name, self.log.display())
-        }))
+    /// Fails when the program has ended by itself.
+    ///
+    /// # Errors
+    /// Says how it ended and where its log is.
+    pub fn alive(&mut self) -> Result<()> {
+        if let Some(status) =
+            self.child.try_wait().with_context(|| format!("looking after {}", self.name))?
+        {
+            bail!("{} ended with {status}; its log is {}", self.name, self.log.display());
+        }
+        Ok(())
     }
 
     /// Asks the program to end and waits until it has.
+    ///
+    /// # Errors
+    /// When it had to be killed.
     pub fn stop(mut self) -> Result<()> {
         self.ask_to_end()
     }
@@ -103,10 +113,10 @@ impl Drop for Program {
 }
 
 /// Looks at a condition until it gives something, or `limit` has passed.
-pub fn until<T>(
-    limit: Duration,
-    mut look: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
+///
+/// # Errors
+/// When the limit has passed, or looking fails.
+pub fn until<T>(limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let started = Instant::now();
     loop {
         if let Some(found) = look()? {

@@ -17,10 +17,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("release", &[]),
     ("simulators", &["device-sdk"]),
-    (
-        "station-daemon",
-        &["activation", "audit", "delta", "flash", "protocol", "release", "sync"],
-    ),
+    ("station-daemon", &["activation", "audit", "delta", "flash", "protocol", "release", "sync"]),
     ("sync", &[]),
     ("tests", EVERYTHING),
     ("xtask", EVERYTHING),

@@ -11,7 +11,10 @@ use cargo_metadata::{Metadata, MetadataCommand};
 
 /// The checkout's top folder.
 fn top() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the top folder").into()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the top folder")
+        .into()
 }
 
 /// Everything the lock file resolves to, for every target, so that no ban depends on the machine

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use journeys::desk::Programs;
 
 /// The checkout's top folder.
 pub(crate) fn top() -> &'static Path {
@@ -45,33 +46,13 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// The programs a demo runs, built in the given profile.
-pub(crate) struct Programs {
-    folder: PathBuf,
-}
-
-impl Programs {
-    /// Builds what a customer runs and the simulated board; `release` takes the release profile.
-    pub(crate) fn build(mut cargo: Command, release: bool) -> Result<Self> {
-        cargo.args(["build", "--locked", "--quiet", "--bins"]);
-        for room in ["activation", "hub", "release", "simulators", "station-daemon"] {
-            cargo.args(["--package", room]);
-        }
-        if release {
-            cargo.arg("--release");
-        }
-        let status = cargo.status().context("starting cargo build")?;
-        ensure!(status.success(), "the programs do not build");
-        Ok(Self { folder: target().join(if release { "release" } else { "debug" }) })
+/// Builds what a customer runs, and the simulated board.
+pub(crate) fn build_programs(mut cargo: Command) -> Result<Programs> {
+    cargo.args(["build", "--locked", "--quiet", "--bins"]);
+    for room in ["activation", "hub", "release", "simulators", "station-daemon"] {
+        cargo.args(["--package", room]);
     }
-
-    /// The path of one program.
-    pub(crate) fn path(&self, program: &str) -> PathBuf {
-        self.folder.join(program)
-    }
-
-    /// A command that runs one program.
-    pub(crate) fn command(&self, program: &str) -> Command {
-        Command::new(self.path(program))
-    }
+    let status = cargo.status().context("starting cargo build")?;
+    ensure!(status.success(), "the programs do not build");
+    Ok(Programs::in_folder(&target().join("debug")))
 }

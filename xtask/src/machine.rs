@@ -25,6 +25,8 @@ const TAURI_DRIVER: &str = "2.1.0";
 
 /// Packages for compiling the programs (ring and SQLite hold C) and for looking at the checkout.
 pub(crate) const TO_BUILD: &[&str] = &["gcc", "git", "libc6-dev"];
+/// Packages for reading our formats with a program that shares no code with ours.
+pub(crate) const TO_JUDGE: &[&str] = &["python3", "python3-cryptography"];
 /// Packages for the browser tests.
 pub(crate) const TO_BROWSE: &[&str] = &["chromium", "fonts-noto-cjk"];
 /// Packages for the kiosk window.

@@ -70,7 +70,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
     let output = command.output().with_context(|| format!("starting `{shown}`"))?;
     if !output.status.success() {
-        bail!("`{shown}` ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "`{shown}` ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     String::from_utf8(output.stdout).with_context(|| format!("reading the output of `{shown}`"))
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask test`: what must hold before a change lands, stage by stage.
 
 mod slowest;
-mod window;
+pub(crate) mod window;
+
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -18,6 +20,7 @@ pub(crate) fn test(deep: bool) -> Result<()> {
     stages.run("prerequisites", || {
         machine::rust()?;
         machine::debian(machine::TO_BUILD)?;
+        machine::debian(machine::TO_JUDGE)?;
         machine::debian(machine::TO_BROWSE)?;
         machine::npm()
     });
@@ -29,13 +32,15 @@ pub(crate) fn test(deep: bool) -> Result<()> {
         must(machine::nextest(linting_cargo())?.args(["run", "--locked", "--workspace"]))
     });
     stages.run("the ten slowest Rust tests", slowest::print);
+    stages.run("worked examples, in Python", worked_examples);
     stages.run("front-end types", || npm_run("check"));
     stages.run("front-end types are those of the API", types_have_not_drifted);
     stages.run("front-end tests", || npm_run("test"));
     stages.run("front-end build", || npm_run("build"));
     stages.run("kiosk page in Chromium", || npm_run("e2e"));
     stages.run("demo by itself", || demo::tell(linting_cargo(), Story::Headless));
-    stages.run("demo watched in Chromium", || demo::tell(linting_cargo(), Story::WatchedInChromium));
+    stages
+        .run("demo watched in Chromium", || demo::tell(linting_cargo(), Story::WatchedInChromium));
     if deep {
         stages.run("stock probe-rs CLI", || {
             let probe_rs = machine::probe_rs_cli()?;
@@ -99,6 +104,16 @@ fn format() -> Result<()> {
     must(cargo().args(["fmt", "--all", "--check"]))?;
     for manifest in ["device-sdk/demo/Cargo.toml", "src-tauri/Cargo.toml"] {
         must(cargo().args(["fmt", "--check", "--manifest-path", manifest]))?;
+    }
+    Ok(())
+}
+
+/// The worked examples of `FORMAT.md`, by programs that share no code with ours.
+fn worked_examples() -> Result<()> {
+    for room in ["activation", "audit"] {
+        must(
+            Command::new("/usr/bin/python3").arg(top().join(room).join("tests/worked_example.py")),
+        )?;
     }
     Ok(())
 }

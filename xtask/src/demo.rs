@@ -1,0 +1,149 @@
+//! `cargo xtask demo`: the whole house on one desk, as a new user meets it.
+
+mod headless;
+mod watched;
+
+use std::{
+    fs,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use journeys::desk::{Desk, Programs, until};
+
+use crate::{
+    checkout::{self, cargo, top},
+    machine,
+    stage::must,
+    suite,
+};
+
+/// What the demo may be asked for.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Open the touch kiosk in a window of its own (installs WebKitGTK the first time)
+    #[arg(long, conflicts_with = "headless")]
+    window: bool,
+    /// Play the whole story by itself and end
+    #[arg(long)]
+    headless: bool,
+}
+
+/// Who watches the demo.
+#[derive(Clone, Copy)]
+pub(crate) enum Story {
+    /// Somebody at this desk, until Ctrl-C.
+    Shown,
+    /// Somebody at this desk, in the kiosk window, until it closes.
+    ShownInWindow,
+    /// Nobody: it tells its steps and one JSON object.
+    Headless,
+    /// Chromium, from an empty slot to PASS.
+    WatchedInChromium,
+    /// The kiosk window, from an empty slot to PASS.
+    WatchedInWindow,
+}
+
+/// Runs the demo that was asked for.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    machine::debian(machine::TO_BUILD)?;
+    let story = match (options.window, options.headless) {
+        (true, _) => Story::ShownInWindow,
+        (false, true) => Story::Headless,
+        (false, false) => Story::Shown,
+    };
+    tell(cargo(), story)
+}
+
+/// Builds what the story needs with `cargo`, then tells it.
+pub(crate) fn tell(cargo: Command, story: Story) -> Result<()> {
+    let started = Instant::now();
+    say("building the programs");
+    let programs = checkout::build_programs(cargo)?;
+    if !matches!(story, Story::Headless) {
+        say("building the kiosk page");
+        machine::npm()?;
+        must(machine::npm_command(&top().join("ui")).args(["run", "--silent", "build"]))?;
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("flashline-demo-")
+        .tempdir()
+        .context("making a fresh folder for the demo")?;
+    let told = match story {
+        Story::Headless => headless::tell(&programs, folder.path(), started),
+        Story::Shown => shown(&programs, folder.path()),
+        Story::ShownInWindow => shown_in_window(&programs, folder.path()),
+        Story::WatchedInChromium => watched::in_chromium(&programs, folder.path()),
+        Story::WatchedInWindow => watched::in_window(&programs, folder.path()),
+    };
+    if told.is_err() {
+        let kept = folder.keep();
+        say(&format!("what the programs wrote is kept in {}", kept.display()));
+    }
+    told
+}
+
+/// One readable line per step.
+pub(crate) fn say(step: &str) {
+    println!("· {step}");
+}
+
+fn shown(programs: &Programs, folder: &std::path::Path) -> Result<()> {
+    let mut desk = set_up(programs, folder)?;
+    for board in &desk.boards {
+        board.insert()?;
+    }
+    println!("\nThe kiosk page: {}", desk.station.kiosk_address()?);
+    println!("Four boards are in the fixture. To take one out or put it in again, say `remove` or");
+    println!("`insert` to its control port:");
+    for (board, slot) in desk.boards.iter().zip(1..) {
+        println!("  slot {slot}: chip {}, control port {}", board.uid, board.control);
+    }
+    println!("Ctrl-C ends the demo.");
+    until_asked_to_end(&mut desk)
+}
+
+fn shown_in_window(programs: &Programs, folder: &std::path::Path) -> Result<()> {
+    let shell = suite::window::shell()?;
+    let desk = set_up(programs, folder)?;
+    for board in &desk.boards {
+        board.insert()?;
+    }
+    say("the kiosk window is open; close it or press Ctrl-C to end");
+    let status = Command::new(shell)
+        .arg(desk.station.kiosk_address()?)
+        .status()
+        .context("opening the kiosk window")?;
+    ensure!(status.success(), "the kiosk window ended with {status}");
+    Ok(())
+}
+
+/// Everything up to four empty slots and a station that may flash.
+fn set_up(programs: &Programs, folder: &std::path::Path) -> Result<Desk> {
+    let firmware = top().join("device-sdk/demo/demo-lamp-1.0.0.hex");
+    ensure!(
+        fs::exists(&firmware).unwrap_or(false),
+        "the demo firmware is missing: {}",
+        firmware.display()
+    );
+    Desk::set_up(programs, folder, &firmware, &mut |step| say(step))
+}
+
+fn until_asked_to_end(desk: &mut Desk) -> Result<()> {
+    let asked = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&asked);
+    ctrlc::set_handler(move || heard.store(true, Ordering::SeqCst))
+        .context("listening for Ctrl-C")?;
+    until(Duration::MAX, || {
+        desk.all_alive()?;
+        Ok(asked.load(Ordering::SeqCst).then_some(()))
+    })?;
+    say("ending");
+    Ok(())
+}

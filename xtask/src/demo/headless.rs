@@ -1,0 +1,148 @@
+//! The story that tells itself: boards flashed while the hub is away, records that arrive later,
+//! and the same boards recognised.
+//!
+//! Every figure of the last line is read back from the hub or from a board's own memory.
+
+use std::{collections::BTreeMap, path::Path, time::Duration, time::Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use journeys::desk::{BLOCK_ADDRESS, Desk, Programs, until};
+use serde_json::{Value, json};
+
+use super::{say, set_up};
+
+/// How long four boards may take to pass.
+const FLASHING_S_MAX: u64 = 240;
+/// How long records may take to reach a hub that is back.
+const ARRIVING_S_MAX: u64 = 60;
+
+/// Tells the story and prints one JSON object at its end.
+pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Result<()> {
+    let mut desk = set_up(programs, folder)?;
+    let units = desk.boards.len();
+
+    say("stopping the hub");
+    desk.hub.stop()?;
+    ensure!(!desk.hub.answers(), "the hub answers although it was stopped");
+
+    say("four boards are put into the fixture");
+    for board in &desk.boards {
+        board.insert()?;
+    }
+    let passed = all_slots(&mut desk, "pass", FLASHING_S_MAX)?;
+    ensure!(!desk.hub.answers(), "the hub answered while the boards were flashed");
+    let mut flashed_while_hub_down = 0;
+    for (board, code) in desk.boards.iter().zip(&passed) {
+        let image = board.flash(0, 256)?;
+        let block = board.flash(BLOCK_ADDRESS, desk.block_bytes)?;
+        ensure!(!blank(&image), "the chip of board {} is blank", board.uid);
+        ensure!(!blank(&block), "board {} has no activation block", board.uid);
+        say(&format!("board {} passed with code {code}, the hub still away", board.uid));
+        flashed_while_hub_down += 1;
+    }
+
+    say("starting the hub again");
+    desk.hub.start()?;
+    let at_hub = until(Duration::from_secs(ARRIVING_S_MAX), || {
+        let at_hub = desk.hub.units()?;
+        Ok((at_hub.iter().filter(|unit| unit["state"] == "passed").count() == units)
+            .then_some(at_hub))
+    })
+    .context("waiting for the records to arrive at the hub")?;
+    let codes_at_hub = codes(&at_hub)?;
+    for (board, code) in desk.boards.iter().zip(&passed) {
+        ensure!(
+            codes_at_hub.get(&board.uid) == Some(code),
+            "the hub has another code for board {} than the station",
+            board.uid
+        );
+    }
+    say(&format!("{} units have arrived at the hub", at_hub.len()));
+
+    say("taking the boards out and putting them in again");
+    let blocks: Vec<String> = desk
+        .boards
+        .iter()
+        .map(|board| board.flash(BLOCK_ADDRESS, desk.block_bytes))
+        .collect::<Result<_>>()?;
+    for board in &desk.boards {
+        board.remove()?;
+    }
+    all_slots(&mut desk, "empty", ARRIVING_S_MAX)?;
+    for board in &desk.boards {
+        board.insert()?;
+    }
+    let seen = all_slots(&mut desk, "seen_before", FLASHING_S_MAX)?;
+    ensure!(seen == passed, "the codes changed: {passed:?} before, {seen:?} now");
+    for (board, block) in desk.boards.iter().zip(&blocks) {
+        ensure!(
+            board.flash(BLOCK_ADDRESS, desk.block_bytes)? == *block,
+            "the activation block of board {} changed",
+            board.uid
+        );
+        say(&format!("board {} was recognised", board.uid));
+    }
+    let at_hub = until(Duration::from_secs(ARRIVING_S_MAX), || {
+        let at_hub = desk.hub.units()?;
+        let seen = at_hub.iter().filter(|unit| unit["seen_before"].as_u64() >= Some(1)).count();
+        Ok((seen == units).then_some(at_hub))
+    })
+    .context("waiting for the second visits to arrive at the hub")?;
+
+    let chain = desk.verify_journal().context("verifying the station's journal at the hub")?;
+    say(&format!("the hub holds {} records; their chain holds", chain.records));
+    let passed_at_hub = at_hub.iter().filter(|unit| unit["state"] == "passed").count();
+    let seen_at_hub = at_hub.iter().filter(|unit| unit["seen_before"].as_u64() >= Some(1)).count();
+    println!(
+        "{}",
+        json!({
+            "units": at_hub.len(),
+            "passed": passed_at_hub,
+            "seen_before": seen_at_hub,
+            "flashed_while_hub_down": flashed_while_hub_down,
+            "audit_records_at_hub": chain.records,
+            "chain": "verified",
+            "wall_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    );
+    Ok(())
+}
+
+/// Waits until every slot is in `state`; gives the codes on the tiles, in the order of the slots.
+fn all_slots(desk: &mut Desk, state: &str, seconds_max: u64) -> Result<Vec<String>> {
+    let mut last = Value::Null;
+    let waited = until(Duration::from_secs(seconds_max), || {
+        desk.all_alive()?;
+        last = desk.station.view()?;
+        let slots = last["slots"].as_array().context("a view without slots")?;
+        if let Some(failed) = slots.iter().find(|slot| slot["state"] == "fail") {
+            bail!("slot {} failed: {}", failed["number"], failed["trouble"]);
+        }
+        if !slots.iter().all(|slot| slot["state"] == state) {
+            return Ok(None);
+        }
+        Ok(Some(
+            slots.iter().map(|slot| slot["code"].as_str().unwrap_or_default().to_owned()).collect(),
+        ))
+    });
+    waited.with_context(|| format!("waiting for all slots to be `{state}`; last view: {last}"))
+}
+
+fn codes(units: &[Value]) -> Result<BTreeMap<String, String>> {
+    units
+        .iter()
+        .map(|unit| {
+            let text = |what: &str| {
+                unit[what]
+                    .as_str()
+                    .map(str::to_owned)
+                    .with_context(|| format!("a unit at the hub without {what}: {unit}"))
+            };
+            Ok((text("uid")?, text("code")?))
+        })
+        .collect()
+}
+
+fn blank(hex: &str) -> bool {
+    hex.chars().all(|digit| digit.eq_ignore_ascii_case(&'f'))
+}
