@@ -186,6 +186,26 @@ impl Bundle {
         self.files.get(MANIFEST_FILE).map(Vec::as_slice)
     }
 
+    /// Takes the root in this bundle that has the pinned digest.
+    ///
+    /// # Errors
+    /// [`TrustError::Missing`] when there is none, else as [`PinnedRoot::from_pin`].
+    pub fn pin(&self, expected: &Digest) -> Result<PinnedRoot, TrustError> {
+        let root = self
+            .roots()
+            .map(|(_, root)| root)
+            .find(|root| Digest::of(root) == *expected)
+            .ok_or_else(|| TrustError::Missing { name: format!("a root {expected}") })?;
+        PinnedRoot::from_pin(root, expected)
+    }
+
+    /// The roots in this bundle by version.
+    fn roots(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.files.iter().filter_map(|(name, bytes)| {
+            Some((root_version(name.strip_prefix(METADATA)?)?, bytes.as_slice()))
+        })
+    }
+
     fn file(&self, name: &str) -> Result<&[u8], BundleError> {
         self.files
             .get(name)
@@ -254,6 +274,11 @@ impl Bundle {
         let product = &manifest.product;
         let documents = |name: &str| self.document(name);
         let now = time(now_ms)?;
+        let own = self.file(&format!("{METADATA}{}.root.json", pin.version()))?;
+        if Digest::of(own) != pin.digest() {
+            let (expected, found) = (pin.digest(), Digest::of(own));
+            return Err(TrustError::NotThePinnedRoot { expected, found }.into());
+        }
         let (set, _) = follow_roots(pin, &documents, &SeenVersions::default())?;
         set.check_root_expired(now).map_err(|error| TrustError::of("root", error))?;
         let root = set.root();

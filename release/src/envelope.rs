@@ -78,8 +78,7 @@ pub(crate) fn check_signatures(
     signatures: &[Signature],
 ) -> Result<(), DocumentError> {
     let whole = signatures.iter().all(|signature| hex_array::<64>(&signature.sig).is_some());
-    let distinct: BTreeSet<&Digest> =
-        signatures.iter().map(|signature| &signature.keyid).collect();
+    let distinct: BTreeSet<&Digest> = signatures.iter().map(|signature| &signature.keyid).collect();
     if whole && distinct.len() == signatures.len() && signatures.len() <= SIGNATURES_MAX {
         return Ok(());
     }

@@ -85,9 +85,9 @@ pub fn read_bundle(folder: &Path) -> Result<Bundle, BundleError> {
                 continue;
             }
             let name = format!("{prefix}{name}");
-            let bytes_max = file_bytes_max(&name)
-                .filter(|_| kind.is_file())
-                .ok_or_else(|| BundleError::StrangeFile { name: name.chars().take(100).collect() })?;
+            let bytes_max = file_bytes_max(&name).filter(|_| kind.is_file()).ok_or_else(|| {
+                BundleError::StrangeFile { name: name.chars().take(100).collect() }
+            })?;
             let bytes = read_file(&entry.path(), bytes_max).map_err(failed)?;
             total += bytes.len() as u64;
             files.insert(name, bytes);

@@ -147,13 +147,16 @@ impl HubWrap {
     /// Opens one channel's content key with the hub's key.
     ///
     /// # Errors
-    /// [`WrapError::NoSuchChannel`] or [`WrapError::DoesNotOpen`].
+    /// [`WrapError::OtherReceiver`], [`WrapError::NoSuchChannel`] or [`WrapError::DoesNotOpen`].
     pub fn content_key(
         &self,
         hub: &WrapKey,
         tenant: &Name,
         channel: Channel,
     ) -> Result<ContentKey, WrapError> {
+        if hub.public().digest() != self.hub_key_sha256 {
+            return Err(WrapError::OtherReceiver);
+        }
         let wrap = self
             .wraps
             .iter()

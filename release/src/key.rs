@@ -211,7 +211,8 @@ mod tests {
     fn another_kind_of_key_file_is_refused_by_name() {
         let key = SigningKey::from_seed(&[1; 32]);
         assert_eq!(PublicKey::from_pem(&key.to_pem()), Err(KeyError::NotPem("PUBLIC KEY")));
-        let x25519 = pem::to_pem(pem::PUBLIC, &[pem::X25519_PUBLIC_PREFIX.as_slice(), &[9; 32]].concat());
+        let x25519 =
+            pem::to_pem(pem::PUBLIC, &[pem::X25519_PUBLIC_PREFIX.as_slice(), &[9; 32]].concat());
         assert_eq!(PublicKey::from_pem(&x25519), Err(KeyError::WrongKind("Ed25519")));
         assert!(!format!("{key:?}").contains("0101010101"));
     }

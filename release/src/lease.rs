@@ -13,8 +13,8 @@ use crate::digest::Digest;
 use crate::envelope::{self, Envelope};
 use crate::key::SigningKey;
 use crate::limits::{
-    ALLOTMENT_CHARACTERS_MAX, INTEGER_MAX, LEASE_BYTES_MAX, LEASE_EARLY_MS_MAX,
-    LEASE_PORTIONS_MAX, LEASE_PROBE_KINDS_MAX, LEASE_RELEASES_MAX, ORDER_BYTES_MAX,
+    ALLOTMENT_CHARACTERS_MAX, INTEGER_MAX, LEASE_BYTES_MAX, LEASE_EARLY_MS_MAX, LEASE_PORTIONS_MAX,
+    LEASE_PROBE_KINDS_MAX, LEASE_RELEASES_MAX, ORDER_BYTES_MAX,
 };
 use crate::names::{Channel, Label, Name};
 use crate::tuf::LeaseKeys;
@@ -226,8 +226,7 @@ impl LeaseTerms {
     pub fn sign(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, DocumentError> {
         self.check()?;
         let not_canonical = |NoCanonicalForm| DocumentError::NotCanonical { what: WHAT };
-        let bytes =
-            Envelope::sign(self, keys).and_then(|e| e.to_bytes()).map_err(not_canonical)?;
+        let bytes = Envelope::sign(self, keys).and_then(|e| e.to_bytes()).map_err(not_canonical)?;
         if bytes.len() > LEASE_BYTES_MAX {
             let (bytes, bytes_max) = (bytes.len(), LEASE_BYTES_MAX);
             return Err(DocumentError::TooLong { what: WHAT, bytes, bytes_max });

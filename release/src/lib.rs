@@ -33,6 +33,9 @@ pub mod summary;
 pub mod tuf;
 pub mod wrap;
 
+#[doc = include_str!("../FORMAT.md")]
+pub mod format {}
+
 mod digest;
 mod pem;
 mod provider;
@@ -59,6 +62,4 @@ pub use tuf::{
     Documents, FreshenWith, Freshness, LeaseKeys, ListedRelease, PinnedRoot, SeenVersions,
     TrustError, TrustedRepository, freshen,
 };
-pub use wrap::{
-    ContentKey, Receiver, WrapBinding, WrapError, WrapKey, WrapPublicKey, WrappedKey,
-};
+pub use wrap::{ContentKey, Receiver, WrapBinding, WrapError, WrapKey, WrapPublicKey, WrappedKey};

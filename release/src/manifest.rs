@@ -192,15 +192,20 @@ impl Manifest {
         pieces.sort_unstable();
         rule(pieces.is_sorted_by(|a, b| a.1 <= b.0), "no two images may claim one address")?;
         rule(
-            self.sealed.iter().map(|sealed| sealed.channel).eq(self.recipe.channels.iter().copied()),
+            self.sealed.iter().map(|sealed| sealed.channel).eq(self
+                .recipe
+                .channels
+                .iter()
+                .copied()),
             "there must be one sealed form for each channel of the recipe, in its order",
         )?;
         for sealed in &self.sealed {
             rule(
-                sealed.images.iter().map(|image| &image.name).eq(self
+                sealed
                     .images
                     .iter()
-                    .map(|image| &image.name)),
+                    .map(|image| &image.name)
+                    .eq(self.images.iter().map(|image| &image.name)),
                 "every sealed form must hold the same images in the same order",
             )?;
             for (entry, image) in self.images.iter().zip(&sealed.images) {

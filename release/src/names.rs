@@ -21,10 +21,14 @@ pub struct Label(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     /// Names are lower-case words.
-    #[error("reading the name {0:?}: expected 1-63 of a-z 0-9 _ -, beginning with a letter or digit")]
+    #[error(
+        "reading the name {0:?}: expected 1-63 of a-z 0-9 _ -, beginning with a letter or digit"
+    )]
     Name(String),
     /// Labels are a little freer.
-    #[error("reading the label {0:?}: expected 1-63 of A-Z a-z 0-9 . _ + -, beginning with a letter or digit")]
+    #[error(
+        "reading the label {0:?}: expected 1-63 of A-Z a-z 0-9 . _ + -, beginning with a letter or digit"
+    )]
     Label(String),
     /// The TUF roles and our own documents have these names already.
     #[error("reading the product name {0:?}: it is the name of a document")]
@@ -35,7 +39,14 @@ const LENGTH_MAX: usize = 63;
 
 /// Names that a product must not have, because a document of that name means something else.
 const RESERVED: [&str; 9] = [
-    "root", "targets", "snapshot", "timestamp", "lease-keys", "lease", "orders", "roster",
+    "root",
+    "targets",
+    "snapshot",
+    "timestamp",
+    "lease-keys",
+    "lease",
+    "orders",
+    "roster",
     "manifest",
 ];
 

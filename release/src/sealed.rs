@@ -76,7 +76,9 @@ pub enum OpenError {
         chunk: usize,
     },
     /// The chunk is the named one, but not sealed for this place under this content key.
-    #[error("opening chunk {chunk} of the image {image}: it does not authenticate at this place under this key")]
+    #[error(
+        "opening chunk {chunk} of the image {image}: it does not authenticate at this place under this key"
+    )]
     NotAuthentic {
         /// The image.
         image: Name,

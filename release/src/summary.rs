@@ -39,7 +39,11 @@ impl fmt::Display for Summary<'_> {
                 let (start, end) = (piece.address, piece.address + piece.bytes);
                 let memory = recipe.memory.iter().find(|m| (m.start..m.end()).contains(&start));
                 let place = memory.map(|memory| memory.name.as_str()).unwrap_or("nowhere");
-                writeln!(f, "  flash    {start:#010x}..{end:#010x} {place} sha256 {}", piece.sha256)?;
+                writeln!(
+                    f,
+                    "  flash    {start:#010x}..{end:#010x} {place} sha256 {}",
+                    piece.sha256
+                )?;
             }
             for left in &image.left_out {
                 let (start, end, bytes) = (left.start, left.end, left.bytes);

@@ -81,6 +81,9 @@ pub enum WrapError {
     /// Damaged, made for another receiver, or bound to another purpose: which one cannot be told.
     #[error("unwrapping a content key: not made for this key and this purpose, or damaged")]
     DoesNotOpen,
+    /// The document says it was made for another key.
+    #[error("unwrapping a content key: it was wrapped for another key")]
+    OtherReceiver,
     /// No randomness.
     #[error("wrapping a content key: drawing a one-use key")]
     NoRandom(#[from] NoRandom),
@@ -157,10 +160,8 @@ impl ContentKey {
     ) -> Result<WrappedKey, WrapError> {
         let mut seed = Zeroizing::new([0; 32]);
         random.fill(seed.as_mut())?;
-        let public =
-            PublicHalf::from_bytes(&receiver.0).map_err(|_| WrapError::BadReceiverKey)?;
-        let additional =
-            binding.additional(receiver).map_err(|_| WrapError::BadReceiverKey)?;
+        let public = PublicHalf::from_bytes(&receiver.0).map_err(|_| WrapError::BadReceiverKey)?;
+        let additional = binding.additional(receiver).map_err(|_| WrapError::BadReceiverKey)?;
         let (encapped, sealed) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, Kem>(
             &OpModeS::Base,
             &public,

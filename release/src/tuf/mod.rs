@@ -6,6 +6,7 @@
 //!
 //! Never: a hub's key names a release. It only says which documents are the newest.
 
+mod edition;
 mod error;
 mod lease_keys;
 mod pin;
@@ -13,6 +14,7 @@ mod repository;
 mod rules;
 mod write;
 
+pub use edition::{DocumentFacts, EditionError, ProductEdition, TargetsEdition, show_document};
 pub use error::TrustError;
 pub use lease_keys::{LEASE_KEYS_TARGET, LeaseKeys};
 pub use pin::PinnedRoot;

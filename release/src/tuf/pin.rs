@@ -70,6 +70,18 @@ impl PinnedRoot {
         })
     }
 
+    /// Each role with its threshold and the ids of its keys, for showing.
+    pub fn roles(&self) -> impl Iterator<Item = (&str, usize, &[String])> {
+        let roles = self.set.root().roles.iter();
+        roles.map(|(role, keys)| (role.as_str(), keys.threshold, keys.keyids.as_slice()))
+    }
+
+    /// When this document ends, for showing.
+    #[must_use]
+    pub fn expires(&self) -> String {
+        self.set.root().expires.to_string()
+    }
+
     /// Whether one person alone can change the root or the top-level targets.
     #[must_use]
     pub fn is_thin(&self) -> bool {

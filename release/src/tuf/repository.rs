@@ -161,6 +161,12 @@ impl TrustedRepository {
         &self.refused
     }
 
+    /// As [`Self::refused`], for a caller that keeps the errors.
+    #[must_use]
+    pub fn into_refused(self) -> Vec<(Name, TrustError)> {
+        self.refused
+    }
+
     /// Trusts a manifest because a target names its digest.
     ///
     /// # Errors
@@ -232,9 +238,10 @@ fn fetch(documents: Documents<'_>, role: &str, bytes_max: usize) -> Result<Vec<u
 
 fn versions(set: &TrustedMetadataSet) -> SeenVersions {
     let roles = set.snapshot().map(|snapshot| {
-        let named = snapshot.meta.iter().filter_map(|(name, pin)| {
-            Some((super::role_name_of(name)?.to_owned(), pin.version))
-        });
+        let named = snapshot
+            .meta
+            .iter()
+            .filter_map(|(name, pin)| Some((super::role_name_of(name)?.to_owned(), pin.version)));
         named.collect()
     });
     SeenVersions {

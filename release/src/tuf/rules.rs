@@ -131,8 +131,10 @@ pub(crate) fn releases_of(
     rule(role, targets.delegations.is_none(), "a product must not delegate further")?;
     let mut out = Vec::with_capacity(targets.targets.len());
     for (path, target) in &targets.targets {
-        let foreign =
-            || TrustError::ForeignTarget { product: product.clone(), path: path.chars().take(200).collect() };
+        let foreign = || TrustError::ForeignTarget {
+            product: product.clone(),
+            path: path.chars().take(200).collect(),
+        };
         let version = path
             .strip_prefix(role)
             .and_then(|rest| rest.strip_prefix('/'))

@@ -279,10 +279,7 @@ pub fn freshen(with: &FreshenWith<'_>) -> Result<Freshness, WriteError> {
     let snapshot = sign(signed, &[with.snapshot_key])?;
     let mut signed =
         head("timestamp", timestamp_version, with.now_ms.saturating_add(with.timestamp_life_ms))?;
-    signed.insert(
-        "meta".to_owned(),
-        json!({ "snapshot.json": pin(snapshot_version, &snapshot) }),
-    );
+    signed.insert("meta".to_owned(), json!({ "snapshot.json": pin(snapshot_version, &snapshot) }));
     let timestamp = sign(signed, &[with.timestamp_key])?;
     Ok(Freshness { snapshot, timestamp })
 }
@@ -348,7 +345,5 @@ fn version_of(role: &str, document: &[u8], bytes_max: usize) -> Result<u64, Writ
 fn pins_of(snapshot: &[u8]) -> Result<Vec<(String, u64)>, WriteError> {
     let signed = signed_part("snapshot", snapshot, SNAPSHOT_BYTES_MAX)?;
     let pins = signed["meta"].as_object().into_iter().flatten();
-    Ok(pins
-        .filter_map(|(name, pin)| Some((name.clone(), pin["version"].as_u64()?)))
-        .collect())
+    Ok(pins.filter_map(|(name, pin)| Some((name.clone(), pin["version"].as_u64()?))).collect())
 }

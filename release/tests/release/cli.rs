@@ -1,0 +1,272 @@
+//! R&D's day on the command line, from the first key to a verified bundle. Needs no hub.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use release::folder::{Readers, read_bundle, replace_file};
+use release::{Digest, HubKeys, WrapKey};
+use tempfile::TempDir;
+
+use crate::workbench::{CHANNEL, NOW_MS};
+
+struct Desk(TempDir);
+
+const RECIPE: &str = r#"
+family = "nrf52"
+chip = "nRF52832_xxAA"
+channels = ["production"]
+exclude = [{ start = 0x10001000, end = 0x10002000 }]
+
+[self_test]
+via = "uart"
+expect = "FLASHLINE demo-lamp {version} activation=absent"
+within_ms = 5000
+"#;
+
+/// 8 bytes at 0 and 4 bytes of UICR.
+const HEX: &str =
+    ":080000000001020304050607DC\n:020000041000EA\n:0410100001020304D2\n:00000001FF\n";
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        desk.put("recipe.toml", RECIPE.as_bytes());
+        desk.put("lamp.hex", HEX.as_bytes());
+        desk
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        replace_file(&self.path().join(name), bytes, Readers::Everybody).unwrap();
+    }
+
+    fn run(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_flashline-release"))
+            .current_dir(self.path())
+            .args(["--now-ms", &NOW_MS.to_string()])
+            .args(line.split_whitespace())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a line that must succeed and gives what it printed.
+    fn says(&self, line: &str) -> String {
+        let output = self.run(line);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}\n{stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a line that must fail and gives its complaint: one line.
+    fn refuses(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(!output.status.success(), "{line} succeeded");
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        let complaint = complaint.lines().last().unwrap_or_default().to_owned();
+        assert!(complaint.starts_with("flashline-release: "), "{line}: {complaint}");
+        complaint
+    }
+
+    fn warns(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(output.status.success(), "{line}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn keys(&self, names: &[&str]) {
+        for name in names {
+            self.says(&format!("keygen --out {name}.key"));
+        }
+        self.says("hub-keys --tenant acme --out hub");
+    }
+
+    fn thin(&self) {
+        self.keys(&["root", "targets", "lamp"]);
+        self.says(
+            "root init --repo repo --tenant acme --root-key root.key --targets-key targets.key \
+             --hub-keys hub/hub-keys.json --product demo-lamp=lamp.key.pub",
+        );
+    }
+
+    fn root_sha256(&self) -> Digest {
+        Digest::of(&fs::read(self.path().join("repo/metadata/1.root.json")).unwrap())
+    }
+}
+
+const PACK: &str = "pack --repo repo --recipe recipe.toml --product demo-lamp --version 1.0.0 \
+                    --hardware-revision A --image app=lamp.hex";
+
+#[test]
+fn a_release_goes_from_the_first_key_to_a_verified_bundle() {
+    let desk = Desk::new();
+    desk.thin();
+    let summary = desk.says(&format!("{PACK} --key lamp.key --out bundle"));
+    assert!(summary.contains("demo-lamp 1.0.0 of acme"), "{summary}");
+    assert!(summary.contains("EXCLUDED 0x10001000..0x10002000 4 bytes NOT flashed"), "{summary}");
+    assert!(summary.contains("\"FLASHLINE demo-lamp 1.0.0 activation=absent\""), "{summary}");
+    let root = desk.root_sha256();
+    let verified = desk.says(&format!("verify bundle --root-sha256 {root}"));
+    assert!(verified.contains(&format!("signed under the root {root}")), "{verified}");
+    let inspected = desk.says("inspect bundle");
+    assert!(inspected.contains("metadata/demo-lamp.json version 1"), "{inspected}");
+    let shown = desk.says("root show repo");
+    assert!(shown.contains(&root.words()) && shown.contains(&root.to_string()), "{shown}");
+
+    // The hub opens what was wrapped for it.
+    let hub_key = fs::read_to_string(desk.path().join("hub/release.key")).unwrap();
+    let hub_key = WrapKey::from_pem(&hub_key).unwrap();
+    let bundle = read_bundle(&desk.path().join("bundle")).unwrap();
+    let pin = bundle.pin(&root).unwrap();
+    assert!(bundle.check(&pin, NOW_MS).unwrap().content_key(&hub_key, CHANNEL).is_ok());
+}
+
+#[test]
+fn no_file_that_leaves_rnd_holds_plain_firmware_or_a_private_key() {
+    let desk = Desk::new();
+    desk.thin();
+    let marker = *b"FLASHLINE-MARKER-IN-THE-IMAGE!!!";
+    desk.put("marked.bin", &marker);
+    desk.says(&format!("{} --image more=marked.bin@0x1000 --key lamp.key --out bundle", PACK));
+    let private = fs::read_to_string(desk.path().join("lamp.key")).unwrap();
+    let private = private.lines().nth(1).unwrap().as_bytes().to_vec();
+    for (name, bytes) in read_bundle(&desk.path().join("bundle")).unwrap().files() {
+        for secret in [&marker[..], &private, b"0001020304050607"] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{name}");
+        }
+    }
+}
+
+#[test]
+fn private_keys_are_their_owners_and_are_never_overwritten() {
+    let desk = Desk::new();
+    desk.keys(&["root"]);
+    for name in
+        ["root.key", "hub/lease.key", "hub/release.key", "hub/snapshot.key", "hub/timestamp.key"]
+    {
+        let mode = fs::metadata(desk.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert!(desk.refuses("keygen --out root.key").contains("never overwritten"));
+    assert!(desk.refuses("hub-keys --tenant acme --out hub").contains("never overwritten"));
+    desk.says("keygen --kind x25519 --out bench.key");
+    let hub = fs::read(desk.path().join("hub/hub-keys.json")).unwrap();
+    assert_eq!(HubKeys::from_bytes(&hub).unwrap().tenant.as_str(), "acme");
+}
+
+#[test]
+fn two_people_sign_one_after_the_other() {
+    let desk = Desk::new();
+    desk.keys(&["root", "root2", "targets", "targets2", "lamp", "lamp2", "lamp3"]);
+    let init = "root init --repo repo --tenant acme --root-key root.key --root-key root2.key \
+                --root-threshold 2 --targets-key targets.key --targets-key targets2.key \
+                --targets-threshold 2 --hub-keys hub/hub-keys.json \
+                --product demo-lamp=lamp.key.pub,lamp2.key.pub,lamp3.key.pub --product-threshold 2";
+    assert!(!desk.warns(init).contains("alone"));
+    let warning = desk.warns(&format!("{PACK} --key lamp.key --out bundle"));
+    assert!(warning.contains("1 good signatures of the 2 needed"), "{warning}");
+    let verify = format!("verify bundle --root-sha256 {} --quorum 2", desk.root_sha256());
+    assert!(desk.refuses(&verify).contains("1 good signatures of the 2 needed"));
+    desk.says("sign --bundle bundle --key lamp.key");
+    assert!(desk.refuses(&verify).contains("1 good signatures of the 2 needed"));
+    desk.says("sign --bundle bundle --key root.key");
+    assert!(desk.refuses(&verify).contains("1 good signatures of the 2 needed"));
+    desk.says("sign --bundle bundle --key lamp3.key");
+    desk.says(&verify);
+}
+
+#[test]
+fn a_thin_root_is_warned_about_and_refused_on_request() {
+    let desk = Desk::new();
+    desk.thin();
+    desk.says(&format!("{PACK} --key lamp.key --out bundle"));
+    let verify = format!("verify bundle --root-sha256 {}", desk.root_sha256());
+    assert!(desk.warns(&verify).contains("one person alone"));
+    assert!(desk.refuses(&format!("{verify} --quorum 2")).contains("required are 2"));
+    assert!(desk.warns("root show repo").contains("one person alone"));
+}
+
+#[test]
+fn a_wrong_line_is_refused_in_one_sentence() {
+    let desk = Desk::new();
+    desk.thin();
+    let pack = |change: &str| format!("{PACK} --key lamp.key --out bundle {change}");
+    desk.put("recipe2.toml", RECIPE.replace("nRF52832_xxAA", "Z80").as_bytes());
+    desk.put("beyond.hex", b":020000040008F2\n:0100000001FE\n:00000001FF\n");
+    let cases = [
+        (pack("--image app2=beyond.hex"), "no memory at 0x00080000"),
+        (pack("--image app=lamp.hex"), "own name"),
+        (pack("--image app2=nowhere.hex"), "reading nowhere.hex"),
+        (pack("--image nonsense"), "NAME=FILE"),
+        (PACK.replace("recipe.toml", "recipe2.toml") + " --key lamp.key --out b", "chip table"),
+        (PACK.replace("demo-lamp", "radio") + " --key lamp.key --out b", "is not delegated"),
+        (PACK.replace("1.0.0", "../../x") + " --key lamp.key --out b", ""),
+        (format!("{PACK} --key lamp.key.pub --out b"), "PRIVATE KEY"),
+        (format!("verify repo --root-sha256 {}", desk.root_sha256()), "not a file of a bundle"),
+        ("inspect recipe.toml".to_owned(), "recipe.toml"),
+        (
+            "root init --repo repo --tenant acme --root-key root.key --targets-key root.key \
+          --hub-keys hub/hub-keys.json --product a=lamp.key.pub"
+                .to_owned(),
+            "already holds",
+        ),
+        (
+            "root init --repo repo2 --tenant other --root-key root.key --targets-key root.key \
+          --hub-keys hub/hub-keys.json --product a=lamp.key.pub"
+                .to_owned(),
+            "tenant acme",
+        ),
+    ];
+    for (line, part) in cases {
+        let output = desk.run(&line);
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{line} succeeded");
+        assert!(complaint.contains(part), "{line}: {complaint}");
+        assert!(!complaint.contains("panicked"), "{line}: {complaint}");
+    }
+    // Nothing of it was left behind, and the next release is still the first.
+    assert!(!desk.path().join("bundle").exists() && !desk.path().join("b").exists());
+    assert!(!desk.path().join("repo/metadata/demo-lamp.json").exists());
+    desk.says(&pack(""));
+    assert!(desk.refuses(&format!("{PACK} --key lamp.key --out b")).contains("already another"));
+}
+
+#[test]
+fn a_product_is_added_and_a_release_taken_back() {
+    let desk = Desk::new();
+    desk.thin();
+    desk.says("keygen --out radio.key");
+    let added = desk
+        .says("product add --repo repo --product radio=radio.key.pub --targets-key targets.key");
+    assert!(added.contains("product demo-lamp (1 of 1 keys)"), "{added}");
+    let radio = PACK.replace("demo-lamp", "radio");
+    desk.says(&format!("{radio} --key radio.key --out radio"));
+    let verify = format!("verify radio --root-sha256 {}", desk.root_sha256());
+    desk.says(&verify);
+    desk.says("withdraw --repo repo --product radio --version 1.0.0 --key radio.key");
+    let document = fs::read(desk.path().join("repo/metadata/radio.json")).unwrap();
+    desk.put("radio/metadata/radio.json", &document);
+    assert!(desk.refuses(&verify).contains("withdrawn"));
+}
+
+#[test]
+fn a_spoilt_bundle_is_not_verified() {
+    let desk = Desk::new();
+    desk.thin();
+    desk.says(&format!("{PACK} --key lamp.key --out bundle"));
+    let verify = format!("verify bundle --root-sha256 {}", desk.root_sha256());
+    let manifest = fs::read(desk.path().join("bundle/manifest.json")).unwrap();
+    let mut spoilt = manifest.clone();
+    let at = spoilt.iter().position(|&byte| byte == b'd').unwrap();
+    spoilt[at] = b'e';
+    desk.put("bundle/manifest.json", &spoilt);
+    desk.refuses(&verify);
+    desk.put("bundle/manifest.json", &manifest);
+    desk.says(&verify);
+    let other = Digest::of(b"another root");
+    assert!(desk.refuses(&format!("verify bundle --root-sha256 {other}")).contains("is missing"));
+}
