@@ -11,7 +11,6 @@ use crate::ids::Sha256;
 
 /// Name of one document, which is also the rest of its URL after `/v1/documents/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
 #[serde(try_from = "String", into = "String")]
 pub enum DocumentName {
     /// TUF metadata by file name: `root.json`, `2.root.json`, `timestamp.json`, `demo-lamp.json`.
@@ -95,6 +94,7 @@ impl From<DocumentName> for String {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Document {
     /// Its name.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub name: DocumentName,
     /// SHA-256 of its bytes; the ETag is this in double quotes.
     pub etag: Sha256,

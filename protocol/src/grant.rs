@@ -35,8 +35,14 @@ pub struct PortionGrant {
     /// None for a product without activation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allotment_certificate: Option<String>,
-    /// First activation index of the allotment that this portion may use.
-    pub index_from: u32,
-    /// One past the last.
-    pub index_to: u32,
+    /// First activation index of the allotment that this portion may use; the first one that no
+    /// earlier portion has when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_from: Option<u32>,
+    /// One past the last; the allotment's end when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_to: Option<u32>,
+    /// `production` (when absent), `rework` or `after-sales`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
 }

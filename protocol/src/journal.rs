@@ -43,8 +43,10 @@ pub struct JournalPush {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct JournalAck {
-    /// Records held now.
+    /// Records held now; what the note is over.
     pub size: u64,
     /// Cosigned note.
     pub cosigned: String,
+    /// First record after the ones pushed: where to go on.
+    pub next: u64,
 }

@@ -72,6 +72,10 @@ problem_types! {
     AlreadyExists = "already-exists", 409, "There is already something by this name";
     /// The order has fewer units left than the portion wants.
     OrderExhausted = "order-exhausted", 409, "The work order has not that many units left";
+    /// The allotment certificate is not for this station and product, or has no indices left.
+    AllotmentRefused = "allotment-refused", 422, "The allotment certificate cannot be used";
+    /// A release must be published first.
+    NothingPublished = "nothing-published", 409, "No release was published yet";
     /// The bundle's metadata, manifest or a chunk does not verify.
     BundleNotVerified = "bundle-not-verified", 422, "The publication bundle does not verify";
     /// Grants are stopped for this station.

@@ -267,7 +267,7 @@ impl Postman {
             match self.hub.push(head.epoch, &push).await {
                 Ok(ack) => {
                     self.acknowledge(head.epoch, ack.size, ack.cosigned).await?;
-                    self.cursor = Some((head.epoch, ack.size));
+                    self.cursor = Some((head.epoch, ack.next));
                 }
                 Err(HubError::Refused { kind, detail, expected, seq, .. }) => {
                     match (kind.as_str(), expected, seq) {

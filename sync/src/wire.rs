@@ -42,6 +42,7 @@ pub(crate) struct JournalPush<'a> {
 pub(crate) struct JournalAck {
     pub(crate) size: u64,
     pub(crate) cosigned: String,
+    pub(crate) next: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -1,0 +1,262 @@
+//! The admin API from outside: what the command line and other programs use.
+//!
+//! Owns the requests. Trusts one CA, the one in the file it is given.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use protocol::{PortionGrant, Problem, Sha256, Station, Unit, UnitPage, WorkOrder};
+use reqwest::{Client, Method, StatusCode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use crate::admin_api::{
+    BundleFile, CodeCreate, CodeCreated, JournalPage, OrderCreate, Publication, ReleaseView,
+};
+pub use crate::publish::Published;
+
+const CHUNKS: &str = "chunks/";
+
+/// A request to the hub did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// A file that is needed.
+    #[error("reading {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The CA file, or TLS itself.
+    #[error("setting up TLS with the hub's CA")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The bundle's folder.
+    #[error("reading the publication bundle")]
+    Bundle(#[from] release::BundleError),
+    /// No connection, wrong certificate, or not the answer's shape.
+    #[error("asking the hub")]
+    Http(#[from] reqwest::Error),
+    /// The hub refuses.
+    #[error("the hub refuses: {}{}", .0.title, .0.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default())]
+    Refused(Box<Problem>),
+    /// Writing a request or reading an answer.
+    #[error("writing or reading JSON for the hub")]
+    Json(#[source] serde_json::Error),
+    /// The hub answers something else.
+    #[error("the hub answers with HTTP {0}")]
+    Strange(StatusCode),
+}
+
+/// A hub's admin API.
+#[derive(Debug, Clone)]
+pub struct AdminClient {
+    client: Client,
+    base: String,
+    token: String,
+}
+
+impl AdminClient {
+    /// `hub` is `host:port` of the admin listener.
+    ///
+    /// # Errors
+    /// [`AdminError::File`], [`AdminError::Tls`].
+    pub fn new(hub: &str, ca_file: &Path, token_file: &Path) -> Result<Self, AdminError> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path)
+                .map_err(|source| AdminError::File { path: path.to_owned(), source })
+        };
+        let token = read(token_file)?.trim().to_owned();
+        Self::with_pem(hub, &read(ca_file)?, token)
+    }
+
+    /// The same with the CA's PEM and the token themselves.
+    ///
+    /// # Errors
+    /// [`AdminError::Tls`].
+    pub fn with_pem(hub: &str, ca_pem: &str, token: String) -> Result<Self, AdminError> {
+        let mut roots = rustls::RootCertStore::empty();
+        let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes())
+            .map_err(|error| AdminError::Tls(Box::new(error)))?;
+        roots.add(ca).map_err(|error| AdminError::Tls(Box::new(error)))?;
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| AdminError::Tls(Box::new(error)))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self { client, base: format!("https://{hub}"), token })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Vec<u8>, AdminError> {
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let bytes = response.bytes().await?;
+        if status.is_success() {
+            return Ok(bytes.to_vec());
+        }
+        match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => Err(AdminError::Refused(Box::new(problem))),
+            Err(_) => Err(AdminError::Strange(status)),
+        }
+    }
+
+    /// Asks for anything: path with query, from `/` on.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AdminError> {
+        parse(&self.send(Method::GET, path, None).await?)
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<Vec<u8>, AdminError> {
+        let body = serde_json::to_vec(body).map_err(AdminError::Json)?;
+        self.send(Method::POST, path, Some(("application/json", body))).await
+    }
+
+    /// Publishes the bundle in a folder.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn publish(&self, folder: &Path) -> Result<Published, AdminError> {
+        let bundle = release::folder::read_bundle(folder)?;
+        let mut publication = Publication { files: Vec::new(), chunks: Vec::new() };
+        for (path, bytes) in bundle.files() {
+            match path.strip_prefix(CHUNKS).and_then(|digest| digest.parse::<Sha256>().ok()) {
+                Some(digest) => {
+                    let body = Some(("application/octet-stream", bytes.clone()));
+                    let path = format!("/v1/admin/chunks/{digest}");
+                    self.send(Method::PUT, &path, body).await?;
+                    publication.chunks.push(digest);
+                }
+                None => publication.files.push(BundleFile {
+                    path: path.clone(),
+                    base64: base64::engine::general_purpose::STANDARD.encode(bytes),
+                }),
+            }
+        }
+        parse(&self.post("/v1/admin/publications", &publication).await?)
+    }
+
+    /// Makes an enrolment code.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn create_code(&self, create: &CodeCreate) -> Result<CodeCreated, AdminError> {
+        parse(&self.post("/v1/admin/stations/codes", create).await?)
+    }
+
+    /// Turns a station away.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn revoke(&self, station: &str) -> Result<(), AdminError> {
+        self.send(Method::POST, &format!("/v1/admin/stations/{station}/revoke"), None).await?;
+        Ok(())
+    }
+
+    /// Makes a work order.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn create_order(&self, create: &OrderCreate) -> Result<(), AdminError> {
+        self.post("/v1/admin/orders", create).await?;
+        Ok(())
+    }
+
+    /// Grants a portion.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn grant(&self, grant: &PortionGrant) -> Result<(), AdminError> {
+        self.post("/v1/admin/portions", grant).await?;
+        Ok(())
+    }
+
+    /// Every unit, page by page.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn units(&self) -> Result<Vec<Unit>, AdminError> {
+        let mut units = Vec::new();
+        let mut path = "/v1/units?limit=1000".to_owned();
+        loop {
+            let page: UnitPage = self.get(&path).await?;
+            units.extend(page.units);
+            match page.next_cursor {
+                Some(cursor) => path = format!("/v1/units?limit=1000&cursor={cursor}"),
+                None => return Ok(units),
+            }
+        }
+    }
+
+    /// Every station.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn stations(&self) -> Result<Vec<Station>, AdminError> {
+        self.get("/v1/stations").await
+    }
+
+    /// Every order.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn orders(&self) -> Result<Vec<WorkOrder>, AdminError> {
+        self.get("/v1/orders").await
+    }
+
+    /// Every release.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn releases(&self) -> Result<Vec<ReleaseView>, AdminError> {
+        self.get("/v1/releases").await
+    }
+
+    /// A station's newest journal, or the one of `epoch`, whole, as one page.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn journal(
+        &self,
+        station: &str,
+        epoch: Option<u32>,
+    ) -> Result<JournalPage, AdminError> {
+        let epoch = epoch.map(|epoch| format!("&epoch={epoch}")).unwrap_or_default();
+        let path = format!("/v1/stations/{station}/journal?limit=1000{epoch}");
+        let mut whole: JournalPage = self.get(&path).await?;
+        while let Some(cursor) = whole.next_cursor.take() {
+            let page: JournalPage = self.get(&format!("{path}&cursor={cursor}")).await?;
+            whole.records.extend(page.records);
+            whole.size = page.size;
+            whole.cosigned = page.cosigned;
+            whole.next_cursor = page.next_cursor;
+        }
+        Ok(whole)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AdminError> {
+    serde_json::from_slice(bytes).map_err(AdminError::Json)
+}

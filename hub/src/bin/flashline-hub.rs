@@ -1,0 +1,365 @@
+//! `flashline-hub`: makes a hub, serves it, and asks a running one.
+//!
+//! What it prints on standard output is JSON, for programs; troubles go to standard error.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use hub::admin_client::{AdminClient, CodeCreate, OrderCreate};
+use hub::hub::Terms;
+use hub::vault::Secret;
+use hub::{Hub, InitWith, ServeWith};
+use protocol::{LineName, OrderNumber, PortionGrant, ProductName, Sha256, StationName, TenantName};
+use serde::Serialize;
+
+/// The firmware hub of Flashline.
+#[derive(Debug, Parser)]
+#[command(name = "flashline-hub", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Makes a hub in a folder, or another tenant in one.
+    Init {
+        #[command(flatten)]
+        at: At,
+        /// The tenant's name.
+        #[arg(long)]
+        tenant: TenantName,
+        /// A host name or address of this hub beside localhost; may be given several times.
+        #[arg(long = "name")]
+        names: Vec<String>,
+    },
+    /// Serves a hub until SIGTERM; prints the real addresses as one line of JSON.
+    Serve {
+        #[command(flatten)]
+        at: At,
+        /// Where stations connect; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:7443")]
+        station_listen: SocketAddr,
+        /// Where people connect; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:7444")]
+        admin_listen: SocketAddr,
+        /// host:port that enrolment codes name, where it is not the listening address.
+        #[arg(long)]
+        station_address: Option<String>,
+        /// Days a lease is good.
+        #[arg(long, default_value_t = Terms::default().lease_days)]
+        lease_days: u16,
+        /// Leases let stations flash boards that answer over a network: for demonstrations.
+        #[arg(long)]
+        allow_simulated_boards: bool,
+    },
+    /// Publishes a bundle that `flashline-release pack` made.
+    Publish {
+        #[command(flatten)]
+        to: To,
+        /// The bundle's folder.
+        bundle: PathBuf,
+    },
+    /// Stations: invite, list, turn away.
+    #[command(subcommand)]
+    Station(StationVerb),
+    /// Work orders: make, list.
+    #[command(subcommand)]
+    Order(OrderVerb),
+    /// Portions of orders for stations.
+    #[command(subcommand)]
+    Portion(PortionVerb),
+    /// Lists the units the hub knows.
+    Units {
+        #[command(flatten)]
+        to: To,
+    },
+    /// Lists the stations.
+    Stations {
+        #[command(flatten)]
+        to: To,
+    },
+    /// Lists the releases.
+    Releases {
+        #[command(flatten)]
+        to: To,
+    },
+    /// Shows a station's journal as the hub holds it.
+    Journal {
+        #[command(flatten)]
+        to: To,
+        /// The station.
+        station: StationName,
+        /// Which journal; the newest when absent.
+        #[arg(long)]
+        epoch: Option<u32>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StationVerb {
+    /// Makes an enrolment code.
+    Code {
+        #[command(flatten)]
+        to: To,
+        /// What the station will be called.
+        #[arg(long)]
+        station: StationName,
+        /// The line it stands at.
+        #[arg(long)]
+        line: LineName,
+        /// How long the code is good, in seconds.
+        #[arg(long)]
+        expires_in_s: Option<u32>,
+    },
+    /// Lists the stations with their keys.
+    List {
+        #[command(flatten)]
+        to: To,
+    },
+    /// Accepts a station's certificate no more.
+    Revoke {
+        #[command(flatten)]
+        to: To,
+        /// The station.
+        station: StationName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum OrderVerb {
+    /// Makes a work order.
+    Create {
+        #[command(flatten)]
+        to: To,
+        /// As printed on the traveller.
+        #[arg(long)]
+        number: OrderNumber,
+        /// What is made.
+        #[arg(long)]
+        product: ProductName,
+        /// SHA-256 of the release's manifest.
+        #[arg(long)]
+        manifest: Sha256,
+        /// Units to make.
+        #[arg(long)]
+        quantity: u32,
+    },
+    /// Lists the orders.
+    List {
+        #[command(flatten)]
+        to: To,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PortionVerb {
+    /// Grants a station a portion of an order.
+    Grant {
+        #[command(flatten)]
+        to: To,
+        /// Who flashes.
+        #[arg(long)]
+        station: StationName,
+        /// From which order.
+        #[arg(long)]
+        order: OrderNumber,
+        /// How many units.
+        #[arg(long)]
+        quantity: u32,
+        /// R&D's certificate over the station's allotment key, hexadecimal.
+        #[arg(long)]
+        allotment_certificate: Option<String>,
+        /// First index of the allotment; the first free one when absent.
+        #[arg(long)]
+        index_from: Option<u32>,
+        /// One past the last index; the allotment's end when absent.
+        #[arg(long)]
+        index_to: Option<u32>,
+        /// production, rework or after-sales.
+        #[arg(long)]
+        channel: Option<String>,
+    },
+}
+
+/// Which hub on this machine.
+#[derive(Debug, Args)]
+struct At {
+    /// Folder of the hub.
+    #[arg(long)]
+    data: PathBuf,
+    /// File with the secret that seals the hub's keys; made by `init` when missing. Without it,
+    /// systemd's credential `flashline-hub-secret` is read.
+    #[arg(long)]
+    secret_file: Option<PathBuf>,
+    /// Folder of systemd's credentials.
+    #[arg(long, env = "CREDENTIALS_DIRECTORY", hide = true)]
+    credentials: Option<PathBuf>,
+}
+
+/// Which running hub.
+#[derive(Debug, Args)]
+struct To {
+    /// host:port of the hub's admin listener.
+    #[arg(long, env = "FLASHLINE_HUB")]
+    hub: String,
+    /// The hub CA's certificate, as `init` wrote it.
+    #[arg(long, env = "FLASHLINE_HUB_CA")]
+    ca: PathBuf,
+    /// File with the admin token, as `init` wrote it.
+    #[arg(long, env = "FLASHLINE_HUB_TOKEN_FILE")]
+    token_file: PathBuf,
+}
+
+impl To {
+    fn client(&self) -> anyhow::Result<AdminClient> {
+        Ok(AdminClient::new(&self.hub, &self.ca, &self.token_file)?)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Listening {
+    station: SocketAddr,
+    admin: SocketAddr,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("FLASHLINE_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .init();
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+        .and_then(|runtime| runtime.block_on(run(Cli::parse())));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "flashline-hub: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.verb {
+        Verb::Init { at, tenant, names } => {
+            let secret = Secret::find(at.secret_file, at.credentials)?;
+            let with = InitWith { data: at.data, tenant, secret, names, now_ms: now_ms() };
+            let made = hub::init(&with).await?;
+            print(&serde_json::json!({
+                "ca": made.ca_file,
+                "ca_sha256": made.ca_sha256,
+                "token_file": made.token_file,
+                "hub_keys": made.hub_keys_file,
+            }))
+        }
+        Verb::Serve {
+            at,
+            station_listen,
+            admin_listen,
+            station_address,
+            lease_days,
+            allow_simulated_boards,
+        } => {
+            let secret = Secret::find(at.secret_file, at.credentials)?;
+            let terms = Terms { lease_days, allow_simulated: allow_simulated_boards };
+            let hub = Hub::open(&at.data, &secret, terms, Arc::new(now_ms)).await?;
+            serve(hub, ServeWith { station_listen, admin_listen, station_address }).await
+        }
+        Verb::Publish { to, bundle } => print(&to.client()?.publish(&bundle).await?),
+        Verb::Station(verb) => station(verb).await,
+        Verb::Order(verb) => order(verb).await,
+        Verb::Portion(PortionVerb::Grant {
+            to,
+            station,
+            order,
+            quantity,
+            allotment_certificate,
+            index_from,
+            index_to,
+            channel,
+        }) => {
+            let grant = PortionGrant {
+                station,
+                order,
+                quantity,
+                allotment_certificate,
+                index_from,
+                index_to,
+                channel,
+            };
+            to.client()?.grant(&grant).await?;
+            print(&grant)
+        }
+        Verb::Units { to } => print(&to.client()?.units().await?),
+        Verb::Stations { to } => print(&to.client()?.stations().await?),
+        Verb::Releases { to } => print(&to.client()?.releases().await?),
+        Verb::Journal { to, station, epoch } => {
+            print(&to.client()?.journal(station.as_str(), epoch).await?)
+        }
+    }
+}
+
+async fn serve(hub: Hub, with: ServeWith) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let serving = hub::serve(hub, &with).await?;
+    print(&Listening { station: serving.station, admin: serving.admin })?;
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    serving.stop().await;
+    Ok(())
+}
+
+async fn station(verb: StationVerb) -> anyhow::Result<()> {
+    match verb {
+        StationVerb::Code { to, station, line, expires_in_s } => {
+            let create = CodeCreate { station, line, hub: None, expires_in_s };
+            print(&to.client()?.create_code(&create).await?)
+        }
+        StationVerb::List { to } => print(&to.client()?.stations().await?),
+        StationVerb::Revoke { to, station } => {
+            to.client()?.revoke(station.as_str()).await?;
+            print(&serde_json::json!({ "revoked": station }))
+        }
+    }
+}
+
+async fn order(verb: OrderVerb) -> anyhow::Result<()> {
+    match verb {
+        OrderVerb::Create { to, number, product, manifest, quantity } => {
+            let create = OrderCreate { number, product, manifest_sha256: manifest, quantity };
+            to.client()?.create_order(&create).await?;
+            print(&create)
+        }
+        OrderVerb::List { to } => print(&to.client()?.orders().await?),
+    }
+}

@@ -1,0 +1,242 @@
+//! A publication bundle becomes a release that stations can be told about.
+//!
+//! Owns the order: check every signature and digest, keep the chunks, say which documents are the
+//! newest, judge the whole as a station will, and only then keep the release.
+//!
+//! Promise: what a station would refuse is refused here, at the desk where it can be mended. The
+//! hub makes nothing flashable: it signs only which documents are the newest.
+
+use std::collections::BTreeMap;
+
+use protocol::{ProblemType, Sha256};
+use release::{Bundle, CheckedBundle, Digest, FreshenWith, PinnedRoot, TrustedRepository, freshen};
+
+use crate::hub::{Hub, TenantKeys};
+use crate::refusal::{Refusal, chain};
+use crate::store::{NewRelease, TenantScope};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const SNAPSHOT_LIFE_MS: i64 = 30 * DAY_MS;
+const TIMESTAMP_LIFE_MS: i64 = 7 * DAY_MS;
+/// How often snapshot and timestamp are written anew although nothing changed.
+const REFRESH_MS: i64 = DAY_MS;
+
+const METADATA: &str = "metadata/";
+const CHUNKS: &str = "chunks/";
+const ROOT_SUFFIX: &str = ".root.json";
+
+/// What was published.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct Published {
+    /// The product.
+    pub product: String,
+    /// The release's version.
+    pub version: String,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: Sha256,
+    /// The tenant's pinned root.
+    pub root_sha256: Sha256,
+    /// The root's short words, to be compared with R&D's and the station's.
+    pub root_words: String,
+    /// What is in it, readable.
+    pub summary: String,
+}
+
+/// Publishes the bundle of `files`; `chunks` were put into the blobs before.
+pub(crate) async fn publish(
+    hub: &Hub,
+    scope: &TenantScope,
+    mut files: BTreeMap<String, Vec<u8>>,
+    chunks: &[Sha256],
+    who: &str,
+) -> Result<Published, Refusal> {
+    let now_ms = hub.now_ms();
+    for digest in chunks {
+        let bytes = hub
+            .blobs
+            .read(digest)?
+            .ok_or_else(|| refused(format!("chunk {digest} was not uploaded")))?;
+        files.insert(format!("{CHUNKS}{digest}"), bytes);
+    }
+    let held_root = hub.store.root(scope).await?;
+    let first_root = match &held_root {
+        Some(_) => None,
+        None => Some(first_root(&files)?),
+    };
+    let root = match (&held_root, &first_root) {
+        (Some((root, _)), _) => root.clone(),
+        (None, Some(root)) => root.clone(),
+        (None, None) => return Err(refused("it holds no root".to_owned())),
+    };
+    let held = hub.store.metadata(scope).await?;
+    let keys = hub.keys(scope).await?;
+
+    let tenant = scope.name().clone();
+    let (checked, pin, documents) = tokio::task::spawn_blocking(move || {
+        let pin = pinned(&root, tenant.as_str())?;
+        let checked = Bundle::from_files(files)
+            .and_then(|bundle| bundle.check(&pin, now_ms))
+            .map_err(|error| refused(chain(&error)))?;
+        let documents = renewed(&pin, &checked, held, &keys, now_ms)?;
+        Ok::<_, Refusal>((checked, pin, documents))
+    })
+    .await
+    .map_err(|error| Refusal::internal(&error))??;
+
+    for (digest, bytes) in checked.chunks() {
+        hub.blobs.keep(&Sha256(*digest.as_bytes()), bytes)?;
+    }
+    let manifest = checked.manifest();
+    let published = Published {
+        product: manifest.product.as_str().to_owned(),
+        version: manifest.version.as_str().to_owned(),
+        manifest_sha256: Sha256(*checked.manifest_sha256().as_bytes()),
+        root_sha256: Sha256(*pin.digest().as_bytes()),
+        root_words: pin.words(),
+        summary: checked.summary(),
+    };
+    let hub_wrap = checked.hub_wrap().to_bytes().map_err(|error| Refusal::internal(&error))?;
+    let new = NewRelease {
+        product: published.product.clone(),
+        version: published.version.clone(),
+        manifest_sha256: published.manifest_sha256,
+        hub_wrap,
+        summary: published.summary.clone(),
+        chunks: checked.chunks().keys().map(|digest| Sha256(*digest.as_bytes())).collect(),
+        root_json: first_root,
+        documents,
+    };
+    hub.store.publish(scope, new, who, now_ms).await?;
+    hub.announce_change();
+    Ok(published)
+}
+
+/// Writes snapshot and timestamp anew when they are older than [`REFRESH_MS`].
+pub(crate) async fn refresh(hub: &Hub, scope: &TenantScope) -> Result<(), Refusal> {
+    let Some((root, _)) = hub.store.root(scope).await? else { return Ok(()) };
+    let now_ms = hub.now_ms();
+    if now_ms < hub.store.freshened_ms(scope).await?.saturating_add(REFRESH_MS) {
+        return Ok(());
+    }
+    let held = hub.store.metadata(scope).await?;
+    let keys = hub.keys(scope).await?;
+    let pin = pinned(&root, scope.name().as_str())?;
+    let documents = fresh(&pin, held, &keys, now_ms)?;
+    hub.store.keep_documents(scope, &documents, now_ms).await?;
+    hub.announce_change();
+    Ok(())
+}
+
+fn refused(detail: String) -> Refusal {
+    Refusal::because(ProblemType::BundleNotVerified, detail)
+}
+
+/// The oldest root in the bundle: what stations pin from now on.
+fn first_root(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, Refusal> {
+    files
+        .iter()
+        .filter_map(|(path, bytes)| {
+            let number = path.strip_prefix(METADATA)?.strip_suffix(ROOT_SUFFIX)?;
+            Some((number.parse::<u64>().ok()?, bytes))
+        })
+        .min_by_key(|(number, _)| *number)
+        .map(|(_, bytes)| bytes.clone())
+        .ok_or_else(|| refused("it holds no root".to_owned()))
+}
+
+fn pinned(root: &[u8], tenant: &str) -> Result<PinnedRoot, Refusal> {
+    let pin =
+        PinnedRoot::from_pin(root, &Digest::of(root)).map_err(|error| refused(chain(&error)))?;
+    if pin.tenant().as_str() != tenant {
+        return Err(refused(format!("its root is of the tenant {}", pin.tenant().as_str())));
+    }
+    Ok(pin)
+}
+
+/// Every document that changes with this bundle.
+fn renewed(
+    pin: &PinnedRoot,
+    checked: &CheckedBundle,
+    held: BTreeMap<String, Vec<u8>>,
+    keys: &TenantKeys,
+    now_ms: i64,
+) -> Result<BTreeMap<String, Vec<u8>>, Refusal> {
+    let arrived = checked.documents();
+    let mut all = held;
+    for (name, bytes) in &arrived {
+        all.insert(name.clone(), bytes.clone());
+    }
+    let mut documents = fresh(pin, all, keys, now_ms)?;
+    documents.extend(arrived);
+    Ok(documents)
+}
+
+/// A new snapshot and timestamp over `all`, judged as a station will judge them.
+fn fresh(
+    pin: &PinnedRoot,
+    mut all: BTreeMap<String, Vec<u8>>,
+    keys: &TenantKeys,
+    now_ms: i64,
+) -> Result<BTreeMap<String, Vec<u8>>, Refusal> {
+    let roles: BTreeMap<String, Vec<u8>> = all
+        .iter()
+        .filter_map(|(name, bytes)| Some((role_of(name)?.to_owned(), bytes.clone())))
+        .collect();
+    let previous = match (all.get("snapshot.json"), all.get("timestamp.json")) {
+        (Some(snapshot), Some(timestamp)) => Some((snapshot.as_slice(), timestamp.as_slice())),
+        _ => None,
+    };
+    let freshness = freshen(&FreshenWith {
+        snapshot_key: &keys.secrets.snapshot,
+        timestamp_key: &keys.secrets.timestamp,
+        roles: &roles,
+        previous,
+        now_ms,
+        snapshot_life_ms: SNAPSHOT_LIFE_MS,
+        timestamp_life_ms: TIMESTAMP_LIFE_MS,
+    })
+    .map_err(|error| refused(chain(&error)))?;
+    let written = BTreeMap::from([
+        ("snapshot.json".to_owned(), freshness.snapshot),
+        ("timestamp.json".to_owned(), freshness.timestamp),
+    ]);
+    all.extend(written.clone());
+    let trusted =
+        TrustedRepository::verify(pin, &|name: &str| all.get(name).cloned(), None, now_ms)
+            .map_err(|error| refused(chain(&error)))?;
+    if let Some((product, error)) = trusted.refused().first() {
+        return Err(refused(format!("{}: {}", product.as_str(), chain(error))));
+    }
+    if !trusted.lease_keys().keys().contains(&keys.secrets.lease.public()) {
+        return Err(refused("its root does not name this hub's lease key".to_owned()));
+    }
+    Ok(written)
+}
+
+/// The role whose document has this name, when it is one that a snapshot lists.
+fn role_of(name: &str) -> Option<&str> {
+    let role = name.strip_suffix(".json")?;
+    let other = ["root", "snapshot", "timestamp", "lease-keys"];
+    (!role.contains('.') && !other.contains(&role)).then_some(role)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::role_of;
+
+    #[test]
+    fn a_snapshot_lists_targets_and_products_only() {
+        for (name, role) in [
+            ("targets.json", Some("targets")),
+            ("demo-lamp.json", Some("demo-lamp")),
+            ("root.json", None),
+            ("2.root.json", None),
+            ("snapshot.json", None),
+            ("timestamp.json", None),
+            ("lease-keys.json", None),
+            ("manifest/00", None),
+        ] {
+            assert_eq!(role_of(name), role, "{name}");
+        }
+    }
+}

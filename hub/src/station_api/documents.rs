@@ -1,0 +1,197 @@
+//! The list of a station's documents, and each of them.
+//!
+//! Promise: a list and the documents behind it belong together; a document that changed meanwhile
+//! has another digest, and the station asks for the list again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use protocol::{
+    Document, DocumentList, DocumentName, LeaseRequest, OrdersDocument, ProblemType, Roster,
+    Sha256, StationOrder,
+};
+use serde::Deserialize;
+
+use super::Caller;
+use crate::body::read_json;
+use crate::digest::sha256;
+use crate::hub::Hub;
+use crate::lease::{self, ROSTER_VERSION};
+use crate::refusal::Refusal;
+use crate::store::{PortionRow, StationRow, TenantScope};
+
+/// Longest wait for a change, in seconds.
+const WAIT_S_MAX: u64 = 30;
+const LEASE_REQUEST_BYTES_MAX: usize = 4096;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Wait {
+    /// What the caller knows the list by.
+    known: Option<String>,
+    /// How long to wait for another one, in seconds.
+    wait_s: Option<u64>,
+}
+
+/// What the hub writes for one station at the moment of asking.
+struct Written {
+    lease: Option<Vec<u8>>,
+    orders: Vec<u8>,
+    roster: Vec<u8>,
+    manifests: Vec<Sha256>,
+}
+
+async fn written(hub: &Hub, scope: &TenantScope, station: &StationRow) -> Result<Written, Refusal> {
+    let lease = lease::current(hub, scope, station, None).await?;
+    let portions = hub.store.portions(scope, station).await?;
+    let roster = Roster { v: 1, version: ROSTER_VERSION, operators: Vec::new() };
+    let json = |error: serde_json::Error| Refusal::internal(&error);
+    Ok(Written {
+        lease: lease.map(|lease| lease.bytes),
+        orders: serde_json::to_vec(&orders_of(&portions)).map_err(json)?,
+        roster: serde_json::to_vec(&roster).map_err(json)?,
+        manifests: portions.iter().map(|portion| portion.order.release.manifest_sha256).collect(),
+    })
+}
+
+fn orders_of(portions: &[PortionRow]) -> OrdersDocument {
+    let orders = portions
+        .iter()
+        .map(|portion| StationOrder {
+            number: portion.order.number.clone(),
+            product: portion.order.product.clone(),
+            release: portion.order.release.version.clone(),
+            manifest_sha256: portion.order.release.manifest_sha256,
+            quantity: portion.quantity,
+        })
+        .collect();
+    OrdersDocument { v: 1, orders }
+}
+
+/// What a station should hold now.
+async fn list_for(
+    hub: &Hub,
+    scope: &TenantScope,
+    station: &StationRow,
+) -> Result<DocumentList, Refusal> {
+    let written = written(hub, scope, station).await?;
+    let mut documents = Vec::new();
+    for (name, etag) in hub.store.document_list(scope).await? {
+        let name: DocumentName = name.parse().map_err(|error| Refusal::internal(&error))?;
+        // A manifest is for the stations that have a portion of its release.
+        if let DocumentName::Manifest(digest) = &name
+            && !written.manifests.contains(digest)
+        {
+            continue;
+        }
+        documents.push(Document { name, etag });
+    }
+    if let Some(lease) = &written.lease {
+        documents.push(Document { name: DocumentName::Lease, etag: sha256(lease) });
+    }
+    documents.push(Document { name: DocumentName::Orders, etag: sha256(&written.orders) });
+    documents.push(Document { name: DocumentName::Roster, etag: sha256(&written.roster) });
+    Ok(DocumentList { documents })
+}
+
+pub(super) async fn list(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    Query(wait): Query<Wait>,
+) -> Result<Response, Refusal> {
+    let deadline =
+        tokio::time::Instant::now() + Duration::from_secs(wait.wait_s.unwrap_or(0).min(WAIT_S_MAX));
+    let mut changes = hub.watch_changes();
+    let mut stopping = hub.watch_stopping();
+    let mut station = caller.station;
+    loop {
+        changes.borrow_and_update();
+        let list = list_for(&hub, &caller.scope, &station).await?;
+        let bytes = serde_json::to_vec(&list).map_err(|error| Refusal::internal(&error))?;
+        let etag = sha256(&bytes).to_string();
+        if wait.known.as_deref() != Some(etag.as_str()) {
+            return Ok(with_etag(StatusCode::OK, "application/json", &etag, bytes));
+        }
+        tokio::select! {
+            changed = changes.changed() => { let _ = changed; }
+            stopped = stopping.wait_for(|stopping| *stopping) => {
+                let _ = stopped;
+                return Ok(not_modified(&etag));
+            }
+            () = tokio::time::sleep_until(deadline) => return Ok(not_modified(&etag)),
+        }
+        // It may have been revoked, or leased to, meanwhile.
+        station = hub.store.station(&caller.scope, &station.name).await?;
+        if station.revoked {
+            return Err(Refusal::of(ProblemType::CertificateRefused));
+        }
+    }
+}
+
+pub(super) async fn document(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let missing = || Refusal::of(ProblemType::NotFound);
+    let name: DocumentName = name.parse().map_err(|_| missing())?;
+    let Caller { scope, station } = &caller;
+    let bytes = match &name {
+        DocumentName::Lease => written(&hub, scope, station).await?.lease,
+        DocumentName::Orders => Some(written(&hub, scope, station).await?.orders),
+        DocumentName::Roster => Some(written(&hub, scope, station).await?.roster),
+        DocumentName::Manifest(digest) => {
+            let held = hub.store.document(scope, &name.to_string()).await?;
+            let portions = hub.store.portions(scope, station).await?;
+            held.filter(|_| portions.iter().any(|p| p.order.release.manifest_sha256 == *digest))
+        }
+        DocumentName::Metadata(_) => hub.store.document(scope, &name.to_string()).await?,
+        DocumentName::Revocations => None,
+    };
+    let bytes = bytes.ok_or_else(missing)?;
+    let etag = sha256(&bytes).to_string();
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| known.trim_matches('"') == etag) {
+        return Ok(not_modified(&etag));
+    }
+    Ok(with_etag(StatusCode::OK, "application/octet-stream", &etag, bytes))
+}
+
+/// A fresh lease on request, with a version beyond the one the station holds.
+pub(super) async fn lease(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let request: LeaseRequest = read_json(&headers, body, LEASE_REQUEST_BYTES_MAX).await?;
+    let Caller { scope, station } = &caller;
+    if station.forked {
+        return Err(Refusal::of(ProblemType::GrantsStopped));
+    }
+    let lease = lease::current(&hub, scope, station, Some(request.last_version))
+        .await?
+        .ok_or_else(|| Refusal::of(ProblemType::NothingPublished))?;
+    hub.announce_change();
+    let etag = sha256(&lease.bytes).to_string();
+    Ok(with_etag(StatusCode::OK, "application/octet-stream", &etag, lease.bytes))
+}
+
+fn with_etag(status: StatusCode, kind: &'static str, etag: &str, bytes: Vec<u8>) -> Response {
+    let mut response = (status, bytes).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{etag}\"")) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
+}
+
+fn not_modified(etag: &str) -> Response {
+    with_etag(StatusCode::NOT_MODIFIED, "application/json", etag, Vec::new())
+}

@@ -1,0 +1,147 @@
+//! The tables, one module each, as sea-orm sees them. The text that makes them is in
+//! `migrations.rs`.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "sea-orm's derive wants public models; columns are described where they are made"
+)]
+
+macro_rules! table {
+    ($module:ident, $name:literal, { $($(#[$attribute:meta])* $field:ident : $kind:ty),* $(,)? }) => {
+        pub mod $module {
+            use sea_orm::entity::prelude::*;
+
+            #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+            #[sea_orm(table_name = $name)]
+            pub struct Model {
+                #[sea_orm(primary_key)]
+                pub id: i64,
+                $($(#[$attribute])* pub $field: $kind,)*
+            }
+
+            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+            pub enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+
+table!(hub_value, "hub_values", { name: String, bytes: Vec<u8> });
+table!(tenant, "tenants", {
+    name: String,
+    root_json: Option<Vec<u8>>,
+    created_ms: i64,
+    freshened_ms: i64,
+});
+table!(tenant_key, "tenant_keys", { tenant_id: i64, name: String, sealed: Vec<u8> });
+table!(token, "tokens", { tenant_id: i64, sha256: Vec<u8>, label: String, created_ms: i64 });
+table!(code, "enrolment_codes", {
+    tenant_id: i64,
+    secret_sha256: Vec<u8>,
+    station: String,
+    line: String,
+    expires_ms: i64,
+    used_ms: Option<i64>,
+});
+table!(station, "stations", {
+    tenant_id: i64,
+    name: String,
+    line: String,
+    journal_key: Vec<u8>,
+    hpke_key: Vec<u8>,
+    key_protection: String,
+    enrolled_ms: i64,
+    last_contact_ms: Option<i64>,
+    revoked_ms: Option<i64>,
+    forked: bool,
+    lease_version: i64,
+    lease: Option<Vec<u8>>,
+    lease_terms_sha256: Option<Vec<u8>>,
+    lease_renew_ms: i64,
+});
+table!(certificate, "certificates", {
+    tenant_id: i64,
+    station_id: i64,
+    sha256: Vec<u8>,
+    not_after_ms: i64,
+});
+table!(document, "documents", {
+    tenant_id: i64,
+    name: String,
+    sha256: Vec<u8>,
+    bytes: Vec<u8>,
+});
+table!(release, "releases", {
+    tenant_id: i64,
+    product: String,
+    version: String,
+    manifest_sha256: Vec<u8>,
+    hub_wrap: Vec<u8>,
+    summary: String,
+    published_ms: i64,
+});
+table!(chunk, "release_chunks", { tenant_id: i64, release_id: i64, sha256: Vec<u8> });
+table!(order, "work_orders", {
+    tenant_id: i64,
+    number: String,
+    product: String,
+    release_id: i64,
+    quantity: i64,
+    closed: bool,
+    created_ms: i64,
+});
+table!(portion, "portions", {
+    tenant_id: i64,
+    station_id: i64,
+    order_id: i64,
+    channel: String,
+    quantity: i64,
+    certificate: Option<Vec<u8>>,
+    index_from: i64,
+    index_to: i64,
+    granted_ms: i64,
+});
+table!(journal, "journals", {
+    tenant_id: i64,
+    station_id: i64,
+    epoch: i64,
+    size: i64,
+    frontier: Vec<u8>,
+    cosigned: String,
+});
+table!(record, "journal_records", {
+    tenant_id: i64,
+    station_id: i64,
+    epoch: i64,
+    seq: i64,
+    leaf: Vec<u8>,
+    text: String,
+});
+table!(fork, "journal_forks", {
+    tenant_id: i64,
+    station_id: i64,
+    epoch: i64,
+    seq: i64,
+    leaf: Vec<u8>,
+    text: String,
+    checkpoint: String,
+    received_ms: i64,
+});
+table!(unit, "units", {
+    tenant_id: i64,
+    product: String,
+    family: String,
+    uid: String,
+    code: Option<String>,
+    station: String,
+    work_order: Option<String>,
+    release: Option<String>,
+    first_passed_ms: Option<i64>,
+    last_seen_ms: i64,
+    state: String,
+    seen_before_count: i64,
+    passed_count: i64,
+    failed_count: i64,
+});
+table!(change, "changes", { tenant_id: i64, at_ms: i64, who: String, what: String });

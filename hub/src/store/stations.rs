@@ -1,0 +1,337 @@
+//! Stations: invited by a code, enrolled once, leased to, heard from, revoked.
+
+use protocol::{Ed25519Key, Epoch, HpkeKey, KeyProtection, LineName, Sha256, Station, StationName};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use super::entities::{certificate, code, journal, station};
+use super::{Store, StoreError, TenantScope, bytes32, column, count, note_change, parsed};
+
+/// How often `last_contact_ms` is worth a write.
+const CONTACT_MS: i64 = 10_000;
+
+/// A code to be given out.
+pub(crate) struct NewCode {
+    pub(crate) secret_sha256: Sha256,
+    pub(crate) station: StationName,
+    pub(crate) line: LineName,
+    pub(crate) expires_ms: i64,
+}
+
+/// A code that was found by its secret.
+#[derive(Debug, Clone)]
+pub(crate) struct CodeFound {
+    pub(super) id: i64,
+    pub(crate) station: StationName,
+    pub(crate) line: LineName,
+    pub(crate) expires_ms: i64,
+    pub(crate) used: bool,
+}
+
+/// A station that has shown its code.
+pub(crate) struct NewStation {
+    pub(crate) journal_key: Ed25519Key,
+    pub(crate) hpke_key: HpkeKey,
+    pub(crate) key_protection: KeyProtection,
+    pub(crate) certificate_sha256: Sha256,
+    pub(crate) certificate_not_after_ms: i64,
+}
+
+/// An enrolled station.
+#[derive(Debug, Clone)]
+pub(crate) struct StationRow {
+    pub(super) id: i64,
+    pub(crate) name: StationName,
+    pub(crate) line: LineName,
+    pub(crate) journal_key: Ed25519Key,
+    pub(crate) hpke_key: HpkeKey,
+    pub(crate) key_protection: KeyProtection,
+    pub(crate) enrolled_ms: i64,
+    pub(crate) last_contact_ms: Option<i64>,
+    pub(crate) revoked: bool,
+    pub(crate) forked: bool,
+    pub(crate) lease: Option<SignedLease>,
+    pub(crate) lease_version: u64,
+}
+
+/// A lease as it was given to a station.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedLease {
+    pub(crate) version: u64,
+    pub(crate) bytes: Vec<u8>,
+    /// SHA-256 over what it allows, without version and times: tells whether it must change.
+    pub(crate) terms_sha256: Sha256,
+    /// When a fresh one is due although nothing changed.
+    pub(crate) renew_ms: i64,
+}
+
+impl TryFrom<station::Model> for StationRow {
+    type Error = StoreError;
+    fn try_from(row: station::Model) -> Result<Self, StoreError> {
+        let lease_version = count(row.lease_version, "a lease's version")?;
+        let lease = match (row.lease, row.lease_terms_sha256) {
+            (Some(bytes), Some(terms)) => Some(SignedLease {
+                version: lease_version,
+                bytes,
+                terms_sha256: Sha256(bytes32(&terms, "a lease's terms")?),
+                renew_ms: row.lease_renew_ms,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.id,
+            name: parsed(&row.name, "a station's name")?,
+            line: parsed(&row.line, "a line's name")?,
+            journal_key: Ed25519Key(bytes32(&row.journal_key, "a station's journal key")?),
+            hpke_key: HpkeKey(bytes32(&row.hpke_key, "a station's HPKE key")?),
+            key_protection: protection_of(&row.key_protection)?,
+            enrolled_ms: row.enrolled_ms,
+            last_contact_ms: row.last_contact_ms,
+            revoked: row.revoked_ms.is_some(),
+            forked: row.forked,
+            lease,
+            lease_version,
+        })
+    }
+}
+
+fn protection_of(text: &str) -> Result<KeyProtection, StoreError> {
+    match text {
+        "none" => Ok(KeyProtection::None),
+        "disk" => Ok(KeyProtection::Disk),
+        "tpm" => Ok(KeyProtection::Tpm),
+        _ => Err(StoreError::Damaged { what: "a station's key protection" }),
+    }
+}
+
+fn protection_text(protection: KeyProtection) -> &'static str {
+    match protection {
+        KeyProtection::None => "none",
+        KeyProtection::Disk => "disk",
+        KeyProtection::Tpm => "tpm",
+    }
+}
+
+impl Store {
+    /// Notes a code that was given out. A station of that name must not exist yet.
+    pub(crate) async fn add_code(
+        &self,
+        scope: &TenantScope,
+        new: NewCode,
+        who: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let writing = self.write().await?;
+        let transaction = &writing.transaction;
+        let existing = station::Entity::find()
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .filter(station::Column::Name.eq(new.station.as_str()))
+            .one(transaction)
+            .await?;
+        if existing.is_some() {
+            return Err(StoreError::Exists { what: "station" });
+        }
+        let what = format!("enrolment code made for station {}", new.station);
+        let row = code::ActiveModel {
+            tenant_id: Set(scope.id()),
+            secret_sha256: Set(new.secret_sha256.0.to_vec()),
+            station: Set(new.station.into()),
+            line: Set(new.line.into()),
+            expires_ms: Set(new.expires_ms),
+            used_ms: Set(None),
+            ..Default::default()
+        };
+        code::Entity::insert(row).exec(transaction).await?;
+        note_change(transaction, scope, now_ms, who, what).await?;
+        writing.commit().await
+    }
+
+    /// Uses the code up and makes its station, both or neither. `false`: the code was used
+    /// meanwhile.
+    pub(crate) async fn enrol(
+        &self,
+        scope: &TenantScope,
+        code: &CodeFound,
+        new: NewStation,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let writing = self.write().await?;
+        let transaction = &writing.transaction;
+        let used = code::Entity::update_many()
+            .col_expr(code::Column::UsedMs, Expr::value(now_ms))
+            .filter(code::Column::TenantId.eq(scope.id()))
+            .filter(code::Column::Id.eq(code.id))
+            .filter(code::Column::UsedMs.is_null())
+            .exec(transaction)
+            .await?;
+        if used.rows_affected != 1 {
+            return Ok(false);
+        }
+        let existing = station::Entity::find()
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .filter(station::Column::Name.eq(code.station.as_str()))
+            .one(transaction)
+            .await?;
+        if existing.is_some() {
+            return Err(StoreError::Exists { what: "station" });
+        }
+        let row = station::ActiveModel {
+            tenant_id: Set(scope.id()),
+            name: Set(code.station.to_string()),
+            line: Set(code.line.to_string()),
+            journal_key: Set(new.journal_key.0.to_vec()),
+            hpke_key: Set(new.hpke_key.0.to_vec()),
+            key_protection: Set(protection_text(new.key_protection).to_owned()),
+            enrolled_ms: Set(now_ms),
+            last_contact_ms: Set(Some(now_ms)),
+            revoked_ms: Set(None),
+            forked: Set(false),
+            lease_version: Set(0),
+            lease: Set(None),
+            lease_terms_sha256: Set(None),
+            lease_renew_ms: Set(0),
+            ..Default::default()
+        };
+        let station_id = station::Entity::insert(row).exec(transaction).await?.last_insert_id;
+        let row = certificate::ActiveModel {
+            tenant_id: Set(scope.id()),
+            station_id: Set(station_id),
+            sha256: Set(new.certificate_sha256.0.to_vec()),
+            not_after_ms: Set(new.certificate_not_after_ms),
+            ..Default::default()
+        };
+        certificate::Entity::insert(row).exec(transaction).await?;
+        let what = format!("station {} enrolled", code.station);
+        note_change(transaction, scope, now_ms, code.station.as_str(), what).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
+    /// A station by name.
+    pub(crate) async fn station(
+        &self,
+        scope: &TenantScope,
+        name: &StationName,
+    ) -> Result<StationRow, StoreError> {
+        station::Entity::find()
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .filter(station::Column::Name.eq(name.as_str()))
+            .one(&self.db)
+            .await?
+            .ok_or(StoreError::Missing { what: "station" })?
+            .try_into()
+    }
+
+    /// Every station, as people see them.
+    pub(crate) async fn stations(&self, scope: &TenantScope) -> Result<Vec<Station>, StoreError> {
+        let rows = station::Entity::find()
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .order_by_asc(station::Column::Name)
+            .all(&self.db)
+            .await?;
+        let journals = journal::Entity::find()
+            .filter(journal::Column::TenantId.eq(scope.id()))
+            .order_by_asc(journal::Column::Epoch)
+            .all(&self.db)
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                let row = StationRow::try_from(row)?;
+                let newest = journals.iter().rfind(|journal| journal.station_id == row.id);
+                Ok(Station {
+                    name: row.name,
+                    line: row.line,
+                    journal_key: row.journal_key,
+                    hpke_key: row.hpke_key,
+                    key_protection: row.key_protection,
+                    enrolled_ms: row.enrolled_ms,
+                    last_contact_ms: row.last_contact_ms,
+                    revoked: row.revoked,
+                    epoch: Epoch(match newest {
+                        Some(journal) => count(journal.epoch, "a journal's epoch")?,
+                        None => 0,
+                    }),
+                    journal_size: match newest {
+                        Some(journal) => count(journal.size, "a journal's size")?,
+                        None => 0,
+                    },
+                    forked: row.forked,
+                    lease_version: row.lease_version,
+                })
+            })
+            .collect()
+    }
+
+    /// The station was heard.
+    pub(crate) async fn heard(
+        &self,
+        scope: &TenantScope,
+        station: &StationRow,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        if station.last_contact_ms.is_some_and(|last| (0..CONTACT_MS).contains(&(now_ms - last))) {
+            return Ok(());
+        }
+        let writing = self.write().await?;
+        station::Entity::update_many()
+            .col_expr(station::Column::LastContactMs, Expr::value(now_ms))
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .filter(station::Column::Id.eq(station.id))
+            .exec(&writing.transaction)
+            .await?;
+        writing.commit().await
+    }
+
+    /// The station's certificate is accepted no more.
+    pub(crate) async fn revoke(
+        &self,
+        scope: &TenantScope,
+        name: &StationName,
+        who: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let writing = self.write().await?;
+        let changed = station::Entity::update_many()
+            .col_expr(station::Column::RevokedMs, Expr::value(now_ms))
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .filter(station::Column::Name.eq(name.as_str()))
+            .filter(station::Column::RevokedMs.is_null())
+            .exec(&writing.transaction)
+            .await?;
+        if changed.rows_affected == 0 {
+            return Err(StoreError::Missing { what: "station" });
+        }
+        let what = format!("station {name} revoked");
+        note_change(&writing.transaction, scope, now_ms, who, what).await?;
+        writing.commit().await
+    }
+
+    /// Keeps a lease that was signed, unless another one was kept since `station` was read.
+    /// `false`: read the station again.
+    pub(crate) async fn keep_lease(
+        &self,
+        scope: &TenantScope,
+        station: &StationRow,
+        lease: &SignedLease,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let writing = self.write().await?;
+        let changed = station::Entity::update_many()
+            .col_expr(station::Column::LeaseVersion, Expr::value(column(lease.version)))
+            .col_expr(station::Column::Lease, Expr::value(lease.bytes.clone()))
+            .col_expr(station::Column::LeaseTermsSha256, Expr::value(lease.terms_sha256.0.to_vec()))
+            .col_expr(station::Column::LeaseRenewMs, Expr::value(lease.renew_ms))
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .filter(station::Column::Id.eq(station.id))
+            .filter(station::Column::LeaseVersion.eq(column(station.lease_version)))
+            .exec(&writing.transaction)
+            .await?;
+        if changed.rows_affected != 1 {
+            return Ok(false);
+        }
+        let what = format!("lease {} signed for station {}", lease.version, station.name);
+        note_change(&writing.transaction, scope, now_ms, "hub", what).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+}
