@@ -8,12 +8,13 @@ use std::io;
 use std::path::PathBuf;
 
 use sigstore_tuf::metadata::Role as _;
-use sigstore_tuf::{Metadata, Targets};
+use sigstore_tuf::{Metadata, Root, Targets};
 
 use crate::canonical::DocumentError;
 use crate::digest::Digest;
 use crate::envelope;
-use crate::hub_keys::HubWrap;
+use crate::hub_keys::{HubKeys, HubWrap};
+use crate::key::PublicKey;
 use crate::limits::{
     BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, HUB_WRAP_BYTES_MAX, LEASE_KEYS_BYTES_MAX,
     MANIFEST_BYTES_MAX, ROOT_BYTES_MAX, TARGETS_BYTES_MAX,
@@ -22,8 +23,8 @@ use crate::manifest::Manifest;
 use crate::names::{Channel, Name};
 use crate::summary::Summary;
 use crate::tuf::{
-    LEASE_KEYS_TARGET, PinnedRoot, SeenVersions, TrustError, delegations_of, follow_roots,
-    lease_keys, releases_of, time,
+    LEASE_KEYS_TARGET, LeaseKeys, PinnedRoot, SeenVersions, TrustError, delegations_of,
+    follow_roots, lease_keys, releases_of, time,
 };
 use crate::wrap::{ContentKey, WrapError, WrapKey};
 
@@ -41,6 +42,8 @@ pub struct CheckedBundle {
     manifest: Manifest,
     manifest_sha256: Digest,
     hub_wrap: HubWrap,
+    root: Root,
+    lease_keys: LeaseKeys,
 }
 
 /// Why a bundle was refused.
@@ -234,7 +237,7 @@ impl Bundle {
             |name: &str, source| BundleError::Unreadable { name: name.to_owned(), source };
         let manifest = Manifest::from_bytes(manifest_bytes)
             .map_err(|source| unreadable(MANIFEST_FILE, source))?;
-        self.check_documents(pin, &manifest, manifest_sha256, now_ms)?;
+        let (root, lease_keys) = self.check_documents(pin, &manifest, manifest_sha256, now_ms)?;
 
         let hub_wrap = HubWrap::from_bytes(self.file(HUB_WRAP_FILE)?)
             .map_err(|source| unreadable(HUB_WRAP_FILE, source))?;
@@ -261,7 +264,7 @@ impl Bundle {
         if let Some(digest) = stray {
             return Err(BundleError::ChunkNotNamed { digest });
         }
-        Ok(CheckedBundle { files, chunks, manifest, manifest_sha256, hub_wrap })
+        Ok(CheckedBundle { files, chunks, manifest, manifest_sha256, hub_wrap, root, lease_keys })
     }
 
     fn check_documents(
@@ -270,7 +273,7 @@ impl Bundle {
         manifest: &Manifest,
         manifest_sha256: Digest,
         now_ms: i64,
-    ) -> Result<(), BundleError> {
+    ) -> Result<(Root, LeaseKeys), BundleError> {
         let product = &manifest.product;
         let documents = |name: &str| self.document(name);
         let now = time(now_ms)?;
@@ -296,7 +299,7 @@ impl Bundle {
             .verify_threshold(&root.keys, authority, "targets")
             .map_err(|error| TrustError::of("targets", error))?;
         not_expired("targets", targets.signed(), now)?;
-        lease_keys(&documents, targets.signed(), pin.tenant())?;
+        let lease_keys = lease_keys(&documents, targets.signed(), pin.tenant())?;
 
         let delegations = delegations_of(targets.signed())?;
         let (_, authority) =
@@ -329,7 +332,7 @@ impl Bundle {
                 return Err(BundleError::StrangeFile { name: shown(name) });
             }
         }
-        Ok(())
+        Ok((root.clone(), lease_keys))
     }
 
     fn signed_targets(&self, role: &str) -> Result<Metadata<Targets>, BundleError> {
@@ -398,6 +401,21 @@ impl CheckedBundle {
             }
         }
         out
+    }
+
+    /// Whether the tenant's documents name this hub's keys. If not, no station would believe
+    /// what this hub says about them.
+    #[must_use]
+    pub fn is_for(&self, hub: &HubKeys) -> bool {
+        let names = |role: &str, key: &PublicKey| {
+            let id = key.key_id().to_string();
+            self.root.role(role).is_some_and(|keys| keys.keyids.contains(&id))
+        };
+        hub.tenant == self.manifest.tenant
+            && names("snapshot", &hub.snapshot)
+            && names("timestamp", &hub.timestamp)
+            && self.lease_keys.keys().contains(&hub.lease)
+            && self.hub_wrap.hub_key_sha256 == hub.release.digest()
     }
 
     /// The sealed chunks by digest.

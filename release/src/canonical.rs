@@ -119,15 +119,25 @@ pub(crate) fn from_versioned_bytes<T: Serialize + DeserializeOwned>(
     bytes_max: usize,
 ) -> Result<T, DocumentError> {
     let value = require(what, bytes, bytes_max)?;
+    is_format(what, &value, (format, version))?;
+    from_bytes(what, bytes, bytes_max)
+}
+
+/// Refuses another kind of document, or a version not known here, by that name.
+pub(crate) fn is_format(
+    what: &'static str,
+    value: &Value,
+    known: (&str, u64),
+) -> Result<(), DocumentError> {
     let found = (
         value.get("format").and_then(Value::as_str).unwrap_or_default(),
         value.get("v").and_then(Value::as_u64).unwrap_or_default(),
     );
-    if found != (format, version) {
-        let format = found.0.chars().take(64).collect();
-        return Err(DocumentError::UnknownFormat { what, format, version: found.1 });
+    if found == known {
+        return Ok(());
     }
-    from_bytes(what, bytes, bytes_max)
+    let format = found.0.chars().take(64).collect();
+    Err(DocumentError::UnknownFormat { what, format, version: found.1 })
 }
 
 /// Checks length and canonical spelling of a document whose content another reader takes.

@@ -8,8 +8,11 @@ use crate::recipe::Memory;
 
 const KIB: u64 = 1024;
 
-/// Chip, then (name, start, bytes) of each memory that a release may write.
-const CHIPS: &[(&str, &[(&str, u64, u64)])] = &[
+/// Name, start, bytes of a memory that a release may write.
+type Row = (&'static str, u64, u64);
+
+/// Chips by their probe-rs names, and their memories by address.
+const CHIPS: &[(&str, &[Row])] = &[
     ("nRF51822_xxAA", &[("flash", 0, 256 * KIB), ("uicr", 0x1000_1000, KIB)]),
     ("nRF51822_xxAB", &[("flash", 0, 128 * KIB), ("uicr", 0x1000_1000, KIB)]),
     ("nRF51822_xxAC", &[("flash", 0, 256 * KIB), ("uicr", 0x1000_1000, KIB)]),

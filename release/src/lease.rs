@@ -403,6 +403,9 @@ pub fn show_lease(document: &[u8]) -> Result<LeaseTerms, DocumentError> {
 }
 
 fn read(document: &[u8]) -> Result<Envelope<LeaseTerms>, DocumentError> {
+    let value = canonical::require(WHAT, document, LEASE_BYTES_MAX)?;
+    let signed = value.get("signed").unwrap_or(&value);
+    canonical::is_format(WHAT, signed, (LEASE_FORMAT, LEASE_VERSION))?;
     let envelope: Envelope<LeaseTerms> = canonical::from_bytes(WHAT, document, LEASE_BYTES_MAX)?;
     envelope::check_signatures(WHAT, &envelope.signatures)?;
     Ok(envelope)

@@ -227,7 +227,7 @@ impl Manifest {
         let mut total = 0u64;
         let mut end = 0u64;
         for (index, piece) in image.segments.iter().enumerate() {
-            let piece_end = piece.address.checked_add(piece.bytes).unwrap_or(u64::MAX);
+            let piece_end = piece.address.saturating_add(piece.bytes);
             rule(piece.bytes > 0 && piece_end <= INTEGER_MAX, "a piece must have bytes")?;
             rule(index == 0 || piece.address >= end, "pieces must be in order and not overlap")?;
             rule(

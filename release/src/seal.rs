@@ -153,13 +153,22 @@ pub(crate) fn seal_image(
 ) -> Result<Vec<Vec<u8>>, NotAuthentic> {
     let total: u64 = segments.iter().map(|segment| segment.bytes.len() as u64).sum();
     let lengths: Vec<usize> = chunk_lengths(total, chunk_bytes).collect();
-    let mut stream = segments.iter().flat_map(|segment| segment.bytes.iter().copied());
+    let mut later = segments.iter();
+    let mut now: &[u8] = &[];
     let mut out = Vec::with_capacity(lengths.len());
     for (index, &length) in lengths.iter().enumerate() {
         let place = if index + 1 == lengths.len() { Place::Last } else { Place::Inner };
-        // Exact capacity: growing would leave copies of plain bytes behind.
+        // Room for all of it at once: growing would leave copies of plain bytes behind.
         let mut plain = Vec::with_capacity(length);
-        plain.extend(stream.by_ref().take(length));
+        while plain.len() < length {
+            if now.is_empty() {
+                let Some(segment) = later.next() else { break };
+                now = &segment.bytes;
+            }
+            let (taken, rest) = now.split_at(now.len().min(length - plain.len()));
+            plain.extend_from_slice(taken);
+            now = rest;
+        }
         out.push(seal.seal_chunk(counter(index)?, place, plain)?);
     }
     Ok(out)

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use release::folder::{Readers, read_bundle, replace_file, write_bundle};
 use release::tuf::{ProductEdition, root_document};
-use release::{Bundle, BundleError, Channel, Digest, HubWrap, PinnedRoot, TrustError, WrapError};
+use release::{
+    Bundle, BundleError, Channel, Digest, HubSecrets, HubWrap, PinnedRoot, TrustError, WrapError,
+};
 
 use crate::workbench::*;
 
@@ -76,6 +78,18 @@ fn a_whole_bundle_gives_the_hub_what_it_stores_and_serves() {
     assert_eq!(names, expected);
     assert_eq!(checked.chunks().len(), 10);
     assert!(checked.content_key(&hub.release, CHANNEL).is_ok());
+    assert!(checked.is_for(&hub.public()));
+    let others: [fn(&mut HubSecrets); 4] = [
+        |hub| hub.snapshot = key("another"),
+        |hub| hub.timestamp = key("another"),
+        |hub| hub.lease = key("another"),
+        |hub| hub.release = wrap_key("another"),
+    ];
+    for change in others {
+        let mut other = hub_secrets();
+        change(&mut other);
+        assert!(!checked.is_for(&other.public()));
+    }
     assert_eq!(
         checked.content_key(&hub.release, Channel::AfterSales).err(),
         Some(WrapError::NoSuchChannel(Channel::AfterSales))

@@ -208,6 +208,28 @@ fn terms_that_break_a_rule_are_neither_signed_nor_believed() {
 }
 
 #[test]
+fn a_lease_of_a_later_version_is_refused_by_that_name() {
+    check(
+        "version 2",
+        |shelf| {
+            let mut value: Value = serde_json::from_slice(&shelf.lease).unwrap();
+            value["signed"]["v"] = json!(2);
+            value["signed"]["something_new"] = json!(true);
+            shelf.lease = release::canonical::to_bytes(&value).unwrap();
+        },
+        |refusal| {
+            matches!(
+                refusal,
+                Refusal::Lease(LeaseError::Unreadable(DocumentError::UnknownFormat {
+                    version: 2,
+                    ..
+                }))
+            )
+        },
+    );
+}
+
+#[test]
 fn a_lease_with_a_field_too_many_or_too_few_is_refused() {
     let cases: [(&str, fn(&mut Value)); 4] = [
         ("an unknown field", |lease| lease["signed"]["extra"] = json!(1)),

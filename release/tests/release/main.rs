@@ -1,5 +1,8 @@
 //! What the room `release` promises, seen from outside it.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a failed unwrap is the finding")]
+#![allow(clippy::type_complexity, reason = "tables of cases: what is spoilt, and how")]
+
 mod bundles;
 mod cli;
 mod formats;

@@ -251,7 +251,7 @@ fn nothing_shows_a_key_or_a_plain_byte() {
     );
     assert!(!shown.contains("171"), "{shown}");
     assert!(!shown.to_lowercase().contains("abab"), "{shown}");
-    let first = hex::encode(&firmware(4));
+    let first = hex::encode(firmware(4));
     assert!(!shown.contains(&first) && !shown.contains("[3, 10"), "{shown}");
 }
 
