@@ -73,7 +73,7 @@ impl fmt::Display for Summary<'_> {
             let bytes: usize = chunks.iter().map(|chunk| chunk.bytes).sum();
             writeln!(
                 f,
-                "sealed     {} in {} chunks of {} bytes, {bytes} bytes in all",
+                "sealed     {} in {} chunks of at most {} bytes, {bytes} bytes in all",
                 sealed.channel,
                 chunks.len(),
                 self.manifest.chunk_bytes as usize + TAG_BYTES,
