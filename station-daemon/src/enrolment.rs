@@ -255,7 +255,11 @@ fn prove(
     Ok(membership)
 }
 
-fn keep(
+/// Keeps an enrolment whose answer was proven, with its keys and the first record, in one commit.
+///
+/// # Errors
+/// [`JoinError`]; nothing is kept then.
+pub fn keep(
     store: &mut Store,
     secret: &StationSecret,
     keys: &StationKeys,

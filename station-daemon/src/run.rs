@@ -40,9 +40,6 @@ pub enum RunError {
     /// The station secret.
     #[error("opening the station secret")]
     Secret(#[source] crate::keys::KeyError),
-    /// The postman.
-    #[error("preparing the postman")]
-    Postman(#[source] sync::PostmanError),
 }
 
 /// Locks the station's folder for this process, for as long as the file lives.
@@ -191,13 +188,22 @@ fn start_postman(
     };
     let parties = Arc::new(HubDesk(handle.clone()));
     let hub = handle.clone();
-    let (postman, nudge) = sync::Postman::new(
+    let made = sync::Postman::new(
         post,
         Arc::<HubDesk>::clone(&parties),
         parties,
         Box::new(move |state| hub.tell(move |desk| desk.hub_is(state))),
-    )
-    .map_err(RunError::Postman)?;
+    );
+    let (postman, nudge) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            // The line goes on without its hub; records wait here.
+            tracing::error!(error = %chain(&error), "no postman");
+            let state = sync::HubState::Offline(sync::OfflineReason::HubCertificate);
+            handle.tell(move |desk| desk.hub_is(state));
+            return Ok(None);
+        }
+    };
     handle.tell(move |desk| desk.ring_with(nudge));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -9,6 +9,8 @@
 
 pub mod guard;
 mod page;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 use std::convert::Infallible;

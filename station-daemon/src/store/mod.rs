@@ -11,6 +11,8 @@ mod journal;
 mod migrate;
 mod shelf;
 mod station;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -137,20 +139,6 @@ impl Store {
     ) -> Result<T, E> {
         let transaction = self.connection.transaction().map_err(StoreError::from)?;
         work(&Commit { transaction })
-    }
-
-    /// Limits the file to its present size, as a full disk would; `None` lifts the limit.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub fn limit_to_present_size(&self, limited: bool) -> Result<(), StoreError> {
-        let pages: u32 = if limited {
-            self.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?
-        } else {
-            u32::MAX - 1
-        };
-        self.connection.pragma_update(None, "max_page_count", pages)?;
-        Ok(())
     }
 }
 

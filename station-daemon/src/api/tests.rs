@@ -1,0 +1,152 @@
+//! Who gets in, who does not, and that the committed document is the real one.
+
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::desk::halted_view;
+use view::TroubleCode;
+
+const HOST: &str = "127.0.0.1:7380";
+
+struct Echo;
+
+impl Desk for Echo {
+    fn scan(&self, text: &str) -> ScanAnswer {
+        ScanAnswer { accepted: true, word: text.to_owned() }
+    }
+}
+
+struct Screen {
+    router: Router,
+    folder: tempfile::TempDir,
+    _view: watch::Sender<Arc<StationView>>,
+}
+
+impl Screen {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let address = HOST.parse().expect("address");
+        let guard = Guard::open(folder.path().join("enter"), address).expect("guard");
+        let (sender, view) = watch::channel(Arc::new(halted_view(TroubleCode::DiskFull, "1")));
+        let api = Api { view, desk: Arc::new(Echo), guard: Arc::new(guard), page_folder: None };
+        Self { router: router(api, address), folder, _view: sender }
+    }
+
+    /// The path of the entry address now in the file.
+    fn entry(&self) -> String {
+        let line = std::fs::read_to_string(self.folder.path().join("enter")).expect("entry");
+        line.trim().strip_prefix(&format!("http://{HOST}")).expect("own address").to_owned()
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> axum::http::Response<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).expect("request");
+        self.router.clone().oneshot(request).await.expect("answer")
+    }
+
+    async fn cookie(&self) -> String {
+        let answer = self.ask("GET", &self.entry(), &[("host", HOST)], "").await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let cookie = answer.headers()[header::SET_COOKIE].to_str().expect("text").to_owned();
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        cookie.split(';').next().expect("pair").to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_nonce_opens_once_and_only_its_cookie_sees_the_station() {
+    let screen = Screen::new();
+    let entry = screen.entry();
+    let cookie = screen.cookie().await;
+    let again = screen.ask("GET", &entry, &[("host", HOST)], "").await;
+    assert_eq!(again.status(), StatusCode::FORBIDDEN, "a used nonce");
+    assert_ne!(screen.entry(), entry, "a fresh nonce waits");
+    screen.cookie().await;
+
+    let headers = [("host", HOST), ("cookie", cookie.as_str())];
+    let seen = screen.ask("GET", "/api/view", &headers, "").await;
+    assert_eq!(seen.status(), StatusCode::OK);
+    let body = seen.into_body().collect().await.expect("body").to_bytes();
+    let view: StationView = serde_json::from_slice(&body).expect("a view");
+    assert_eq!(view.trouble.expect("trouble").code, TroubleCode::DiskFull);
+}
+
+#[tokio::test]
+async fn a_foreign_host_origin_or_cookie_gets_nothing() {
+    let screen = Screen::new();
+    let cookie = screen.cookie().await;
+    let cookie = cookie.as_str();
+    for (host, origin, cookie, path, expected) in [
+        (HOST, None, Some(cookie), "/api/view", StatusCode::OK),
+        (
+            "localhost:7380",
+            Some("http://localhost:7380"),
+            Some(cookie),
+            "/api/view",
+            StatusCode::OK,
+        ),
+        (HOST, None, None, "/api/view", StatusCode::UNAUTHORIZED),
+        (HOST, None, None, "/api/events", StatusCode::UNAUTHORIZED),
+        (HOST, None, Some("flashline_screen="), "/api/view", StatusCode::UNAUTHORIZED),
+        (HOST, None, Some("flashline_screen=00"), "/api/view", StatusCode::UNAUTHORIZED),
+        ("evil.example:7380", None, Some(cookie), "/api/view", StatusCode::FORBIDDEN),
+        ("evil.example:7380", None, None, "/", StatusCode::FORBIDDEN),
+        (HOST, Some("http://evil.example"), Some(cookie), "/api/view", StatusCode::FORBIDDEN),
+        (HOST, Some("null"), Some(cookie), "/api/view", StatusCode::FORBIDDEN),
+        (HOST, None, None, "/api/openapi.json", StatusCode::OK),
+        (HOST, None, None, "/", StatusCode::OK),
+        (HOST, None, None, "/../Cargo.toml", StatusCode::NOT_FOUND),
+        (HOST, None, None, "/api/nothing", StatusCode::NOT_FOUND),
+    ] {
+        let mut headers = vec![("host", host)];
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        headers.extend(cookie.map(|cookie| ("cookie", cookie)));
+        let answer = screen.ask("GET", path, &headers, "").await;
+        assert_eq!(answer.status(), expected, "{headers:?} {path}");
+        let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+    }
+}
+
+#[tokio::test]
+async fn scans_reach_the_desk_unless_they_are_too_long() {
+    let screen = Screen::new();
+    let cookie = screen.cookie().await;
+    let headers =
+        [("host", HOST), ("cookie", cookie.as_str()), ("content-type", "application/json")];
+    for (text, word) in [("WO:4711", "WO:4711"), (&"x".repeat(257), "too_long")] {
+        let body = serde_json::json!({ "text": text }).to_string();
+        let answer = screen.ask("POST", "/api/scan", &headers, &body).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let bytes = answer.into_body().collect().await.expect("body").to_bytes();
+        let answer: ScanAnswer = serde_json::from_slice(&bytes).expect("an answer");
+        assert_eq!(answer.word, word);
+    }
+    let huge = screen.ask("POST", "/api/scan", &headers, &"x".repeat(100_000)).await;
+    assert_eq!(huge.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let no_cookie = [("host", HOST), ("content-type", "application/json")];
+    let refused = screen.ask("POST", "/api/scan", &no_cookie, "{\"text\":\"WO:1\"}").await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn the_committed_document_is_the_one_this_program_writes() {
+    let committed = include_str!("../../openapi.json");
+    assert!(
+        committed == openapi_json(),
+        "station-daemon/openapi.json is old: cargo run -p station-daemon -- openapi > it"
+    );
+}

@@ -1,0 +1,274 @@
+//! R&D and hub of these tests: they sign documents and never touch a network.
+
+use std::collections::BTreeMap;
+
+use activation::ProductKey;
+use release::image::ImageFormat;
+use release::tuf::{
+    ProductRole, ReleaseTarget, RoleKeys, RootPlan, product_document, root_document,
+    targets_document,
+};
+use release::{
+    Channel, ContentKey, Digest, FreshenWith, ImageFile, Label, LeaseKeys, LeaseTerms,
+    LeasedRelease, Name, Pack, PinPolicy, Portion, Receiver, Recipe, SigningKey, SystemRandom,
+    WrapBinding, WrapPublicKey, freshen,
+};
+use zeroize::Zeroizing;
+
+pub(crate) const TENANT: &str = "acme";
+pub(crate) const PRODUCT: &str = "demo-lamp";
+pub(crate) const STATION: &str = "l1-s1";
+pub(crate) const BLOCK_AT: u64 = 0x7_F000;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const DEMO_HEX: &[u8] = include_bytes!("../../../device-sdk/demo/demo-lamp-1.0.0.hex");
+
+/// What the lease of one test says.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) order: &'static str,
+    pub(crate) quantity: u32,
+    pub(crate) codes: u32,
+    pub(crate) lease_version: u64,
+    pub(crate) lease_ends_ms: i64,
+    pub(crate) chip: &'static str,
+    pub(crate) self_test: bool,
+    pub(crate) withdrawn: bool,
+    pub(crate) metadata_version: u64,
+}
+
+impl Plan {
+    pub(crate) fn good(now_ms: i64) -> Self {
+        Self {
+            order: "4711",
+            quantity: 10,
+            codes: 10,
+            lease_version: 1,
+            lease_ends_ms: now_ms + DAY_MS,
+            chip: "nRF52832_xxAA",
+            self_test: true,
+            withdrawn: false,
+            metadata_version: 1,
+        }
+    }
+}
+
+/// Everything a station would have been sent.
+pub(crate) struct Parcel {
+    pub(crate) documents: BTreeMap<String, Vec<u8>>,
+    pub(crate) chunks: BTreeMap<Digest, Vec<u8>>,
+    /// The plain image as it must lie in flash: address and bytes.
+    pub(crate) image: Vec<(u64, Vec<u8>)>,
+}
+
+pub(crate) struct Office {
+    targets_key: SigningKey,
+    product_key: SigningKey,
+    snapshot_key: SigningKey,
+    timestamp_key: SigningKey,
+    lease_key: SigningKey,
+    activation: ProductKey,
+    pub(crate) root: Vec<u8>,
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+fn label(text: &str) -> Label {
+    Label::new(text).expect("a label")
+}
+
+fn one(key: &SigningKey) -> RoleKeys {
+    RoleKeys { keys: vec![key.public()], threshold: 1 }
+}
+
+impl Office {
+    pub(crate) fn open(now_ms: i64) -> Self {
+        let key = || SigningKey::generate(&mut SystemRandom).expect("key");
+        let (root_key, targets_key, product_key) = (key(), key(), key());
+        let (snapshot_key, timestamp_key, lease_key) = (key(), key(), key());
+        let plan = RootPlan {
+            tenant: name(TENANT),
+            version: 1,
+            expires_ms: now_ms + 365 * DAY_MS,
+            root: one(&root_key),
+            targets: one(&targets_key),
+            snapshot: one(&snapshot_key),
+            timestamp: one(&timestamp_key),
+        };
+        let root = root_document(&plan, &[&root_key]).expect("root");
+        let seed = Digest::of(b"flashline demo product key, not a secret");
+        let activation = ProductKey::from_seed(seed.as_bytes()).expect("demo key");
+        Self { targets_key, product_key, snapshot_key, timestamp_key, lease_key, activation, root }
+    }
+
+    /// Packs the demo firmware, signs everything, leases it to one station.
+    pub(crate) fn send(
+        &self,
+        plan: &Plan,
+        station: &WrapPublicKey,
+        journal_key: [u8; 32],
+        now_ms: i64,
+    ) -> Parcel {
+        let packed = self.pack(plan, now_ms);
+        let manifest_sha256 = Digest::of(&packed.manifest_bytes);
+        let expires_ms = now_ms + 30 * DAY_MS;
+        let lease_keys =
+            LeaseKeys::new(name(TENANT), 1, vec![self.lease_key.public()]).expect("lease keys");
+        let products = [ProductRole { product: name(PRODUCT), keys: one(&self.product_key) }];
+        let version = plan.metadata_version;
+        let targets =
+            targets_document(version, expires_ms, &lease_keys, &products, &[&self.targets_key])
+                .expect("targets");
+        let release = ReleaseTarget {
+            version: label("1.0.0"),
+            manifest_sha256,
+            manifest_bytes: packed.manifest_bytes.len() as u64,
+            withdrawn: plan.withdrawn,
+        };
+        let keys = [&self.product_key];
+        let product = product_document(&name(PRODUCT), version, expires_ms, &[release], &keys)
+            .expect("product");
+        let roles = BTreeMap::from([
+            ("targets".to_owned(), targets.clone()),
+            (PRODUCT.to_owned(), product.clone()),
+        ]);
+        let fresh = freshen(&FreshenWith {
+            snapshot_key: &self.snapshot_key,
+            timestamp_key: &self.timestamp_key,
+            roles: &roles,
+            previous: None,
+            now_ms,
+            snapshot_life_ms: 30 * DAY_MS,
+            timestamp_life_ms: 30 * DAY_MS,
+        })
+        .expect("freshness");
+        let (_, content_key) = &packed.content_keys[0];
+        let lease = self.lease(plan, manifest_sha256, content_key, station, journal_key, now_ms);
+        let image = packed_image(&packed.plain);
+        Parcel {
+            documents: BTreeMap::from([
+                ("root.json".to_owned(), self.root.clone()),
+                ("targets.json".to_owned(), targets),
+                (format!("{PRODUCT}.json"), product),
+                ("lease-keys.json".to_owned(), lease_keys.to_bytes().expect("lease keys")),
+                ("snapshot.json".to_owned(), fresh.snapshot),
+                ("timestamp.json".to_owned(), fresh.timestamp),
+                (format!("manifest/{manifest_sha256}"), packed.manifest_bytes),
+                ("lease".to_owned(), lease),
+            ]),
+            chunks: packed.chunks,
+            image,
+        }
+    }
+
+    fn pack(&self, plan: &Plan, now_ms: i64) -> PackedDemo {
+        let mut recipe = serde_json::json!({
+            "family": if plan.chip.starts_with("nRF51") { "nrf51" } else { "nrf52" },
+            "chip": plan.chip,
+            "channels": ["production"],
+            "activation": {
+                "address": BLOCK_AT,
+                "mode": "ed25519",
+                "product_keys": [hex::encode(self.activation.public())],
+            },
+        });
+        if plan.chip.starts_with("nRF51") {
+            recipe["activation"]["address"] = 0x3_F000.into();
+        }
+        if plan.self_test {
+            recipe["self_test"] = serde_json::json!({
+                "via": "uart",
+                "expect": "FLASHLINE demo-lamp {version} activation=valid",
+                "within_ms": 60_000,
+            });
+        }
+        let recipe: Recipe = serde_json::from_value(recipe).expect("recipe");
+        let pack = Pack {
+            tenant: name(TENANT),
+            product: name(PRODUCT),
+            version: label("1.0.0"),
+            hardware_revisions: vec![label("A")],
+            packed_ms: now_ms,
+            recipe,
+            images: vec![ImageFile {
+                name: name("app"),
+                format: ImageFormat::IntelHex,
+                file: Zeroizing::new(DEMO_HEX.to_vec()),
+            }],
+            chunk_bytes: 4096,
+        };
+        let packed = pack.pack(&mut SystemRandom).expect("packs");
+        let plain = release::image::read_image(ImageFormat::IntelHex, DEMO_HEX).expect("hex");
+        PackedDemo {
+            manifest_bytes: packed.manifest_bytes,
+            chunks: packed.chunks,
+            content_keys: packed.content_keys,
+            plain,
+        }
+    }
+
+    fn lease(
+        &self,
+        plan: &Plan,
+        manifest_sha256: Digest,
+        content_key: &ContentKey,
+        station: &WrapPublicKey,
+        journal_key: [u8; 32],
+        now_ms: i64,
+    ) -> Vec<u8> {
+        let channel = Channel::Production;
+        let binding = WrapBinding {
+            tenant: name(TENANT),
+            release: manifest_sha256,
+            channel,
+            receiver: Receiver::Station { lease_version: plan.lease_version },
+        };
+        let wrapped_key =
+            content_key.wrap_for(station, &binding, &mut SystemRandom).expect("wraps");
+        let allotment = self.activation.certify(PRODUCT, [7; 16], plan.codes, journal_key);
+        let terms = LeaseTerms {
+            format: release::lease::LEASE_FORMAT.to_owned(),
+            v: release::lease::LEASE_VERSION,
+            tenant: name(TENANT),
+            station: name(STATION),
+            station_key_sha256: station.digest(),
+            version: plan.lease_version,
+            issued_ms: now_ms.min(plan.lease_ends_ms - 1),
+            not_after_ms: plan.lease_ends_ms,
+            releases: vec![LeasedRelease { manifest_sha256, channel, wrapped_key }],
+            portions: vec![Portion {
+                order: plan.order.to_owned(),
+                product: name(PRODUCT),
+                manifest_sha256,
+                channel,
+                quantity: plan.quantity,
+                allotment: Some(hex::encode(allotment.as_bytes())),
+                index_from: 0,
+                index_to: plan.codes,
+            }],
+            roster_version: 0,
+            revocation_version: 0,
+            probe_kinds: Vec::new(),
+            allow_simulated: true,
+            pin_policy: PinPolicy::default(),
+        };
+        terms.sign(&[&self.lease_key]).expect("lease")
+    }
+
+    /// A root of other people: what a hub with all its keys stolen could make up.
+    pub(crate) fn stranger(now_ms: i64) -> Self {
+        Self::open(now_ms)
+    }
+}
+
+struct PackedDemo {
+    manifest_bytes: Vec<u8>,
+    chunks: BTreeMap<Digest, Vec<u8>>,
+    content_keys: Vec<(Channel, ContentKey)>,
+    plain: Vec<release::Segment>,
+}
+
+fn packed_image(plain: &[release::Segment]) -> Vec<(u64, Vec<u8>)> {
+    plain.iter().map(|piece| (piece.address, piece.bytes.to_vec())).collect()
+}

@@ -1,0 +1,193 @@
+//! The real program as its own process, watched through its own page's door.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use station_daemon::api::view::{SlotState, StationView};
+use station_daemon::config::SlotConfig;
+
+use super::station::PATIENCE;
+
+pub(crate) struct Daemon {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Daemon {
+    pub(crate) fn start(folder: &Path, slots: &[SlotConfig]) -> Self {
+        let mut text = "data = \".\"\nlisten = \"127.0.0.1:0\"\n".to_owned();
+        for slot in slots {
+            text += &format!(
+                "[[slot]]\nnumber = {}\nselector = \"{}\"\nuart = \"{}\"\n",
+                slot.number,
+                slot.selector,
+                slot.uart.as_deref().unwrap_or_default()
+            );
+        }
+        let config = folder.join("station.toml");
+        std::fs::File::create(&config)
+            .and_then(|mut f| f.write_all(text.as_bytes()))
+            .expect("toml");
+        // An address of an earlier run would be taken for this one's.
+        std::fs::remove_file(folder.join("run/enter")).ok();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("log.jsonl"))
+            .expect("log");
+        let child = Command::new(env!("CARGO_BIN_EXE_station-daemon"))
+            .args(["run", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("starts");
+        Self { child, folder: folder.to_owned() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log.jsonl")).unwrap_or_default()
+    }
+
+    /// Goes in by the entry address and follows the station's views.
+    pub(crate) fn screen(&mut self) -> Screen {
+        let begun = Instant::now();
+        let line = loop {
+            match std::fs::read_to_string(self.folder.join("run/enter")) {
+                Ok(line) => break line,
+                Err(_) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
+                Err(error) => panic!("no entry address: {error}\n{}", self.log()),
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the daemon ended with {status}\n{}", self.log());
+            }
+        };
+        let rest = line.trim().strip_prefix("http://").expect("http");
+        let (host, path) = rest.split_once('/').expect("path");
+        let answer = get(host, &format!("/{path}"), "");
+        let cookie = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "))
+            .and_then(|cookie| cookie.split(';').next())
+            .unwrap_or_else(|| panic!("no cookie in {answer}"))
+            .to_owned();
+        Screen::follow(host, &cookie)
+    }
+
+    /// Ends it as the service manager does.
+    pub(crate) fn terminate(mut self) {
+        signal(self.pid(), "TERM");
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("status") {
+                break status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end\n{}", self.log());
+            std::thread::yield_now();
+        };
+        assert!(status.success(), "{status}\n{}", self.log());
+    }
+
+    /// Ends it as a power cut does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("collected");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
+    assert!(status.expect("kill").success());
+}
+
+/// Sets the largest file a running process may write, as a disk that is full from there on.
+pub(crate) fn limit_files(pid: u32, bytes: &str) {
+    let status =
+        Command::new("prlimit").args([format!("--pid={pid}"), format!("--fsize={bytes}")]).status();
+    assert!(status.expect("prlimit (package util-linux)").success());
+}
+
+fn connect(host: &str) -> TcpStream {
+    let stream = TcpStream::connect(host).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    stream
+}
+
+fn ask(stream: &mut TcpStream, host: &str, path: &str, cookie: &str) {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("asked");
+}
+
+fn get(host: &str, path: &str, cookie: &str) -> String {
+    let mut stream = connect(host);
+    ask(&mut stream, host, path, cookie);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answer");
+    answer
+}
+
+pub(crate) struct Screen {
+    events: BufReader<TcpStream>,
+    pub(crate) last: Option<StationView>,
+}
+
+impl Screen {
+    fn follow(host: &str, cookie: &str) -> Self {
+        let mut stream = connect(host);
+        ask(&mut stream, host, "/api/events", cookie);
+        Self { events: BufReader::new(stream), last: None }
+    }
+
+    /// Reads views until one satisfies `holds`.
+    pub(crate) fn wait(&mut self, what: &str, holds: impl Fn(&StationView) -> bool) -> StationView {
+        let begun = Instant::now();
+        loop {
+            if let Some(view) = self.last.as_ref().filter(|view| holds(view)) {
+                return view.clone();
+            }
+            assert!(begun.elapsed() < PATIENCE, "waiting for {what}: {:#?}", self.last);
+            let mut line = String::new();
+            let read = self.events.read_line(&mut line);
+            assert!(matches!(read, Ok(1..)), "waiting for {what}: the page was cut off");
+            if let Some(data) = line.strip_prefix("data: ") {
+                self.last = Some(serde_json::from_str(data).expect("a view"));
+            }
+        }
+    }
+
+    pub(crate) fn wait_slot(&mut self, number: u32, state: SlotState) -> StationView {
+        self.wait(&format!("slot {number} {state:?}"), |view| {
+            view.slots.iter().any(|slot| slot.number == number && slot.state == state)
+        })
+    }
+}
+
+/// Whether `marker` stands in any file below `folder`.
+pub(crate) fn on_disk(folder: &Path, marker: &[u8]) -> bool {
+    let entries = std::fs::read_dir(folder).expect("folder");
+    entries.map(|entry| entry.expect("entry").path()).any(|path| {
+        if path.is_dir() {
+            return on_disk(&path, marker);
+        }
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        bytes.windows(marker.len()).any(|window| window == marker)
+    })
+}
