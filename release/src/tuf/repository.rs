@@ -204,10 +204,14 @@ pub(crate) fn follow_roots(
 ) -> Result<(TrustedMetadataSet, bool), TrustError> {
     let mut set = pin.set();
     let mut keys_when_seen = hub_keys(set.root());
-    for _ in 0..ROOT_ROTATIONS_MAX {
+    for step in 0.. {
         let next = set.root().version + 1;
         let name = format!("{next}.root.json");
         let Some(bytes) = documents(&name) else { break };
+        if step == ROOT_ROTATIONS_MAX {
+            let rule = "at most 64 newer roots may follow the pinned one";
+            return Err(TrustError::Rule { role: "root".to_owned(), rule });
+        }
         envelope::require("a root", &bytes, ROOT_BYTES_MAX)
             .map_err(|source| TrustError::Unreadable { name, source })?;
         set.update_root(&bytes).map_err(|error| TrustError::of("root", error))?;

@@ -176,6 +176,18 @@ fn a_newer_root_must_follow_the_old_one_by_both_their_quorums() {
         },
     );
     check(
+        "endless roots",
+        |shelf| {
+            for version in 2..70 {
+                let mut plan = root_plan();
+                plan.version = version;
+                let root = root_document(&plan, &[&key("root")]).unwrap();
+                shelf.put(&format!("{version}.root.json"), root);
+            }
+        },
+        |refusal| matches!(refusal, Refusal::Trust(TrustError::Rule { .. })),
+    );
+    check(
         "a newer root of another tenant",
         |shelf| {
             let mut plan = root_plan();
