@@ -54,6 +54,9 @@ const NVMC_READY: u64 = 0x4001_E400;
 const NVMC_CONFIG: u64 = 0x4001_E504;
 const NVMC_CONFIG_WRITE: u32 = 1;
 
+/// nRESET among the pins of a probe (CMSIS-DAP, command DAP_SWJ_Pins).
+const RESET_PIN: u32 = 1 << 7;
+
 /// How far the way to the chip is open.
 enum Link {
     /// No probe open.
@@ -132,9 +135,11 @@ impl ProbeBackend {
             .get_target_by_name(chip.name)
             .map_err(|error| classify(&error, during))?;
         let target = TargetSelector::Specified(target);
-        probe
-            .attach_with_registry(target, permissions, &self.registry)
-            .map_err(|error| classify(&error, during))
+        classify::contained(during, || {
+            probe
+                .attach_with_registry(target, permissions, &self.registry)
+                .map_err(|error| classify(&error, during))
+        })
     }
 
     fn attached(&mut self, wanted: Step) -> Result<&mut Attached, FlashError> {
@@ -451,11 +456,23 @@ impl Attached {
             }
         }
         if self.is_protected()? {
-            Ok(())
-        } else {
-            let detail = "CTRL-AP.APPROTECTSTATUS says unprotected".to_owned();
-            Err(FlashError::NotProtected { detail })
+            return Ok(());
         }
+        // A chip that was erased whole in this visit stays open until a harder reset than that.
+        self.pulse_reset_pin(during)?;
+        if self.is_protected()? {
+            return Ok(());
+        }
+        let detail = "CTRL-AP.APPROTECTSTATUS says unprotected".to_owned();
+        Err(FlashError::NotProtected { detail })
+    }
+
+    fn pulse_reset_pin(&mut self, during: Step) -> Result<(), FlashError> {
+        let port = self.session.get_arm_interface().map_err(|error| classify(&error, during))?;
+        for level in [0, RESET_PIN] {
+            port.swj_pins(level, RESET_PIN, 0).map_err(|error| classify(&error, during))?;
+        }
+        Ok(())
     }
 }
 
@@ -468,8 +485,15 @@ impl Backend for ProbeBackend {
             });
         }
         self.locked = false;
-        let probe = self.open()?;
-        let (probe, found) = presence::look(probe, Step::Contact)?;
+        let reused = matches!(self.link, Link::Open(_));
+        let looked = presence::look(self.open()?, Step::Contact);
+        let (probe, found) = match looked {
+            // The probe was replugged since the last look: that is no trouble, it is opened anew.
+            Err(FlashError::ProbeLost { .. }) if reused => {
+                presence::look(self.open()?, Step::Contact)?
+            }
+            looked => looked?,
+        };
         self.link = Link::Open(probe);
         Ok(match found {
             presence::Found::Port => Contact::Board,

@@ -6,7 +6,7 @@ mod bench;
 
 use std::time::{Duration, Instant};
 
-use bench::{Board, UID, firmware_that_says, noise, nrf52, plan, program};
+use bench::{Board, Cable, UID, firmware_that_says, noise, nrf52, plan, program};
 use flash::{Backend, Contact, FlashError, Presence, SelfTest, Step, UnlockApproval, Via};
 use simulators::nrf52::Revision;
 use simulators::timing::Timing;
@@ -199,6 +199,24 @@ fn protection_is_written_confirmed_and_found_again_at_the_next_visit() {
 }
 
 #[test]
+fn silicon_that_arrives_locked_is_opened_programmed_and_locked_again() {
+    let board = Board::with(UID, Revision::Three, Timing::OFF);
+    let mut backend = board.backend();
+    assert!(backend.identify(nrf52()).unwrap().locked);
+    let approval = UnlockApproval { record: "7/13".to_owned() };
+    backend.unlock(nrf52(), &approval).unwrap();
+    let identity = backend.identify(nrf52()).unwrap();
+    assert!(!identity.locked);
+    assert_eq!(identity.part, "nRF52832-AAG0");
+    let image = firmware_that_says("here I am");
+    program(&mut backend, &[(0, &image)]).0.unwrap();
+    let line = backend.self_test(&uart_test(&board, "here", 5000), &mut |_| ()).unwrap();
+    assert_eq!(line, "here I am");
+    backend.protect().unwrap();
+    assert!(board.backend().identify(nrf52()).unwrap().locked);
+}
+
+#[test]
 fn another_chip_is_refused_before_anything_is_written() {
     let board = Board::new();
     let mut backend = board.backend();
@@ -227,6 +245,23 @@ fn a_probe_that_is_not_there_or_goes_away_is_named_as_such() {
     assert!(matches!(error, FlashError::ProbeLost { during: Step::Read, .. }), "{error:?}");
     let error = nowhere.contact().unwrap_err();
     assert!(matches!(error, FlashError::ProbeMissing { .. }), "{error:?}");
+}
+
+#[test]
+fn a_probe_replugged_in_a_step_is_lost_and_replugged_between_two_looks_is_no_trouble() {
+    let board = Board::new();
+    let cable = Cable::to(&board);
+    let mut backend = cable.backend();
+    assert_eq!(backend.contact().unwrap(), Contact::Board);
+    cable.replug();
+    assert_eq!(backend.contact().unwrap(), Contact::Board);
+    backend.identify(nrf52()).unwrap();
+    cable.replug();
+    let (done, _) = program(&mut backend, &[(0, &noise(0x1000, 10))]);
+    assert!(matches!(done, Err(FlashError::ProbeLost { .. })), "{done:?}");
+    assert_eq!(backend.contact().unwrap(), Contact::Board);
+    backend.identify(nrf52()).unwrap();
+    program(&mut backend, &[(0, &noise(0x1000, 10))]).0.unwrap();
 }
 
 #[test]

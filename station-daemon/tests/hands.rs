@@ -19,7 +19,7 @@ use simulators::timing::Timing;
 use simulators::{Addresses, BoardConfig, Served, serve};
 use station_daemon::hands::{
     Answer, Death, FlashError, Hand, HandConfig, HandError, Job, PlacedBlock, Progress,
-    SealedImage, SelfTest, Step, Via, stopwatch,
+    READ_BYTES_MAX, SealedImage, SelfTest, Step, Via, stopwatch,
 };
 
 const CHIP: &str = "nRF52832_xxAA";
@@ -147,6 +147,8 @@ fn a_visit_runs_through_one_worker_from_contact_to_absence() {
         Ok(Answer::Verified(report)) => assert_eq!(report.verified_bytes, 0x6123 + 300),
         other => panic!("{other:?}"),
     }
+    let job = Job::Read { address: 0x1_0000, bytes: READ_BYTES_MAX };
+    assert_eq!(run(&mut hand, &job).unwrap(), Answer::Bytes(vec![0xFF; 64 * 1024]));
     let job = Job::Read { address: BLOCK_AT, bytes: 300 };
     assert_eq!(run(&mut hand, &job).unwrap(), Answer::Bytes(block.bytes));
     assert_eq!(run(&mut hand, &Job::Protect).unwrap(), Answer::Protected);
@@ -287,6 +289,8 @@ fn a_worker_has_no_environment_no_core_dump_and_no_foreign_descriptor() {
     let sockets = begun.iter().filter(|target| *target == "socket").count();
     assert_eq!(sockets, 5, "{begun:?}");
     assert_eq!(begun.len(), sockets + 2, "{begun:?}");
+    assert_eq!(status(pid, "Name:").as_deref(), Some("hand-5"));
+    assert_eq!(status(pid, "NoNewPrivs:").as_deref(), Some("1"));
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
     assert!(environment.is_empty());
 }

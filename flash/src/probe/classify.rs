@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use probe_rs::architecture::arm::{ArmError, DapError};
 use probe_rs::probe::{DebugProbeError, ProbeCreationError};
@@ -38,6 +39,19 @@ pub(super) fn opening(error: &DebugProbeError, selector: &ProbeSelector) -> Flas
     } else {
         FlashError::ProbeMissing { selector, detail }
     }
+}
+
+/// Runs a part of the driver that panics where it should fail: probe-rs 0.32 unwraps answers of a
+/// Black Magic Probe whose link has broken (`probe/blackmagic/mod.rs`, `arm.rs`). What `work` owns
+/// is dropped. Goes when the driver reports these as errors.
+pub(super) fn contained<T>(
+    during: Step,
+    work: impl FnOnce() -> Result<T, FlashError>,
+) -> Result<T, FlashError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let detail = "the driver panicked".to_owned();
+        Err(FlashError::ProbeLost { during, detail })
+    })
 }
 
 /// What an error of the driver comes down to.

@@ -9,7 +9,7 @@ use probe_rs::architecture::arm::sequences::ArmDebugSequence;
 use probe_rs::architecture::arm::{ArmError, DapProbe, RegisterAddress};
 use probe_rs::probe::Probe;
 
-use super::classify::classify;
+use super::classify::{classify, contained};
 use crate::backend::Step;
 use crate::error::FlashError;
 
@@ -31,7 +31,11 @@ pub(super) enum Found {
 }
 
 /// Looks once, in a few milliseconds, and gives the probe back.
-pub(super) fn look(mut probe: Probe, during: Step) -> Result<(Probe, Found), FlashError> {
+pub(super) fn look(probe: Probe, during: Step) -> Result<(Probe, Found), FlashError> {
+    contained(during, || ask(probe, during))
+}
+
+fn ask(mut probe: Probe, during: Step) -> Result<(Probe, Found), FlashError> {
     probe.attach_to_unspecified().map_err(|error| classify(&error, during))?;
     let mut port = probe
         .try_into_arm_debug_interface(std::sync::Arc::new(AskOnce))

@@ -4,7 +4,9 @@
 #![allow(unreachable_pub, reason = "a module shared by test programs")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use flash::probe::ProbeBackend;
@@ -74,6 +76,48 @@ impl Board {
     pub fn counter(&self, name: &str) -> u64 {
         let counters: serde_json::Value = serde_json::from_str(&self.pull("counters")).unwrap();
         counters[name].as_u64().unwrap()
+    }
+}
+
+/// A cable between a probe's address and the station that can be pulled and put back.
+pub struct Cable {
+    address: SocketAddr,
+    ends: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Cable {
+    pub fn to(board: &Board) -> Self {
+        let probe = board.served.addresses.probe;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let known = Arc::clone(&ends);
+        thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(probe).unwrap());
+                for end in [&near, &far] {
+                    end.set_nodelay(true).unwrap();
+                    known.lock().unwrap().push(end.try_clone().unwrap());
+                }
+                let back = (far.try_clone().unwrap(), near.try_clone().unwrap());
+                for (mut from, mut to) in [(near, far), back] {
+                    thread::spawn(move || std::io::copy(&mut from, &mut to));
+                }
+            }
+        });
+        Self { address, ends }
+    }
+
+    pub fn backend(&self) -> ProbeBackend {
+        ProbeBackend::new(format!("1d50:6018:{}", self.address).parse().unwrap())
+    }
+
+    /// Out and in again.
+    pub fn replug(&self) {
+        for end in self.ends.lock().unwrap().drain(..) {
+            // The other side may have hung up already.
+            drop(end.shutdown(Shutdown::Both));
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mlock, mmap, munmap};
 
-use super::wire::Segment;
+use super::wire::{SEGMENTS_MAX, Segment};
 
 /// Most image bytes one release may bring.
 const IMAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -32,7 +32,7 @@ impl SealedImage {
     /// Copies segments, each (image name, first address, bytes), into sealed memory.
     ///
     /// # Errors
-    /// When the system gives no memory for it, or for more than 64 MiB.
+    /// When the system gives no memory for it, or for more than 64 MiB or 1,024 segments.
     pub fn new<'a>(
         segments: impl IntoIterator<Item = (&'a str, u64, &'a [u8])>,
     ) -> io::Result<Self> {
@@ -44,7 +44,7 @@ impl SealedImage {
             file.write_all(bytes)?;
             table.push(Segment { name: name.to_owned(), address, offset, bytes: bytes.len() });
             offset += bytes.len();
-            if offset > IMAGE_BYTES_MAX {
+            if offset > IMAGE_BYTES_MAX || table.len() > SEGMENTS_MAX {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
         }

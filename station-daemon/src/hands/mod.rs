@@ -47,12 +47,15 @@ pub struct HandConfig {
 }
 
 impl HandConfig {
-    /// A worker from the running binary itself.
+    /// A worker from the running binary itself: the very file that runs, even when an upgrade has
+    /// put another one in its place.
     ///
     /// # Errors
-    /// When the operating system does not tell the running binary's path.
+    /// When the system does not show a process its own binary (no `/proc`).
     pub fn new(slot: u32, selector: impl Into<String>) -> io::Result<Self> {
-        Ok(Self { slot, selector: selector.into(), program: std::env::current_exe()? })
+        let program = PathBuf::from("/proc/self/exe");
+        std::fs::symlink_metadata(&program)?;
+        Ok(Self { slot, selector: selector.into(), program })
     }
 }
 

@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use super::memfd::SealedImage;
 
-/// Longest line in either direction, in bytes.
-pub(super) const FRAME_BYTES_MAX: usize = 256 * 1024;
+/// Longest line in either direction, in bytes: a full read, four characters a byte, has room.
+pub(super) const FRAME_BYTES_MAX: usize = 320 * 1024;
 
 /// Most bytes one [`Job::Read`] may ask for.
 pub const READ_BYTES_MAX: u32 = 64 * 1024;
 
 /// Most segments an image may have.
-const SEGMENTS_MAX: usize = 1024;
+pub(super) const SEGMENTS_MAX: usize = 1024;
 
 /// Public bytes for one board, next to the image: its activation block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

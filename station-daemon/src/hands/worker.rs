@@ -3,6 +3,7 @@
 //! Owns one debug probe and, during a programming job, a read-only view of the image. Holds no key,
 //! no file, no environment; leaves no core dump; ends when the daemon does.
 
+use std::ffi::CString;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -17,6 +18,8 @@ use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+
+use tracing_subscriber::EnvFilter;
 
 use super::memfd::MappedImage;
 use super::wire::{
@@ -33,6 +36,7 @@ const NOT_UNDERSTOOD: u8 = 76;
 /// The `worker` subcommand: serves one hand over the socket that is its standard input. To be
 /// called before anything else is opened or started: it closes every other descriptor.
 pub fn main() -> ExitCode {
+    log_to_stderr();
     if let Err(error) = confine() {
         tracing::error!(%error, "the worker cannot confine itself");
         return ExitCode::from(NOT_PREPARED);
@@ -49,6 +53,15 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The daemon's log collects the workers' standard error. The driver itself is left out: it calls
+/// every look into an empty slot an error.
+fn log_to_stderr() {
+    let filter = EnvFilter::new("info,probe_rs=off");
+    let log = tracing_subscriber::fmt().json().with_env_filter(filter);
+    // Only a second subscriber could fail this, and then there is a log already.
+    drop(log.with_writer(io::stderr).try_init());
+}
+
 /// Gives away everything a worker does not need. Order matters: once the process is not dumpable,
 /// its own `/proc` entries are closed to it.
 fn confine() -> io::Result<()> {
@@ -61,6 +74,7 @@ fn confine() -> io::Result<()> {
         let _closed_already = nix::unistd::close(number);
     }
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::prctl::set_no_new_privs()?;
     nix::sys::prctl::set_dumpable(false)?;
     // A partial limit would make later allocations fail, so it is all or nothing.
     if getrlimit(Resource::RLIMIT_MEMLOCK)?.0 == RLIM_INFINITY {
@@ -88,6 +102,9 @@ fn serve(mut socket: UnixStream) -> io::Result<()> {
         return Ok(());
     };
     let mut bench = Bench { backend: hello.selector.parse().map(ProbeBackend::new), chip: None };
+    if let Ok(name) = CString::new(format!("hand-{}", hello.slot)) {
+        nix::sys::prctl::set_name(&name)?;
+    }
     tracing::debug!(slot = hello.slot, "worker ready");
     while let Some((order, descriptors)) = next::<Order>(&inbox)? {
         waiting.extend(descriptors);
