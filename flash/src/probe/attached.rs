@@ -1,0 +1,358 @@
+//! One chip, attached for one visit: what is said to it, and in which order.
+//!
+//! Owns the session from identification to the end of the visit. A failure here is told as the
+//! driver tells it; [`Attached::look_again`] tells a board that is gone from one that refuses.
+
+use std::time::{Duration, Instant};
+
+use probe_rs::architecture::arm::{FullyQualifiedApAddress, dp};
+use probe_rs::{Core, MemoryInterface, Session};
+use zeroize::Zeroizing;
+
+use super::classify::classify;
+use super::routine::{self, Images, Routine};
+use crate::backend::{ProgramReport, Progress, SelfTest, Step, StepTimes, VerifyReport, Via};
+use crate::chip::{Chip, Protect};
+use crate::error::FlashError;
+use crate::listen::{Heard, Listener};
+use crate::plan::{self, Difference, Need, Plan, Sector};
+
+/// Bytes per block read: 64 full answers of a Black Magic Probe (504 bytes each).
+const READ_BLOCK_BYTES: u64 = 64 * 504;
+
+/// Time for a core to stop after reset.
+const HALT_WITHIN: Duration = Duration::from_millis(500);
+
+/// CTRL-AP of the nRF52: product specification, chapter "Debug and trace", "CTRL-AP - Control
+/// access port": RESET 0x000, APPROTECTSTATUS 0x00C (bit 0 clear = protected).
+const CTRL_AP: u8 = 1;
+const CTRL_AP_RESET: u64 = 0x00;
+const CTRL_AP_APPROTECTSTATUS: u64 = 0x0C;
+
+/// UICR.APPROTECT (chapter "UICR") and the NVMC (chapter "NVMC") of the nRF52.
+const UICR_APPROTECT: u64 = 0x1000_1208;
+const APPROTECT_ENABLED: u32 = 0xFFFF_FF00;
+const NVMC_READY: u64 = 0x4001_E400;
+const NVMC_CONFIG: u64 = 0x4001_E504;
+const NVMC_CONFIG_WRITE: u32 = 1;
+
+/// nRESET among the pins of a probe (CMSIS-DAP, command DAP_SWJ_Pins).
+const RESET_PIN: u32 = 1 << 7;
+
+/// The session of a visit, the chip's profile, and its flash routine.
+pub(super) struct Attached {
+    pub(super) session: Session,
+    pub(super) chip: &'static Chip,
+    pub(super) images: Images,
+}
+
+impl Attached {
+    /// Tells a board that is gone from one that answers but refused a transfer.
+    pub(super) fn look_again(&mut self, during: Step, detail: String) -> FlashError {
+        if self.is_still_there().is_err() {
+            return FlashError::Silent { during, detail };
+        }
+        if self.is_protected() == Ok(true) {
+            return FlashError::Locked;
+        }
+        FlashError::Driver { during, detail }
+    }
+
+    /// The debug port answers and still has the power-up acknowledges it gave at attach time; a
+    /// board that lost its power in between has lost them.
+    pub(super) fn is_still_there(&mut self) -> Result<(), FlashError> {
+        let during = Step::Presence;
+        let port = self.session.get_arm_interface().map_err(|error| classify(&error, during))?;
+        let read = |port: &mut dyn probe_rs::architecture::arm::ArmDebugInterface, register| {
+            port.read_raw_dp_register(dp::DpAddress::Default, register)
+                .map_err(|error| classify(&error, during))
+        };
+        read(port, <dp::DPIDR as dp::DpRegister>::ADDRESS)?;
+        let control = dp::Ctrl(read(port, <dp::Ctrl as dp::DpRegister>::ADDRESS)?);
+        if control.cdbgpwrupack() {
+            Ok(())
+        } else {
+            let detail = "the debug port was without power".to_owned();
+            Err(FlashError::Silent { during, detail })
+        }
+    }
+
+    pub(super) fn is_protected(&mut self) -> Result<bool, FlashError> {
+        match self.chip.protect {
+            Protect::NordicApprotect => {
+                let ap = FullyQualifiedApAddress::v1_with_default_dp(CTRL_AP);
+                let status = self
+                    .session
+                    .get_arm_interface()
+                    .and_then(|port| port.read_raw_ap_register(&ap, CTRL_AP_APPROTECTSTATUS))
+                    .map_err(|error| classify(&error, Step::Protect))?;
+                Ok(status & 1 == 0)
+            }
+            Protect::None => Ok(false),
+        }
+    }
+
+    pub(super) fn read_words(
+        &mut self,
+        address: u64,
+        words: &mut [u32],
+        during: Step,
+    ) -> Result<(), FlashError> {
+        self.session
+            .core(0)
+            .and_then(|mut core| core.read_32(address, words))
+            .map_err(|error| classify(&error, during))
+    }
+
+    /// Resets the chip and stops it before its first instruction.
+    pub(super) fn halt(&mut self, during: Step) -> Result<(), FlashError> {
+        let mut core = self.core(during)?;
+        routine::forget_halts(&mut core)
+            .and_then(|()| core.reset_and_halt(HALT_WITHIN))
+            .map(drop)
+            .map_err(|error| classify(&error, during))
+    }
+
+    pub(super) fn run(&mut self) -> Result<(), FlashError> {
+        let mut core = self.core(Step::Reset)?;
+        routine::forget_halts(&mut core)
+            .and_then(|()| core.reset())
+            .map_err(|error| classify(&error, Step::Reset))
+    }
+
+    pub(super) fn core(&mut self, during: Step) -> Result<Core<'_>, FlashError> {
+        self.session.core(0).map_err(|error| classify(&error, during))
+    }
+
+    /// Reads stretches in blocks and hands each block on with its address.
+    pub(super) fn read_stretches(
+        &mut self,
+        step: Step,
+        stretches: &[std::ops::Range<u64>],
+        on_progress: &mut dyn FnMut(Progress),
+        on_block: &mut dyn FnMut(u64, &[u8]),
+    ) -> Result<(), FlashError> {
+        let total_bytes = stretches.iter().map(|stretch| stretch.end - stretch.start).sum();
+        let mut done_bytes = 0;
+        on_progress(Progress { step, done_bytes, total_bytes });
+        let failed = |error| classify(&error, step);
+        let mut core = self.session.core(0).map_err(failed)?;
+        for stretch in stretches {
+            let mut address = stretch.start;
+            while address < stretch.end {
+                let bytes = READ_BLOCK_BYTES.min(stretch.end - address);
+                let count = usize::try_from(bytes / 4).unwrap_or(0);
+                let mut words = Zeroizing::new(vec![0u32; count]);
+                core.read_32(address, &mut words).map_err(failed)?;
+                let block = Zeroizing::new(
+                    words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>(),
+                );
+                on_block(address, &block);
+                address += bytes;
+                done_bytes += bytes;
+                on_progress(Progress { step, done_bytes, total_bytes });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn survey(
+        &mut self,
+        plan: &Plan<'_>,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Sector>, FlashError> {
+        let spans = plan.sectors();
+        let mut held: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+        for span in &spans {
+            let bytes = usize::try_from(span.end - span.start).unwrap_or(0);
+            held.push(Zeroizing::new(vec![0; bytes]));
+        }
+        let stretches = plan::join(spans.iter().cloned());
+        self.read_stretches(Step::Survey, &stretches, on_progress, &mut |address, block| {
+            let end = address + block.len() as u64;
+            for (span, held) in spans.iter().zip(&mut held) {
+                let (from, to) = (span.start.max(address), span.end.min(end));
+                if from < to {
+                    let at = |from: u64, base: u64| usize::try_from(from - base).unwrap_or(0);
+                    held[at(from, span.start)..at(to, span.start)]
+                        .copy_from_slice(&block[at(from, address)..at(to, address)]);
+                }
+            }
+        })?;
+        Ok(spans
+            .iter()
+            .zip(&held)
+            .map(|(span, held)| Sector::judge(plan, span.start, held))
+            .collect())
+    }
+
+    pub(super) fn compare(
+        &mut self,
+        plan: &Plan<'_>,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<VerifyReport, FlashError> {
+        let begun = Instant::now();
+        let mut differences: Option<Difference> = None;
+        self.read_stretches(
+            Step::Verify,
+            &plan.stretches(),
+            on_progress,
+            &mut |address, block| {
+                if let Some(found) = plan.compare(address, block) {
+                    differences.get_or_insert(Difference { bytes: 0, ..found }).bytes +=
+                        found.bytes;
+                }
+            },
+        )?;
+        match differences {
+            Some(Difference { address, bytes, wanted, found }) => {
+                Err(FlashError::VerifyDiffered { address, bytes, wanted, found })
+            }
+            None => Ok(VerifyReport { verified_bytes: plan.bytes(), verify_ms: ms(begun) }),
+        }
+    }
+
+    pub(super) fn program(
+        &mut self,
+        plan: &Plan<'_>,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<ProgramReport, FlashError> {
+        let mut times = StepTimes::default();
+        let begun = Instant::now();
+        self.halt(Step::Survey)?;
+        let sectors = self.survey(plan, on_progress)?;
+        times.survey_ms = ms(begun);
+
+        let count = |need| {
+            u32::try_from(sectors.iter().filter(|s| s.need == need).count()).unwrap_or(u32::MAX)
+        };
+        let mut report = ProgramReport {
+            sectors_equal: count(Need::Nothing),
+            sectors_blank: count(Need::Writing),
+            sectors_erased: count(Need::Erasing),
+            written_bytes: 0,
+            verified_bytes: plan.bytes(),
+            times,
+        };
+        if sectors.iter().all(|sector| sector.need == Need::Nothing) {
+            // The survey has just compared every byte of the plan, and nothing was written since.
+            return Ok(report);
+        }
+
+        let mut routine = Routine::load(&mut self.session, &self.images, self.chip)?;
+        let begun = Instant::now();
+        routine.erase(&sectors, on_progress)?;
+        report.times.erase_ms = ms(begun);
+        let begun = Instant::now();
+        report.written_bytes = routine.write(&sectors, on_progress)?;
+        report.times.program_ms = ms(begun);
+        drop(routine);
+
+        report.times.verify_ms = self.compare(plan, on_progress)?.verify_ms;
+        Ok(report)
+    }
+
+    pub(super) fn self_test(
+        &mut self,
+        test: &SelfTest,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<String, FlashError> {
+        // Opened before the reset, so that not one byte after it is lost.
+        let mut listener = match &test.via {
+            Via::Uart { endpoint, baud } => Some(Listener::open(endpoint, *baud)?),
+            Via::Rtt { .. } => None,
+        };
+        self.run()?;
+        let begun = Instant::now();
+        let within = Duration::from_millis(test.within_ms);
+        let mut heard = Heard::default();
+        let failed = |error| classify(&error, Step::SelfTest);
+        let mut core = self.session.core(0).map_err(failed)?;
+        let mut rtt = None;
+        loop {
+            match (&mut listener, &test.via) {
+                (Some(listener), _) => heard.take(&listener.read_some()?),
+                (None, Via::Rtt { control_block }) => {
+                    routine::read_rtt(&mut core, &mut rtt, *control_block, &mut heard);
+                }
+                (None, Via::Uart { .. }) => {}
+            }
+            if let Some(line) = heard.line_with(&test.expect) {
+                return Ok(line);
+            }
+            if begun.elapsed() >= within {
+                let (expected, within_ms) = (test.expect.clone(), test.within_ms);
+                return Err(match heard.last() {
+                    Some(heard) => FlashError::SelfTestDiffered { expected, heard, within_ms },
+                    None => FlashError::SelfTestSilent { expected, within_ms },
+                });
+            }
+            // Shows that the board is still there, and only then that the step goes on.
+            routine::check_running(&mut core)?;
+            on_progress(Progress {
+                step: Step::SelfTest,
+                done_bytes: ms(begun),
+                total_bytes: test.within_ms,
+            });
+        }
+    }
+
+    pub(super) fn protect(&mut self) -> Result<(), FlashError> {
+        let during = Step::Protect;
+        let failed = |error| classify(&error, during);
+        match self.chip.protect {
+            Protect::None => {
+                let chip = self.chip.name.to_owned();
+                return Err(FlashError::Unsupported { chip, step: during });
+            }
+            Protect::NordicApprotect => {
+                let mut core = self.session.core(0).map_err(failed)?;
+                core.halt(HALT_WITHIN).map_err(failed)?;
+                core.write_word_32(NVMC_CONFIG, NVMC_CONFIG_WRITE).map_err(failed)?;
+                core.write_word_32(UICR_APPROTECT, APPROTECT_ENABLED).map_err(failed)?;
+                let begun = Instant::now();
+                while core.read_word_32(NVMC_READY).map_err(failed)? & 1 == 0 {
+                    if begun.elapsed() > HALT_WITHIN {
+                        let detail = "the flash controller stays busy".to_owned();
+                        return Err(FlashError::CoreStuck { during, detail });
+                    }
+                }
+                core.write_word_32(NVMC_CONFIG, 0).map_err(failed)?;
+                let word = core.read_word_32(UICR_APPROTECT).map_err(failed)?;
+                if word & 0xFF != 0 {
+                    let detail = format!("UICR.APPROTECT reads {word:#010x}");
+                    return Err(FlashError::NotProtected { detail });
+                }
+                drop(core);
+                let ap = FullyQualifiedApAddress::v1_with_default_dp(CTRL_AP);
+                let port = self.session.get_arm_interface().map_err(|e| classify(&e, during))?;
+                for value in [1, 0] {
+                    port.write_raw_ap_register(&ap, CTRL_AP_RESET, value)
+                        .map_err(|error| classify(&error, during))?;
+                }
+            }
+        }
+        if self.is_protected()? {
+            return Ok(());
+        }
+        // A chip that was erased whole in this visit stays open until a harder reset than that.
+        self.pulse_reset_pin(during)?;
+        if self.is_protected()? {
+            return Ok(());
+        }
+        let detail = "CTRL-AP.APPROTECTSTATUS says unprotected".to_owned();
+        Err(FlashError::NotProtected { detail })
+    }
+
+    pub(super) fn pulse_reset_pin(&mut self, during: Step) -> Result<(), FlashError> {
+        let port = self.session.get_arm_interface().map_err(|error| classify(&error, during))?;
+        for level in [0, RESET_PIN] {
+            port.swj_pins(level, RESET_PIN, 0).map_err(|error| classify(&error, during))?;
+        }
+        Ok(())
+    }
+}
+
+fn ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
