@@ -23,10 +23,11 @@ pub mod dap;
 pub mod decode;
 pub mod flash_file;
 pub mod nrf52;
+pub mod qemu;
 mod rom;
 pub mod serve;
 pub mod swd;
 pub mod timing;
 
 pub use board::{Board, BoardConfig, Reply, Wants};
-pub use serve::{Addresses, Served, serve};
+pub use serve::{Addresses, Served, Wired, serve, serve_board};

@@ -79,11 +79,58 @@ impl Drop for Served {
     }
 }
 
-/// Starts a board.
+/// A board as its three ports know it, told the time at every call.
+pub trait Wired: 'static {
+    /// Handles the text between `!` and `#`. `None` while the probe hangs: ask again later.
+    fn probe(&mut self, text: &[u8], now: Duration) -> Option<Reply>;
+    /// Handles one line of the control port; the answer has no line end.
+    fn control(&mut self, line: &str, now: Duration) -> String;
+    /// What happens next without a request.
+    fn wants(&self, now: Duration) -> Wants;
+    /// Lets the board go on for a moment, if it wants to.
+    fn run(&mut self, now: Duration);
+    /// Bytes the UART sent since the last call.
+    fn take_uart(&mut self) -> Vec<u8>;
+}
+
+impl Wired for Board {
+    fn probe(&mut self, text: &[u8], now: Duration) -> Option<Reply> {
+        Board::probe(self, text, now)
+    }
+
+    fn control(&mut self, line: &str, now: Duration) -> String {
+        Board::control(self, line, now)
+    }
+
+    fn wants(&self, now: Duration) -> Wants {
+        Board::wants(self, now)
+    }
+
+    fn run(&mut self, now: Duration) {
+        Board::run(self, now);
+    }
+
+    fn take_uart(&mut self) -> Vec<u8> {
+        Board::take_uart(self)
+    }
+}
+
+/// Starts an interpreted board.
 ///
 /// # Errors
 /// A port that cannot be listened on.
 pub fn serve(addresses: Addresses, config: BoardConfig) -> io::Result<Served> {
+    serve_board(addresses, || Board::new(config))
+}
+
+/// Starts any board; `make` is called on the thread that the board will live on.
+///
+/// # Errors
+/// A port that cannot be listened on.
+pub fn serve_board<B: Wired>(
+    addresses: Addresses,
+    make: impl FnOnce() -> B + Send + 'static,
+) -> io::Result<Served> {
     let probe = TcpListener::bind(addresses.probe)?;
     let control = TcpListener::bind(addresses.control)?;
     let uart = TcpListener::bind(addresses.uart)?;
@@ -99,7 +146,7 @@ pub fn serve(addresses: Addresses, config: BoardConfig) -> io::Result<Served> {
     let thread = thread::Builder::new().name("board".to_owned()).spawn(move || {
         let uart = UartPort { listener: uart, readers: Vec::new() };
         BoardLoop {
-            board: Board::new(config),
+            board: make(),
             inbox,
             uart,
             start: Instant::now(),
@@ -111,8 +158,8 @@ pub fn serve(addresses: Addresses, config: BoardConfig) -> io::Result<Served> {
     Ok(Served { addresses, messages, thread: Some(thread) })
 }
 
-struct BoardLoop {
-    board: Board,
+struct BoardLoop<B> {
+    board: B,
     inbox: Receiver<Message>,
     uart: UartPort,
     start: Instant,
@@ -120,7 +167,7 @@ struct BoardLoop {
     waiting: VecDeque<(Vec<u8>, SyncSender<Reply>)>,
 }
 
-impl BoardLoop {
+impl<B: Wired> BoardLoop<B> {
     fn run(mut self) {
         loop {
             let received = match self.board.wants(self.now()) {
