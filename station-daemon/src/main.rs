@@ -123,7 +123,14 @@ fn main() -> ExitCode {
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("FLASHLINE_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,probe_rs=error"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log on a full disk is lost; complaining about it would be a panic in the thread that
+        // keeps the evidence.
+        .log_internal_errors(false)
+        .init();
 }
 
 fn configuration(place: &Where) -> anyhow::Result<Config> {

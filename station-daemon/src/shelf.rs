@@ -8,6 +8,8 @@
 //! and is let go when its lease ends; nothing is opened that the trusted targets and the lease do
 //! not both name.
 
+mod missing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::hands::SealedImage;
 use crate::store::{Commit, Store, StoreError};
 use crate::trouble::{TroubleCode, chain};
+use missing::Missing;
 
 const SEEN: &str = "shelf_seen";
 const LEASE_NAME: &str = "lease";
@@ -109,6 +112,7 @@ pub struct Shelf {
     lease: LeaseState,
     lease_seen: Option<LeaseSeen>,
     sealed: BTreeMap<Digest, SealedRelease>,
+    missing: Missing,
     opened: BTreeMap<(Digest, Channel), Arc<OpenRelease>>,
 }
 
@@ -131,6 +135,7 @@ impl Shelf {
             lease: LeaseState::Missing,
             lease_seen: None,
             sealed: BTreeMap::new(),
+            missing: Missing::default(),
             opened: BTreeMap::new(),
         };
         store.read(|commit| {
@@ -160,6 +165,7 @@ impl Shelf {
                 }
                 None => shelf.lease_after_end(),
             };
+            shelf.missing = Missing::look(&shelf.lease, &shelf.sealed, commit)?;
             Ok::<(), StoreError>(())
         })?;
         Ok(shelf)
@@ -309,7 +315,41 @@ impl Shelf {
             self.lease_seen = Some(seen);
             self.lease = LeaseState::InForce(Box::new(lease));
         }
+        self.missing = store.read(|commit| Missing::look(&self.lease, &self.sealed, commit))?;
         Ok(())
+    }
+
+    /// A chunk was stored.
+    pub fn chunk_came(&mut self, chunk: &Digest) {
+        self.missing.came(chunk);
+    }
+
+    /// Whether the release lies whole on the shelf.
+    #[must_use]
+    pub fn is_whole(&self, release: &Digest) -> bool {
+        self.missing.has_none(release)
+    }
+
+    /// Releases that have come to lie whole since the last [`Shelf::keep_arrivals`], to journal.
+    ///
+    /// # Errors
+    /// As the store says.
+    pub fn arrivals(&self, store: &mut Store) -> Result<Vec<Event>, StoreError> {
+        store.read(|commit| self.missing.arrivals(&self.sealed, commit))
+    }
+
+    /// The releases that lie whole on the shelf.
+    #[must_use]
+    pub fn whole(&self) -> Vec<Digest> {
+        self.missing.whole().copied().collect()
+    }
+
+    /// Puts into the commit of the arrivals' records that they are journalled.
+    ///
+    /// # Errors
+    /// As the store says.
+    pub fn keep_arrivals(commit: &Commit<'_>, whole: &[Digest]) -> Result<(), StoreError> {
+        missing::keep_arrivals(commit, whole)
     }
 
     /// Ends the lease when its time has come: opened images go at once, the wraps with the
@@ -427,9 +467,30 @@ impl Shelf {
             tracing::error!(error = %chain(&error), "a content key does not open");
             TroubleCode::from(&error)
         })?;
-        let open = Arc::new(open(store, sealed, portion.channel, &key)?);
+        let open = match open(store, sealed, portion.channel, &key) {
+            Ok(open) => Arc::new(open),
+            Err(Unopened { code, forgotten }) => {
+                if let Some(chunk) = forgotten {
+                    self.missing.lost(&portion.manifest_sha256, chunk);
+                }
+                return Err(code);
+            }
+        };
         self.opened.insert(name, Arc::clone(&open));
         Ok(open)
+    }
+}
+
+/// A release that did not open.
+struct Unopened {
+    code: TroubleCode,
+    /// The damaged chunk that was forgotten, to be fetched again.
+    forgotten: Option<Digest>,
+}
+
+impl From<TroubleCode> for Unopened {
+    fn from(code: TroubleCode) -> Self {
+        Self { code, forgotten: None }
     }
 }
 
@@ -438,7 +499,7 @@ fn open(
     sealed: &SealedRelease,
     channel: Channel,
     key: &release::ContentKey,
-) -> Result<OpenRelease, TroubleCode> {
+) -> Result<OpenRelease, Unopened> {
     let mut last = None;
     let opened = store.read(|commit| {
         let release = sealed.open(channel, key, |digest| {
@@ -453,15 +514,18 @@ fn open(
         Ok(Err(error)) => {
             let code = TroubleCode::from(&error);
             tracing::warn!(error = %chain(&error), code = code.text(), "a release does not open");
+            let mut forgotten = None;
             if let (TroubleCode::ReleaseDamaged, Some(digest)) = (code, last) {
-                let dropped = store.commit(|commit| commit.drop_chunk(digest.as_bytes()));
-                if let Err(error) = dropped {
-                    tracing::warn!(error = %chain(&error), "a damaged chunk stays");
+                match store.commit(|commit| commit.drop_chunk(digest.as_bytes())) {
+                    Ok(()) => forgotten = Some(digest),
+                    Err(error) => {
+                        tracing::warn!(error = %chain(&error), "a damaged chunk stays");
+                    }
                 }
             }
-            return Err(code);
+            return Err(Unopened { code, forgotten });
         }
-        Err(error) => return Err(TroubleCode::from(&error)),
+        Err(error) => return Err(TroubleCode::from(&error).into()),
     };
     let pieces = || {
         release.images().iter().flat_map(|image| {

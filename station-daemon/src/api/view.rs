@@ -61,6 +61,8 @@ pub struct OrderView {
     pub release: String,
     /// Hardware revisions the release is for, joined by ", ".
     pub hardware_revision: String,
+    /// Whether the release lies whole on this station: boards can be flashed with the hub away.
+    pub ready: bool,
     /// Units this station may make for the order.
     pub quantity: u32,
     /// Units passed here.

@@ -128,7 +128,10 @@ impl DocumentSink for HubDesk {
             let kept = desk.store.commit(|commit| commit.put_chunk(&sha256, &bytes));
             kept.map_err(|error| Refusal::Trouble(desk.store_failed(&error)))?;
             desk.room_again();
-            Ok(())
+            if let Some(enrolled) = &mut desk.enrolled {
+                enrolled.shelf.chunk_came(&Digest::from_bytes(sha256));
+            }
+            desk.journal_arrivals()
         })
     }
 
@@ -252,7 +255,20 @@ impl Desk {
             Ok(enrolled.shelf.accept(&mut self.store, taken)?)
         });
         self.enrolled = Some(enrolled);
-        done
+        done?;
+        self.journal_arrivals()
+    }
+
+    /// Journals the releases that have come to lie whole on the shelf.
+    fn journal_arrivals(&mut self) -> Result<(), PartyError> {
+        let shelf = &self.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.shelf;
+        let arrivals = shelf.arrivals(&mut self.store)?;
+        if arrivals.is_empty() {
+            return Ok(());
+        }
+        let whole = shelf.whole();
+        self.record(arrivals, move |commit| Shelf::keep_arrivals(commit, &whole))
+            .map_err(|code| Refusal::Trouble(code).into())
     }
 
     fn take_time(&mut self, payload: &str, signature: &str) -> Result<(), PartyError> {

@@ -181,6 +181,7 @@ impl Desk {
         });
         let (passed, in_work) = counted.unwrap_or_default();
         let manifest = self.enrolled.as_ref()?.shelf.manifest(&portion.manifest_sha256);
+        let ready = self.enrolled.as_ref()?.shelf.is_whole(&portion.manifest_sha256);
         let revisions = manifest.map(|manifest| {
             let names: Vec<&str> =
                 manifest.hardware_revisions.iter().map(|label| label.as_str()).collect();
@@ -191,6 +192,7 @@ impl Desk {
             product: portion.product.as_str().to_owned(),
             release: manifest.map(|m| m.version.as_str().to_owned()).unwrap_or_default(),
             hardware_revision: revisions.unwrap_or_default(),
+            ready,
             quantity: portion.quantity,
             passed,
             in_work,

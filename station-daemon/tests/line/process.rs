@@ -118,8 +118,9 @@ fn signal(pid: u32, name: &str) {
 
 /// Sets the largest file a running process may write, as a disk that is full from there on.
 pub(crate) fn limit_files(pid: u32, bytes: &str) {
-    let status =
-        Command::new("prlimit").args([format!("--pid={pid}"), format!("--fsize={bytes}")]).status();
+    let status = Command::new("prlimit")
+        .args([format!("--pid={pid}"), format!("--fsize={bytes}:unlimited")])
+        .status();
     assert!(status.expect("prlimit (package util-linux)").success());
 }
 
