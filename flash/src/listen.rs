@@ -84,7 +84,8 @@ impl Heard {
             if matches!(byte, b'\n' | b'\r') || self.open.len() == LINE_BYTES_MAX {
                 self.close();
             }
-            if !matches!(byte, b'\n' | b'\r') {
+            // A UART that starts up says NUL now and then; no control byte belongs in a record.
+            if !byte.is_ascii_control() {
                 self.open.push(*byte);
             }
         }
@@ -130,6 +131,7 @@ mod tests {
         );
         check(&["boot\nFLASHLINE demo\nmore\n"], "FLASHLINE", Some("FLASHLINE demo"));
         check(&["FLASHLINE demo"], "FLASHLINE", None);
+        check(&["\0\x1bhello\x07\n"], "hello", Some("hello"));
         check(&["\r\n\r\n"], "", None);
         check(&[], "x", None);
     }
