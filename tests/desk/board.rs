@@ -22,7 +22,7 @@ pub struct Board {
     pub control: String,
     /// Where the board's serial line comes out.
     pub uart: String,
-    _program: Program,
+    program: Program,
 }
 
 impl Board {
@@ -58,7 +58,7 @@ impl Board {
             probe: address("probe")?,
             control: address("control")?,
             uart: address("uart")?,
-            _program: program,
+            program,
         })
     }
 
@@ -84,6 +84,14 @@ impl Board {
     /// When the board's process is gone or the range lies outside its memories.
     pub fn flash(&self, address: u32, len: u32) -> Result<String> {
         self.pull(&format!("dump-hex {address:#x} {len}"))
+    }
+
+    /// Fails when the board's process has ended.
+    ///
+    /// # Errors
+    /// Says how it ended.
+    pub fn alive(&mut self) -> Result<()> {
+        self.program.alive()
     }
 
     /// The selector by which probe-rs finds this board's probe.

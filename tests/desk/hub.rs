@@ -1,7 +1,8 @@
 //! The hub on the desk: made, started, stopped, and asked through its administrator's verbs.
 
 use std::{
-    fs,
+    fs::File,
+    io::Write,
     net::TcpStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -21,6 +22,7 @@ pub struct Hub {
     folder: PathBuf,
     logs: PathBuf,
     listen: Listen,
+    made: Value,
     program: Option<Program>,
 }
 
@@ -37,14 +39,20 @@ impl Hub {
     /// # Errors
     /// When `flashline-hub init` refuses.
     pub fn make(programs: &Programs, folder: &Path) -> Result<Self> {
-        let hub = Self {
+        let mut hub = Self {
             programs: programs.clone(),
             folder: folder.join("hub"),
             logs: folder.to_owned(),
             listen: Listen { station: "127.0.0.1:0".into(), admin: "127.0.0.1:0".into() },
+            made: Value::Null,
             program: None,
         };
-        programs.run("flashline-hub", &["init", "--data", &hub.data(), "--tenant", TENANT])?;
+        let made = programs.run(
+            "flashline-hub",
+            &["init", "--data", &hub.data(), "--secret-file", &hub.secret(), "--tenant", TENANT],
+        )?;
+        hub.made = serde_json::from_str(&made)
+            .with_context(|| format!("`flashline-hub init` answered {made:?}"))?;
         Ok(hub)
     }
 
@@ -58,7 +66,8 @@ impl Hub {
             "hub",
             self.programs
                 .command("flashline-hub")
-                .args(["serve", "--data", &self.data()])
+                .args(["serve", "--data", &self.data(), "--secret-file", &self.secret()])
+                .arg("--allow-simulated-boards")
                 .args(["--station-listen", &self.listen.station])
                 .args(["--admin-listen", &self.listen.admin]),
             &self.logs,
@@ -99,9 +108,11 @@ impl Hub {
     }
 
     /// The file of the hub's public keys, which R&D's root names.
-    #[must_use]
-    pub fn keys(&self) -> PathBuf {
-        self.folder.join("hub-keys.json")
+    ///
+    /// # Errors
+    /// When `flashline-hub init` named none.
+    pub fn keys(&self) -> Result<PathBuf> {
+        Ok(PathBuf::from(self.made_file("hub_keys")?))
     }
 
     /// The hub's own folder.
@@ -123,8 +134,8 @@ impl Hub {
     /// # Errors
     /// When the hub refuses.
     pub fn enrolment_code(&self, station: &str, line: &str) -> Result<String> {
-        let code = self.ask(&["station", "code", "--station", station, "--line", line])?;
-        Ok(code.trim().to_owned())
+        let made = self.ask_json(&["station", "code", "--station", station, "--line", line])?;
+        made["code"].as_str().map(str::to_owned).context("the hub gave no enrolment code")
     }
 
     /// The station's activation key in hex, for R&D to certify.
@@ -133,12 +144,12 @@ impl Hub {
     /// When the hub knows no such station.
     pub fn station_key(&self, station: &str) -> Result<String> {
         let stations = self.ask_json(&["station", "list"])?;
-        stations
+        list(&stations)?
             .iter()
-            .find(|entry| entry["station"] == station)
+            .find(|entry| entry["name"] == station)
             .and_then(|entry| entry["journal_key"].as_str())
             .map(str::to_owned)
-            .with_context(|| format!("the hub knows no station {station}: {stations:?}"))
+            .with_context(|| format!("the hub knows no station {station}: {stations}"))
     }
 
     /// Opens a work order for a release.
@@ -198,34 +209,58 @@ impl Hub {
     /// # Errors
     /// When the hub does not answer.
     pub fn units(&self) -> Result<Vec<Value>> {
-        self.ask_json(&["units"])
+        let units = self.ask_json(&["units"])?;
+        list(&units).cloned()
     }
 
-    /// Writes a station's journal as the hub holds it to a file that can be checked offline.
+    /// A station's journal as the hub holds it: records, cosigned head and the keys to check them.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub fn journal(&self, station: &str) -> Result<Value> {
+        self.ask_json(&["journal", station])
+    }
+
+    /// Writes a station's journal as an export that can be checked offline.
     ///
     /// # Errors
     /// When the hub does not answer or the file cannot be written.
     pub fn export_journal(&self, station: &str, file: &Path) -> Result<()> {
-        let export = self.ask(&["journal", station])?;
-        fs::File::create(file)
-            .and_then(|mut to| std::io::Write::write_all(&mut to, export.as_bytes()))
+        let export = self.ask(&["journal", station, "--export"])?;
+        File::create(file)
+            .and_then(|mut to| to.write_all(export.as_bytes()))
             .with_context(|| format!("writing {}", file.display()))
     }
 
-    fn ask_json(&self, verb: &[&str]) -> Result<Vec<Value>> {
+    fn ask_json(&self, verb: &[&str]) -> Result<Value> {
         let answer = self.ask(verb)?;
         serde_json::from_str(&answer)
             .with_context(|| format!("`flashline-hub {}` answered {answer:?}", verb.join(" ")))
     }
 
     fn ask(&self, verb: &[&str]) -> Result<String> {
+        let (ca, token) = (self.made_file("ca")?, self.made_file("token_file")?);
         let mut words = verb.to_vec();
-        let data = self.data();
-        words.extend(["--data", &data, "--hub", &self.listen.admin]);
+        words.extend(["--hub", &self.listen.admin, "--ca", &ca, "--token-file", &token]);
         self.programs.run("flashline-hub", &words)
+    }
+
+    fn made_file(&self, what: &str) -> Result<String> {
+        self.made[what]
+            .as_str()
+            .map(str::to_owned)
+            .with_context(|| format!("`flashline-hub init` named no {what}"))
     }
 
     fn data(&self) -> String {
         self.folder.to_string_lossy().into_owned()
     }
+
+    fn secret(&self) -> String {
+        self.folder.with_extension("secret").to_string_lossy().into_owned()
+    }
+}
+
+fn list(value: &Value) -> Result<&Vec<Value>> {
+    value.as_array().with_context(|| format!("the hub gave no list: {value}"))
 }

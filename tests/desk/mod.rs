@@ -8,11 +8,13 @@ mod board;
 mod hub;
 mod process;
 mod research;
+mod station;
 
 use std::{
     env,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -21,11 +23,183 @@ pub use board::Board;
 pub use hub::Hub;
 pub use process::{Program, until};
 pub use research::{Recipe, Release, Research};
+pub use station::Station;
 
 /// The demo's tenant.
 pub const TENANT: &str = "acme";
 /// The demo's product; the demo firmware says the same name.
 pub const PRODUCT: &str = "demo-lamp";
+
+/// Where the demo recipe puts the activation block.
+pub const BLOCK_ADDRESS: u32 = 0x0007_F000;
+/// The demo's work order.
+pub const ORDER: &str = "WO-4711";
+
+/// How large a desk to set up.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Boards, and slots for them.
+    pub boards: u32,
+    /// Units the work order asks for, all of them this station's portion.
+    pub quantity: u32,
+    /// The image file for the chip.
+    pub image: PathBuf,
+    /// The release's version.
+    pub version: String,
+    /// What is done to a board; the demo lamp's recipe when absent.
+    pub recipe: Option<Recipe>,
+    /// The built kiosk page; the daemon's own when absent.
+    pub page: Option<PathBuf>,
+}
+
+/// The whole house, running.
+#[derive(Debug)]
+pub struct Desk {
+    /// R&D's folder.
+    pub research: Research,
+    /// The hub.
+    pub hub: Hub,
+    /// The only station.
+    pub station: Station,
+    /// The boards, outside the fixture; board *n* belongs to slot *n*.
+    pub boards: Vec<Board>,
+    /// What was published.
+    pub release: Release,
+    plan: Plan,
+    programs: Programs,
+    folder: PathBuf,
+}
+
+/// A journal that was checked offline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckedJournal {
+    /// Records in it.
+    pub records: u64,
+}
+
+impl Desk {
+    /// Starts a hub, publishes a release, enrols a station, gives it an order and makes the
+    /// boards. `say` hears one line per step.
+    ///
+    /// # Errors
+    /// When any of the programs refuses; what they wrote lies in `folder`.
+    pub fn set_up(
+        programs: &Programs,
+        folder: &Path,
+        plan: Plan,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Self> {
+        let mut hub = Hub::make(programs, folder)?;
+        let research = Research::begin(programs, &folder.join("research"), &hub.keys()?)?;
+        hub.start()?;
+        say("the hub runs; R&D has made its signing root");
+
+        let recipe = match &plan.recipe {
+            Some(recipe) => recipe.clone(),
+            None => Recipe::demo_lamp(&Research::activation_key(programs)?),
+        };
+        let release = research.pack(&plan.version, &recipe, &plan.image)?;
+        hub.publish(&release)?;
+        say(&format!("release {PRODUCT} {} is sealed, signed and published", plan.version));
+
+        let code = hub.enrolment_code(STATION, "line-1")?;
+        let mut station = Station::enrol(programs, folder, STATION, &code)?;
+        say(&format!("station {STATION} is enrolled; root words {}", station.root_words()));
+
+        hub.open_order(ORDER, PRODUCT, &release, plan.quantity)?;
+        let certificate = research.certify(&hub.station_key(STATION)?, plan.quantity)?;
+        hub.grant(STATION, ORDER, plan.quantity, &certificate)?;
+        say(&format!("work order {ORDER} is open: {} units for this station", plan.quantity));
+
+        let boards = (1..=plan.boards)
+            .map(|number| Board::make(programs, number, folder))
+            .collect::<Result<Vec<_>>>()?;
+        station.start(&boards, plan.page.as_deref())?;
+        say(&format!("the station runs with {} empty slots", plan.boards));
+        let desk = Self {
+            research,
+            hub,
+            station,
+            boards,
+            release,
+            plan,
+            programs: programs.clone(),
+            folder: folder.to_owned(),
+        };
+        until(
+            READY_WITHIN,
+            || Ok((desk.station.view()?["order"]["number"] == ORDER).then_some(())),
+        )
+        .context("waiting for the order to arrive at the station")?;
+        let shelved = format!("\"manifest_sha256\":\"{}\"", desk.release.manifest_sha256);
+        until(READY_WITHIN, || {
+            let journal = desk.hub.journal(STATION)?;
+            let on_the_shelf = journal["records"].as_array().is_some_and(|records| {
+                records.iter().filter_map(serde_json::Value::as_str).any(|record| {
+                    record.contains("\"event\":\"release_shelved\"") && record.contains(&shelved)
+                })
+            });
+            Ok(on_the_shelf.then_some(()))
+        })
+        .context("waiting for the release to lie on the station's shelf")?;
+        say("lease, order and sealed release have arrived at the station");
+        Ok(desk)
+    }
+
+    /// Stops the daemon and starts it again on what it kept.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub fn restart_station(&mut self) -> Result<()> {
+        self.station.stop()?;
+        self.station.start(&self.boards, self.plan.page.as_deref())
+    }
+
+    /// Fails when a program that should run has ended.
+    ///
+    /// # Errors
+    /// Names the program and its log.
+    pub fn all_alive(&mut self) -> Result<()> {
+        self.hub.alive()?;
+        self.station.alive()?;
+        self.boards.iter_mut().try_for_each(Board::alive)
+    }
+
+    /// Exports the station's journal from the hub and checks it with the offline verifier.
+    ///
+    /// # Errors
+    /// When the hub does not answer, or the journal does not hold together.
+    pub fn verify_journal(&self) -> Result<CheckedJournal> {
+        let file = self.folder.join("journal-export.jsonl");
+        self.hub.export_journal(self.station.name(), &file)?;
+        let journal = self.hub.journal(self.station.name())?;
+        let text = |what: &str| {
+            journal[what].as_str().with_context(|| format!("a journal without {what}"))
+        };
+        let said = self.programs.run(
+            "station-daemon",
+            &[
+                "audit",
+                "verify",
+                &file.to_string_lossy(),
+                "--station-key",
+                self.station.key()?,
+                "--hub-key",
+                &format!("{}={}", text("hub_cosign_name")?, text("hub_cosign_key")?),
+            ],
+        )?;
+        let report: serde_json::Value = serde_json::from_str(&said)
+            .with_context(|| format!("the offline verifier answered {said:?}"))?;
+        ensure!(report["complete"] == true, "the journal's export is not complete: {report}");
+        let records = report["records"].as_u64().context("a report without a count")?;
+        Ok(CheckedJournal { records })
+    }
+}
+
+/// The station's name.
+const STATION: &str = "station-1";
+/// How long an order may take from the hub to the screen.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The folder our programs lie in.
 #[derive(Debug, Clone)]

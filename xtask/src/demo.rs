@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use journeys::desk::{Desk, Programs, until};
+use journeys::desk::{Desk, Plan, Programs, until};
 
 use crate::{
     checkout::{self, cargo, top},
@@ -132,7 +132,16 @@ fn set_up(programs: &Programs, folder: &std::path::Path) -> Result<Desk> {
         "the demo firmware is missing: {}",
         firmware.display()
     );
-    Desk::set_up(programs, folder, &firmware, &mut |step| say(step))
+    let page = top().join("ui/kiosk/dist");
+    let plan = Plan {
+        boards: 4,
+        quantity: 20,
+        image: firmware,
+        version: "1.0.0".to_owned(),
+        recipe: None,
+        page: page.is_dir().then_some(page),
+    };
+    Desk::set_up(programs, folder, plan, &mut |step| say(step))
 }
 
 fn until_asked_to_end(desk: &mut Desk) -> Result<()> {

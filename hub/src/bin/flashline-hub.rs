@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use audit::SignedCheckpoint;
 use clap::{Args, Parser, Subcommand};
-use hub::admin_client::{AdminClient, CodeCreate, OrderCreate};
+use hub::admin_client::{AdminClient, CodeCreate, JournalPage, OrderCreate};
 use hub::hub::Terms;
 use hub::vault::Secret;
 use hub::{Hub, InitWith, ServeWith};
@@ -99,6 +100,9 @@ enum Verb {
         /// Which journal; the newest when absent.
         #[arg(long)]
         epoch: Option<u32>,
+        /// Write it as an export (JSON Lines) that `station-daemon audit verify` checks offline.
+        #[arg(long)]
+        export: bool,
     },
 }
 
@@ -319,10 +323,24 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Units { to } => print(&to.client()?.units().await?),
         Verb::Stations { to } => print(&to.client()?.stations().await?),
         Verb::Releases { to } => print(&to.client()?.releases().await?),
-        Verb::Journal { to, station, epoch } => {
-            print(&to.client()?.journal(station.as_str(), epoch).await?)
+        Verb::Journal { to, station, epoch, export } => {
+            let journal = to.client()?.journal(station.as_str(), epoch).await?;
+            if export { write_export(&journal) } else { print(&journal) }
         }
     }
+}
+
+/// Writes the journal so that it can be checked far from this hub.
+fn write_export(journal: &JournalPage) -> anyhow::Result<()> {
+    let signed: SignedCheckpoint = journal
+        .cosigned
+        .as_deref()
+        .context("exporting the journal: no head of it has been cosigned")?
+        .parse()
+        .context("reading the journal's cosigned head")?;
+    let mut out = std::io::stdout().lock();
+    audit::write_export(&mut out, &signed, journal.records.iter().map(String::as_bytes))?;
+    Ok(out.flush()?)
 }
 
 async fn serve(hub: Hub, with: ServeWith) -> anyhow::Result<()> {

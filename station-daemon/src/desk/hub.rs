@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use audit::{Cosigner, Event, SignedCheckpoint};
 use protocol::TimeStatement;
+use release::Digest;
 use ring::rand::SecureRandom;
 use sync::{
     ArrivedDocument, DocumentSink, JournalHead, JournalRange, JournalRefusal, JournalSource,
@@ -14,6 +15,7 @@ use sync::{
 
 use super::{Desk, DeskHandle};
 use crate::api::view::HubState;
+use crate::shelf::Shelf;
 use crate::store::{Head, StoreError};
 use crate::trouble::{Trouble, TroubleCode, of_offline};
 

@@ -117,6 +117,8 @@ export interface components {
              * @description Units this station may make for the order.
              */
             quantity: number;
+            /** @description Whether the release lies whole on this station: boards can be flashed with the hub away. */
+            ready: boolean;
             /** @description Release version that is flashed. */
             release: string;
         };

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::{say, set_up};
 
+/// Bytes of an activation block (`activation/FORMAT.md`).
+const BLOCK_BYTES: u32 = 288;
 /// How long four boards may take to pass.
 const FLASHING_S_MAX: u64 = 240;
 /// How long records may take to reach a hub that is back.
@@ -34,7 +36,7 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     let mut flashed_while_hub_down = 0;
     for (board, code) in desk.boards.iter().zip(&passed) {
         let image = board.flash(0, 256)?;
-        let block = board.flash(BLOCK_ADDRESS, desk.block_bytes)?;
+        let block = board.flash(BLOCK_ADDRESS, BLOCK_BYTES)?;
         ensure!(!blank(&image), "the chip of board {} is blank", board.uid);
         ensure!(!blank(&block), "board {} has no activation block", board.uid);
         say(&format!("board {} passed with code {code}, the hub still away", board.uid));
@@ -63,7 +65,7 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     let blocks: Vec<String> = desk
         .boards
         .iter()
-        .map(|board| board.flash(BLOCK_ADDRESS, desk.block_bytes))
+        .map(|board| board.flash(BLOCK_ADDRESS, BLOCK_BYTES))
         .collect::<Result<_>>()?;
     for board in &desk.boards {
         board.remove()?;
@@ -76,7 +78,7 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     ensure!(seen == passed, "the codes changed: {passed:?} before, {seen:?} now");
     for (board, block) in desk.boards.iter().zip(&blocks) {
         ensure!(
-            board.flash(BLOCK_ADDRESS, desk.block_bytes)? == *block,
+            board.flash(BLOCK_ADDRESS, BLOCK_BYTES)? == *block,
             "the activation block of board {} changed",
             board.uid
         );
@@ -84,7 +86,8 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     }
     let at_hub = until(Duration::from_secs(ARRIVING_S_MAX), || {
         let at_hub = desk.hub.units()?;
-        let seen = at_hub.iter().filter(|unit| unit["seen_before"].as_u64() >= Some(1)).count();
+        let seen =
+            at_hub.iter().filter(|unit| unit["seen_before_count"].as_u64() >= Some(1)).count();
         Ok((seen == units).then_some(at_hub))
     })
     .context("waiting for the second visits to arrive at the hub")?;
@@ -92,7 +95,8 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     let chain = desk.verify_journal().context("verifying the station's journal at the hub")?;
     say(&format!("the hub holds {} records; their chain holds", chain.records));
     let passed_at_hub = at_hub.iter().filter(|unit| unit["state"] == "passed").count();
-    let seen_at_hub = at_hub.iter().filter(|unit| unit["seen_before"].as_u64() >= Some(1)).count();
+    let seen_at_hub =
+        at_hub.iter().filter(|unit| unit["seen_before_count"].as_u64() >= Some(1)).count();
     println!(
         "{}",
         json!({
