@@ -191,7 +191,7 @@ pub async fn join(
     let random = SystemRandom::new();
     let keys = StationKeys::generate(&random)?;
     let request = EnrolRequest {
-        secret: code.secret.clone(),
+        secret: code.secret,
         station_name,
         tls_csr_pem: keys.certificate_request()?,
         hpke_key: HpkeKey(*keys.hpke_public().as_bytes()),

@@ -6,8 +6,11 @@
 //!
 //! Promise: whatever an answer says was recorded is on the disk when it leaves here.
 
+mod evidence;
+mod facts;
 mod hub;
 mod orders;
+mod places;
 mod show;
 mod visits;
 
@@ -30,9 +33,10 @@ use crate::shelf::Shelf;
 use crate::store::{Commit, Store, StoreError};
 use crate::trouble::{Trouble, TroubleCode, chain};
 
+pub use evidence::Evidence;
 pub use hub::HubDesk;
 pub use show::{Tile, halted_view};
-pub use visits::{Brief, Evidence, Found, Task};
+pub use visits::{Brief, Found, Task};
 
 /// Requests that may wait; with this many slots and one postman it is never reached.
 const QUEUE: usize = 256;

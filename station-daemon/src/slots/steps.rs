@@ -87,10 +87,8 @@ impl Bench {
 
     /// Whether something makes contact.
     pub(super) fn look(&mut self) -> Result<bool, HandError> {
-        match self.run(&Job::Contact, LOOK_SILENCE_MAX)? {
-            Answer::Contact { board } => Ok(board),
-            other => Err(unexpected(&other)),
-        }
+        let answer = self.run(&Job::Contact, LOOK_SILENCE_MAX)?;
+        if let Answer::Contact { board } = answer { Ok(board) } else { Err(unexpected(&answer)) }
     }
 
     /// Whether the board of this visit is out. A worker that cannot tell says no.
@@ -320,10 +318,12 @@ impl Bench {
     fn miss(&mut self, error: &HandError) -> Miss {
         let code = TroubleCode::from(error);
         tracing::warn!(slot = self.number(), code = code.text(), error = %chain(error), "no success");
-        let board_is_out = match code {
-            TroubleCode::DriverHung | TroubleCode::WorkerCrashed | TroubleCode::Internal => false,
-            _ => self.board_gone(),
-        };
+        // A fresh worker, or one that cannot work at all, has no word on this board.
+        let knows = !matches!(
+            code,
+            TroubleCode::DriverHung | TroubleCode::WorkerCrashed | TroubleCode::Internal
+        );
+        let board_is_out = knows && self.board_gone();
         if board_is_out { Miss::BoardGone } else { Miss::Trouble(code) }
     }
 }

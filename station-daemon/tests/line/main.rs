@@ -302,9 +302,9 @@ fn a_station_killed_in_the_middle_of_a_visit_finishes_it_with_the_same_code() {
     assert_holds_image(&board, &parcel);
     let reserved: Vec<(u32, String)> = events(&world)
         .into_iter()
-        .filter_map(|event| match event {
-            audit::Event::Reserved { index, code, .. } => Some((index, code)),
-            _ => None,
+        .filter_map(|event| {
+            let audit::Event::Reserved { index, code, .. } = event else { return None };
+            Some((index, code))
         })
         .collect();
     assert_eq!(reserved.len(), 2, "{reserved:?}");

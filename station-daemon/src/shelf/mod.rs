@@ -10,22 +10,24 @@
 
 mod missing;
 
+mod open;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use audit::Event;
-use release::recipe::SelfTestVia;
 use release::{
     Channel, Digest, Lease, LeaseCheck, LeaseError, Manifest, PinnedRoot, Portion, SealedRelease,
     SeenVersions, TrustedRepository, WrapKey,
 };
-use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use crate::hands::SealedImage;
 use crate::store::{Commit, Store, StoreError};
 use crate::trouble::{TroubleCode, chain};
+
 use missing::Missing;
+pub use open::OpenRelease;
+use open::open;
 
 const SEEN: &str = "shelf_seen";
 const LEASE_NAME: &str = "lease";
@@ -58,39 +60,6 @@ pub enum LeaseState {
         /// Its last millisecond.
         not_after_ms: i64,
     },
-}
-
-/// A release, opened.
-pub struct OpenRelease {
-    /// Its manifest.
-    pub manifest: Manifest,
-    /// Digest of the manifest.
-    pub digest: Digest,
-    /// The channel it was opened for.
-    pub channel: Channel,
-    /// The plain bytes, for the workers alone.
-    pub image: Arc<SealedImage>,
-    /// SHA-256 over all bytes, lowest address first.
-    pub bytes_sha256: [u8; 32],
-    /// How many bytes.
-    pub bytes: u64,
-}
-
-impl OpenRelease {
-    /// The product's activation keys; empty where nothing is activated.
-    #[must_use]
-    pub fn product_keys(&self) -> Vec<[u8; 32]> {
-        let place = self.manifest.recipe.activation.as_ref();
-        place
-            .map(|place| place.product_keys.iter().map(|key| *key.as_bytes()).collect())
-            .unwrap_or_default()
-    }
-
-    /// Whether the self-test is heard over a serial line.
-    #[must_use]
-    pub fn listens_on_uart(&self) -> bool {
-        self.manifest.recipe.self_test.as_ref().is_some_and(|test| test.via == SelfTestVia::Uart)
-    }
 }
 
 /// What came of a set of documents.
@@ -492,69 +461,6 @@ impl From<TroubleCode> for Unopened {
     fn from(code: TroubleCode) -> Self {
         Self { code, forgotten: None }
     }
-}
-
-fn open(
-    store: &mut Store,
-    sealed: &SealedRelease,
-    channel: Channel,
-    key: &release::ContentKey,
-) -> Result<OpenRelease, Unopened> {
-    let mut last = None;
-    let opened = store.read(|commit| {
-        let release = sealed.open(channel, key, |digest| {
-            let found = commit.chunk(digest.as_bytes())?;
-            last = Some(*digest);
-            found.ok_or_else(|| StoreError::Damaged { what: "a chunk is not here".to_owned() })
-        });
-        Ok::<_, StoreError>(release)
-    });
-    let release = match opened {
-        Ok(Ok(release)) => release,
-        Ok(Err(error)) => {
-            let code = TroubleCode::from(&error);
-            tracing::warn!(error = %chain(&error), code = code.text(), "a release does not open");
-            let mut forgotten = None;
-            if let (TroubleCode::ReleaseDamaged, Some(digest)) = (code, last) {
-                match store.commit(|commit| commit.drop_chunk(digest.as_bytes())) {
-                    Ok(()) => forgotten = Some(digest),
-                    Err(error) => {
-                        tracing::warn!(error = %chain(&error), "a damaged chunk stays");
-                    }
-                }
-            }
-            return Err(Unopened { code, forgotten });
-        }
-        Err(error) => return Err(TroubleCode::from(&error).into()),
-    };
-    let pieces = || {
-        release.images().iter().flat_map(|image| {
-            image.segments.iter().map(|piece| (image.name.as_str(), piece.address, &*piece.bytes))
-        })
-    };
-    let image = SealedImage::new(pieces().map(|(name, address, bytes)| (name, address, &**bytes)))
-        .map_err(|error| {
-            tracing::error!(%error, "no sealed memory for an image");
-            TroubleCode::Internal
-        })?;
-    let mut by_address: Vec<_> = pieces().collect();
-    by_address.sort_by_key(|(_, address, _)| *address);
-    let mut hash = Context::new(&SHA256);
-    let mut bytes = 0;
-    for (_, _, piece) in by_address {
-        hash.update(piece);
-        bytes += piece.len() as u64;
-    }
-    let mut bytes_sha256 = [0; 32];
-    bytes_sha256.copy_from_slice(hash.finish().as_ref());
-    Ok(OpenRelease {
-        manifest: release.manifest().clone(),
-        digest: release.digest(),
-        channel,
-        image: Arc::new(image),
-        bytes_sha256,
-        bytes,
-    })
 }
 
 fn setting<T: for<'a> Deserialize<'a>>(

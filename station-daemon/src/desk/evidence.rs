@@ -1,0 +1,211 @@
+//! The end of a visit, on disk before anybody is told.
+
+use audit::{Digest, Event, HexBytes, Step as RecordStep};
+
+use super::Desk;
+use super::places::unit_row;
+use super::visits::OpenVisit;
+use crate::store::{Commit, Place, StoreError, UnitState};
+use crate::trouble::TroubleCode;
+use crate::visit::Verdict;
+
+/// What the slot proved since the reservation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Every byte was read back.
+    pub verified: bool,
+    /// The block was read back.
+    pub activated: bool,
+    /// The firmware's line.
+    pub line: Option<String>,
+    /// The lock was confirmed.
+    pub locked: bool,
+}
+
+impl Desk {
+    /// Saves what was proven and the intent to lock.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub fn save_intent(&mut self, slot: u32, evidence: &Evidence) -> Result<(), TroubleCode> {
+        let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
+        let mut events = proofs(slot, visit, evidence);
+        events.push(Event::Locking { slot, visit: visit.id.clone() });
+        self.record(events, |_| Ok(()))?;
+        if let Some(visit) = self.visits.get_mut(&slot) {
+            visit.evidence_saved = true;
+        }
+        Ok(())
+    }
+
+    /// Saves the verdict with its evidence, in one commit with the unit's new state.
+    ///
+    /// # Errors
+    /// When it could not be saved; the board must not be released then.
+    pub fn save_evidence(
+        &mut self,
+        slot: u32,
+        verdict: Verdict,
+        evidence: &Evidence,
+    ) -> Result<(), TroubleCode> {
+        let now_ms = self.now_ms();
+        let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
+        let unit = visit.unit.as_ref().ok_or(TroubleCode::Internal)?;
+        let portion = visit.portion.as_ref().ok_or(TroubleCode::Internal)?;
+        let release = visit.work.as_ref().ok_or(TroubleCode::Internal)?;
+        let mut events =
+            if visit.evidence_saved { Vec::new() } else { proofs(slot, visit, evidence) };
+        let code = visit.code.clone().unwrap_or_default();
+        let uid = HexBytes(unit.uid.clone());
+        if evidence.locked {
+            events.push(Event::Locked { slot, visit: visit.id.clone() });
+        }
+        match verdict {
+            Verdict::SeenBefore => {
+                events.push(Event::SeenBefore {
+                    slot,
+                    visit: visit.id.clone(),
+                    uid,
+                    code,
+                    passed_before: true,
+                });
+                return self.record(events, |_| Ok(()));
+            }
+            Verdict::Pass => events.push(Event::Passed {
+                slot,
+                visit: visit.id.clone(),
+                order: portion.order.clone(),
+                product: portion.product.as_str().to_owned(),
+                family: unit.family.clone(),
+                uid,
+                code,
+                release: Digest(*release.digest.as_bytes()),
+                took_ms: u64::try_from(visit.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            }),
+        }
+        let key = unit.key(portion.product.as_str());
+        let row = unit_row(portion, release, UnitState::Passed, Some(now_ms));
+        self.record(events, |commit| {
+            commit.put_unit(&key, &row)?;
+            commit.give_place_back(slot)
+        })
+    }
+
+    /// Saves a failure and gives the place back; the code stays with the chip.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub fn save_failure(
+        &mut self,
+        slot: u32,
+        code: TroubleCode,
+        step: RecordStep,
+    ) -> Result<(), TroubleCode> {
+        let visit = self.visits.get_mut(&slot).ok_or(TroubleCode::Internal)?;
+        visit.journalled = true;
+        let event = Event::Failed {
+            slot,
+            visit: visit.id.clone(),
+            uid: visit.unit.as_ref().map(|unit| HexBytes(unit.uid.clone())),
+            trouble: code.text(),
+            step,
+            incident: visit.incident.clone(),
+        };
+        tracing::warn!(
+            slot,
+            visit = visit.id,
+            incident = visit.incident,
+            code = code.text(),
+            ?step,
+            "visit failed"
+        );
+        self.record(vec![event], |commit| {
+            for place in commit.places()?.into_iter().filter(|place| place.slot == slot) {
+                fail_unit(commit, &place)?;
+            }
+            commit.give_place_back(slot)
+        })
+    }
+
+    /// Ends visits that hold a place but will not end by themselves: all of them after a start,
+    /// the slot's own when its failure could not be saved.
+    pub(super) fn close_left_open(&mut self, only: Option<u32>) {
+        let places = self.store.read(|commit| commit.places());
+        let left: Vec<Place> = match places {
+            Ok(places) => {
+                places.into_iter().filter(|place| only.is_none_or(|s| s == place.slot)).collect()
+            }
+            Err(error) => {
+                self.store_failed(&error);
+                return;
+            }
+        };
+        if left.is_empty() {
+            return;
+        }
+        let incident = self.incident();
+        let events = left
+            .iter()
+            .map(|place| Event::Failed {
+                slot: place.slot,
+                visit: place.visit.clone(),
+                uid: hex::decode(&place.unit.uid).ok().map(HexBytes),
+                trouble: TroubleCode::ContactLost.text(),
+                step: RecordStep::Program,
+                incident: incident.clone(),
+            })
+            .collect();
+        let closed = self.record(events, |commit| {
+            for place in &left {
+                fail_unit(commit, place)?;
+                commit.give_place_back(place.slot)?;
+            }
+            Ok(())
+        });
+        tracing::warn!(%incident, visits = left.len(), ok = closed.is_ok(), "visits left open");
+    }
+
+    /// Journals that a slot takes no boards any more.
+    pub fn slot_closed(&mut self, slot: u32, code: TroubleCode) {
+        let closed = Event::SlotClosed { slot, trouble: code.text() };
+        if let Err(code) = self.record(vec![closed], |_| Ok(())) {
+            tracing::warn!(slot, code = code.text(), "a closed slot was not journalled");
+        }
+    }
+}
+
+fn fail_unit(commit: &Commit<'_>, place: &Place) -> Result<(), StoreError> {
+    let Some(mut row) = commit.unit(&place.unit)? else { return Ok(()) };
+    if row.state == UnitState::InWork {
+        // A unit that passed before (rework) has still passed.
+        row.state = if row.passed_ms.is_some() { UnitState::Passed } else { UnitState::Failed };
+        commit.put_unit(&place.unit, &row)?;
+    }
+    Ok(())
+}
+
+fn proofs(slot: u32, visit: &OpenVisit, evidence: &Evidence) -> Vec<Event> {
+    let mut events = Vec::new();
+    let id = || visit.id.clone();
+    if let (true, Some(release)) = (evidence.verified, &visit.work) {
+        events.push(Event::Verified {
+            slot,
+            visit: id(),
+            release: Digest(*release.digest.as_bytes()),
+            digest: Digest(release.bytes_sha256),
+        });
+    }
+    if let (true, Some(unit), Some(block)) = (evidence.activated, &visit.unit, &visit.block) {
+        events.push(Event::Activated {
+            slot,
+            visit: id(),
+            uid: HexBytes(unit.uid.clone()),
+            code: visit.code.clone().unwrap_or_default(),
+            block_sha256: Digest::of(block),
+        });
+    }
+    if let Some(line) = &evidence.line {
+        events.push(Event::SelfTested { slot, visit: id(), line: line.clone() });
+    }
+    events
+}

@@ -1,0 +1,177 @@
+//! The facts of a decision, gathered from store, shelf and the other slots.
+
+use std::sync::Arc;
+
+use activation::AllotmentCertificate;
+use audit::BlockState;
+use release::{Channel, Portion};
+
+use super::Desk;
+use super::visits::{Found, Unit};
+use crate::shelf::{LeaseState, OpenRelease};
+use crate::store::{Reservation, StoreError, UnitKey, UnitState};
+use crate::trouble::TroubleCode;
+use crate::visit::{
+    BlockSeen, Facts, History, LeaseFacts, PortionFacts, RecipeFacts, ReleaseFacts, Strength,
+};
+
+impl Desk {
+    pub(super) fn reservation(
+        &mut self,
+        unit: Option<&Unit>,
+        product: &str,
+    ) -> Result<Option<Reservation>, TroubleCode> {
+        let Some(unit) = unit else { return Ok(None) };
+        let found = self.store.read(|commit| commit.reservation(&unit.key(product)));
+        found.map_err(|error| self.store_failed(&error))
+    }
+
+    pub(super) fn facts(
+        &mut self,
+        slot: u32,
+        work: &Result<(Portion, Arc<OpenRelease>), TroubleCode>,
+        unit: Option<&Unit>,
+        found: &Found,
+    ) -> Result<Facts, TroubleCode> {
+        let lease = match self.enrolled.as_ref().map(|enrolled| enrolled.shelf.lease()) {
+            Some(LeaseState::InForce(_)) => LeaseFacts::Good,
+            Some(LeaseState::Over { .. }) => LeaseFacts::Over,
+            Some(LeaseState::Missing) | None => LeaseFacts::Missing,
+        };
+        let nothing =
+            RecipeFacts { chip_fits: false, activation: false, self_test: false, protect: false };
+        let (portion, release, recipe, history) = match work {
+            Ok((portion, open)) => {
+                let key = unit.map(|unit| unit.key(portion.product.as_str()));
+                let (counts, history) = self.counts(portion, key.as_ref())?;
+                let recipe = &open.manifest.recipe;
+                let recipe = RecipeFacts {
+                    chip_fits: found.identity.family == recipe.family.as_str(),
+                    activation: recipe.activation.is_some(),
+                    self_test: recipe.self_test.is_some(),
+                    protect: recipe.protect,
+                };
+                (Some(counts), ReleaseFacts::Ready, recipe, history)
+            }
+            Err(TroubleCode::WrongOrder) => {
+                (None, ReleaseFacts::Missing, nothing, History::Unknown)
+            }
+            Err(code) => {
+                let empty = PortionFacts {
+                    quantity: 0,
+                    passed: 0,
+                    in_work: 0,
+                    counts_already: false,
+                    codes_left: 0,
+                    rework: false,
+                };
+                (Some(empty), release_facts(*code), nothing, History::Unknown)
+            }
+        };
+        let strength = match unit {
+            None => Strength::Locked,
+            Some(_) => Strength::Strong,
+        };
+        let in_other_slot = unit.is_some_and(|unit| {
+            self.visits.iter().any(|(number, other)| {
+                *number != slot
+                    && other
+                        .unit
+                        .as_ref()
+                        .is_some_and(|other| other.family == unit.family && other.uid == unit.uid)
+            })
+        });
+        let block = match unit.map(|unit| unit.found) {
+            None | Some(BlockState::Unread) => BlockSeen::NotRead,
+            Some(BlockState::Blank) => BlockSeen::Blank,
+            Some(BlockState::Valid) => BlockSeen::Valid,
+            Some(BlockState::Foreign) => BlockSeen::Foreign,
+        };
+        Ok(Facts { strength, in_other_slot, lease, portion, release, recipe, history, block })
+    }
+
+    fn counts(
+        &mut self,
+        portion: &Portion,
+        unit: Option<&UnitKey>,
+    ) -> Result<(PortionFacts, History), TroubleCode> {
+        let asked = self.store.read(|commit| {
+            let passed = commit.passed_count(&portion.order)?;
+            let places = commit.places()?;
+            let in_work = places.iter().filter(|p| p.order_number == portion.order).count();
+            let row = unit.map(|key| commit.unit(key)).transpose()?.flatten();
+            let reserved = unit.map(|key| commit.reservation(key)).transpose()?.flatten().is_some();
+            let next = match allotment_name(portion) {
+                Some(name) => commit.next_number(&name, portion.index_from)?,
+                None => portion.index_to,
+            };
+            Ok::<_, StoreError>((passed, in_work, row, reserved, next))
+        });
+        let (passed, in_work, row, reserved, next) =
+            asked.map_err(|error| self.store_failed(&error))?;
+        let history = match (row.as_ref().map(|row| row.state), reserved) {
+            (Some(UnitState::Voided), _) => History::Voided,
+            (Some(UnitState::Passed), _) => History::Passed,
+            (Some(UnitState::InWork | UnitState::Failed) | None, true) => History::Reserved,
+            (Some(UnitState::InWork | UnitState::Failed), false) => History::Failed,
+            (None, false) => History::Unknown,
+        };
+        let counts_already = row
+            .is_some_and(|row| row.state == UnitState::Passed && row.order_number == portion.order);
+        let counts = PortionFacts {
+            quantity: portion.quantity,
+            passed,
+            in_work: u32::try_from(in_work).unwrap_or(u32::MAX),
+            counts_already,
+            codes_left: portion.index_to.saturating_sub(next),
+            rework: portion.channel == Channel::Rework,
+        };
+        Ok((counts, history))
+    }
+}
+
+const fn release_facts(code: TroubleCode) -> ReleaseFacts {
+    match code {
+        TroubleCode::ReleaseWithdrawn => ReleaseFacts::Withdrawn,
+        TroubleCode::ReleaseNotTrusted => ReleaseFacts::NotTrusted,
+        TroubleCode::ReleaseDamaged => ReleaseFacts::Damaged,
+        TroubleCode::NoContact
+        | TroubleCode::ContactLost
+        | TroubleCode::BoardUnplugged
+        | TroubleCode::ReadBackDiffered
+        | TroubleCode::ChipLocked
+        | TroubleCode::WrongChip
+        | TroubleCode::UidImplausible
+        | TroubleCode::UidDuplicate
+        | TroubleCode::SelfTestFailed
+        | TroubleCode::FlashWriteFailed
+        | TroubleCode::ForeignBlock
+        | TroubleCode::DriverHung
+        | TroubleCode::WorkerCrashed
+        | TroubleCode::ImageOutOfRange
+        | TroubleCode::LeaseOver
+        | TroubleCode::PortionFull
+        | TroubleCode::NoRelease
+        | TroubleCode::QuotaEmpty
+        | TroubleCode::DiskFull
+        | TroubleCode::StoreDamaged
+        | TroubleCode::StoreNewer
+        | TroubleCode::ClockJumped
+        | TroubleCode::HubCertificate
+        | TroubleCode::HubUnreachable
+        | TroubleCode::EnrolmentCodeUsed
+        | TroubleCode::EnrolmentCodeBad
+        | TroubleCode::UnitVoided
+        | TroubleCode::WrongOrder
+        | TroubleCode::Internal => ReleaseFacts::Missing,
+    }
+}
+
+pub(super) fn certificate(portion: &Portion) -> Option<AllotmentCertificate> {
+    let bytes = hex::decode(portion.allotment.as_deref()?).ok()?;
+    AllotmentCertificate::from_bytes(&bytes).ok()
+}
+
+fn allotment_name(portion: &Portion) -> Option<[u8; 16]> {
+    certificate(portion).map(|certificate| certificate.allotment())
+}
