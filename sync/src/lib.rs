@@ -24,7 +24,7 @@ pub use parties::{
     ArrivedDocument, DocumentSink, JournalHead, JournalRange, JournalRefusal, JournalSource,
     PartyError, WantedChunk,
 };
-pub use postman::{Nudge, Postman, PostmanConfig, PostmanError};
+pub use postman::{Jitter, Nudge, Postman, PostmanConfig, PostmanError};
 pub use staging::{Staging, StagingError};
 pub use state::{BackOff, HubState, OfflineReason};
 pub use tls::TlsError;

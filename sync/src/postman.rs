@@ -42,8 +42,11 @@ pub struct PostmanConfig {
     /// Waits between failures.
     pub back_off: BackOff,
     /// A random number below its argument.
-    pub jitter: Box<dyn FnMut(u64) -> u64 + Send>,
+    pub jitter: Jitter,
 }
+
+/// A source of random numbers: each below the argument.
+pub type Jitter = Box<dyn FnMut(u64) -> u64 + Send + Sync>;
 
 /// The postman cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +104,7 @@ pub struct Postman {
     state: HubState,
     nudged: Arc<Notify>,
     back_off: BackOff,
-    jitter: Box<dyn FnMut(u64) -> u64 + Send>,
+    jitter: Jitter,
     /// Records the hub holds, of which epoch; unknown after a broken connection.
     cursor: Option<(u32, u64)>,
     /// The journal the hub takes no further.
