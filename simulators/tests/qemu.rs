@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use bench::{Lines, noise};
 use ihex::Record;
 use probe_rs::config::Registry;
-use probe_rs::flashing::{DownloadOptions, FlashError};
+use probe_rs::flashing::{
+    DownloadOptions, FlashError, FlashProgress, ProgressEvent, ProgressOperation,
+};
 use probe_rs::probe::list::Lister;
 use probe_rs::probe::{DebugProbeSelector, WireProtocol};
 use probe_rs::{CoreStatus, MemoryInterface, Permissions, Session};
@@ -138,12 +140,21 @@ fn firmware_without_uicr() -> Vec<(u32, Vec<u8>)> {
 }
 
 fn flash(session: &mut Session, pieces: &[(u32, Vec<u8>)]) -> Result<(), FlashError> {
+    flash_watched(session, pieces, FlashProgress::empty())
+}
+
+fn flash_watched(
+    session: &mut Session,
+    pieces: &[(u32, Vec<u8>)],
+    progress: FlashProgress<'_>,
+) -> Result<(), FlashError> {
     let mut loader = session.target().flash_loader();
     for (address, bytes) in pieces {
         loader.add_data(u64::from(*address), bytes)?;
     }
     let mut options = DownloadOptions::default();
     options.verify = true;
+    options.progress = progress;
     loader.commit(session, options)
 }
 
@@ -186,6 +197,38 @@ fn the_firmware_starts_by_itself_when_the_board_is_set_in_again() {
     assert_eq!(board.core(), "off");
     let uart = Lines::connect(board.uart);
     board.pull("insert");
+    let begun = Instant::now();
+    while !uart.next().contains(BANNER) {
+        assert!(begun.elapsed() < PATIENCE, "no banner");
+    }
+}
+
+#[test]
+fn a_board_pulled_in_the_middle_of_programming_is_repaired_by_the_next_visit() {
+    let board = Emulated::start();
+    let uart = Lines::connect(board.uart);
+    let pieces = firmware_without_uicr();
+    let mut pages = 0;
+    let progress = FlashProgress::new(|event| {
+        if let ProgressEvent::Progress { operation: ProgressOperation::Program, .. } = event {
+            pages += 1;
+            if pages == 20 {
+                board.pull("remove");
+            }
+        }
+    });
+    assert!(flash_watched(&mut board.attach().unwrap(), &pieces, progress).is_err());
+    let (address, bytes) = &pieces[0];
+    let held = board.cells(*address, bytes.len());
+    // The driver reports a page when it is about to start it: nineteen were done.
+    let done = 19 * 1024;
+    assert!(held[..done] == bytes[..done], "what was programmed stays");
+    assert!(held[done..].iter().all(|byte| *byte == 0xFF), "and no more was");
+
+    board.pull("insert");
+    let mut session = board.attach().unwrap();
+    flash(&mut session, &pieces).unwrap();
+    session.core(0).unwrap().reset().unwrap();
     let begun = Instant::now();
     while !uart.next().contains(BANNER) {
         assert!(begun.elapsed() < PATIENCE, "no banner");

@@ -48,6 +48,7 @@ pub(crate) fn test(deep: bool) -> Result<()> {
         });
         stages.run("firmware and boards written by others", || {
             machine::debian(machine::TO_EMULATE)?;
+            emulated_chip()?;
             deep_tests("others", &[])
         });
         stages.run("kiosk window", window::watched);
@@ -134,6 +135,16 @@ fn types_have_not_drifted() -> Result<()> {
         "ui/kiosk/src/api.d.ts was not what the API document gives; it has been written anew"
     );
     Ok(())
+}
+
+/// The rooms' own tests against the chip that QEMU emulates.
+fn emulated_chip() -> Result<()> {
+    let mut nextest = machine::nextest(linting_cargo())?;
+    nextest.args(["run", "--locked", "--package", "simulators", "--package", "flash"]);
+    nextest.args(["--features", "simulators/qemu,flash/qemu"]);
+    nextest.args(["--test", "qemu", "--test", "emulated_board"]);
+    println!("{}", shown(&nextest));
+    must(&mut nextest)
 }
 
 /// Journeys that `test` leaves out, in `tests/`, chosen by the name of their test binary.
