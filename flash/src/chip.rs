@@ -67,6 +67,8 @@ pub struct Chip {
     pub family: &'static str,
     /// Memory that may be programmed.
     pub regions: &'static [Region],
+    /// First address and bytes of the RAM in which an RTT control block is looked for.
+    pub ram: (u64, u64),
     /// How the unique id is read.
     pub uid: UidReader,
     /// How the part is told from its siblings.
@@ -108,6 +110,7 @@ pub static CHIPS: &[Chip] = &[
                 sector_bytes: 0x1000,
             },
         ],
+        ram: (0x2000_0000, 0x1_0000),
         uid: UidReader::NordicDeviceId,
         part: PartReader::NordicInfo { part: 0x52832, flash_kib: 512 },
         clock_khz: 4000,
@@ -128,6 +131,7 @@ pub static CHIPS: &[Chip] = &[
             bytes: 0x4_0000,
             sector_bytes: 0x400,
         }],
+        ram: (0x2000_0000, 0x4000),
         uid: UidReader::NordicDeviceId,
         part: PartReader::NordicCodeSize { flash_kib: 256 },
         clock_khz: 4000,

@@ -11,6 +11,7 @@ mod attached;
 mod classify;
 mod presence;
 mod routine;
+mod rtt;
 mod selector;
 
 use probe_rs::config::{Registry, TargetSelector};

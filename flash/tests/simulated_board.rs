@@ -6,7 +6,9 @@ mod bench;
 
 use std::time::{Duration, Instant};
 
-use bench::{Board, Cable, UID, firmware_that_says, noise, nrf52, plan, program};
+use bench::{
+    Board, Cable, UID, firmware_that_says, firmware_that_says_by_rtt, noise, nrf52, plan, program,
+};
 use flash::{Backend, Contact, FlashError, Presence, SelfTest, Step, UnlockApproval, Via};
 use simulators::nrf52::Revision;
 use simulators::timing::Timing;
@@ -350,4 +352,42 @@ fn a_board_pulled_during_its_self_test_is_a_silence() {
         })
         .unwrap_err();
     assert!(matches!(error, FlashError::Silent { during: Step::SelfTest, .. }), "{error:?}");
+}
+
+#[test]
+fn the_self_test_hears_rtt_at_a_known_address_or_by_looking_for_it() {
+    for control_block in [Some(0x2000_F000), None] {
+        let board = Board::new();
+        let (mut backend, _) = board.identified();
+        let image = firmware_that_says_by_rtt("FLASHLINE by RTT");
+        program(&mut backend, &[(0, &image)]).0.unwrap();
+        let via = Via::Rtt { control_block };
+        let test = SelfTest { via, expect: "FLASHLINE".to_owned(), within_ms: 5000 };
+        for _ in 0..2 {
+            assert_eq!(backend.self_test(&test, &mut |_| ()).unwrap(), "FLASHLINE by RTT");
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_firmware_said_by_rtt_passes_no_later_one() {
+    let board = Board::new();
+    let (mut backend, _) = board.identified();
+    let image = firmware_that_says_by_rtt("FLASHLINE by RTT");
+    program(&mut backend, &[(0, &image)]).0.unwrap();
+    backend.reset_and_run().unwrap();
+    let magic = |backend: &mut flash::probe::ProbeBackend| {
+        let mut magic = [0; 10];
+        backend.read(0x2000_F000, &mut magic).unwrap();
+        magic
+    };
+    while &magic(&mut backend) != b"SEGGER RTT" {}
+    // The block lies above everything the flash routine uses, so programming leaves it in RAM.
+    let mute = firmware_that_says("");
+    let plan = plan(&[(0, &mute)]);
+    backend.program(&plan, &mut |_| ()).unwrap();
+    let via = Via::Rtt { control_block: Some(0x2000_F000) };
+    let test = SelfTest { via, expect: "FLASHLINE".to_owned(), within_ms: 200 };
+    let error = backend.self_test(&test, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, FlashError::SelfTestSilent { .. }), "{error:?}");
 }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::classify::classify;
 use super::routine::{self, Images, Routine};
+use super::rtt;
 use crate::backend::{ProgramReport, Progress, SelfTest, Step, StepTimes, VerifyReport, Via};
 use crate::chip::{Chip, Protect};
 use crate::error::FlashError;
@@ -38,6 +39,12 @@ const NVMC_CONFIG_WRITE: u32 = 1;
 
 /// nRESET among the pins of a probe (CMSIS-DAP, command DAP_SWJ_Pins).
 const RESET_PIN: u32 = 1 << 7;
+
+/// Where the self-test's line comes from.
+enum Line {
+    Uart(Listener),
+    Rtt(rtt::Channel),
+}
 
 /// The session of a visit, the chip's profile, and its flash routine.
 pub(super) struct Attached {
@@ -258,24 +265,24 @@ impl Attached {
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<String, FlashError> {
         // Opened before the reset, so that not one byte after it is lost.
-        let mut listener = match &test.via {
-            Via::Uart { endpoint, baud } => Some(Listener::open(endpoint, *baud)?),
-            Via::Rtt { .. } => None,
+        let mut channel = match &test.via {
+            Via::Uart { endpoint, baud } => Line::Uart(Listener::open(endpoint, *baud)?),
+            Via::Rtt { control_block } => {
+                self.halt(Step::SelfTest)?;
+                let chip = self.chip;
+                let mut core = self.core(Step::SelfTest)?;
+                Line::Rtt(rtt::Channel::open(&mut core, chip, *control_block)?)
+            }
         };
         self.run()?;
         let begun = Instant::now();
         let within = Duration::from_millis(test.within_ms);
         let mut heard = Heard::default();
-        let failed = |error| classify(&error, Step::SelfTest);
-        let mut core = self.session.core(0).map_err(failed)?;
-        let mut rtt = None;
+        let mut core = self.core(Step::SelfTest)?;
         loop {
-            match (&mut listener, &test.via) {
-                (Some(listener), _) => heard.take(&listener.read_some()?),
-                (None, Via::Rtt { control_block }) => {
-                    routine::read_rtt(&mut core, &mut rtt, *control_block, &mut heard);
-                }
-                (None, Via::Uart { .. }) => {}
+            match &mut channel {
+                Line::Uart(listener) => heard.take(&listener.read_some()?),
+                Line::Rtt(channel) => channel.read(&mut core, &mut heard),
             }
             if let Some(line) = heard.line_with(&test.expect) {
                 return Ok(line);

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use probe_rs::config::Target;
 use probe_rs::flashing::FlashAlgorithm;
-use probe_rs::rtt::{Rtt, ScanRegion};
 use probe_rs::{Core, MemoryInterface, Session};
 use zeroize::Zeroizing;
 
@@ -18,7 +17,6 @@ use super::classify::classify;
 use crate::backend::{Progress, Step};
 use crate::chip::Chip;
 use crate::error::FlashError;
-use crate::listen::Heard;
 use crate::plan::{self, Burst, Need, Sector};
 
 const DHCSR: u64 = 0xE000_EDF0;
@@ -305,28 +303,6 @@ pub(super) fn check_running(core: &mut Core<'_>) -> Result<(), FlashError> {
         return Err(stuck("the firmware locked the core up", during));
     }
     Ok(())
-}
-
-/// Takes what the firmware has put into RTT up-channel 0; finding the control block is retried.
-pub(super) fn read_rtt(
-    core: &mut Core<'_>,
-    rtt: &mut Option<Rtt>,
-    control_block: Option<u64>,
-    heard: &mut Heard,
-) {
-    if rtt.is_none() {
-        let place = control_block.map_or(ScanRegion::Ram, ScanRegion::Exact);
-        *rtt = Rtt::attach_region(core, &place).ok();
-    }
-    let Some(channel) = rtt.as_mut().and_then(|rtt| rtt.up_channels().first_mut()) else {
-        return;
-    };
-    let mut block = [0; 1024];
-    match channel.read(core, &mut block) {
-        Ok(count) => heard.take(&block[..count]),
-        // The firmware may still be setting the block up: look for it again.
-        Err(_) => *rtt = None,
-    }
 }
 
 fn stuck(detail: &str, during: Step) -> FlashError {

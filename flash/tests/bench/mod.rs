@@ -183,3 +183,44 @@ pub fn firmware_that_says(line: &str) -> Vec<u8> {
     image.extend([b'\r', b'\n', 0]);
     image
 }
+
+/// Firmware that puts an RTT control block with `line` in its buffer into RAM and stands still.
+pub fn firmware_that_says_by_rtt(line: &str) -> Vec<u8> {
+    const BLOCK_AT: u32 = 0x2000_F000;
+    let mut text = format!("{line}\n").into_bytes();
+    let said = u32::try_from(text.len()).unwrap();
+    text.resize(text.len().next_multiple_of(4) + 4, 0);
+    let mut block = b"SEGGER RTT\0\0\0\0\0\0".to_vec();
+    let size = u32::try_from(text.len()).unwrap();
+    let name_at = BLOCK_AT + 48;
+    // One up-channel, no down-channel; name, buffer, size, written to, read to, flags.
+    for word in [1, 0, name_at, name_at + 4, size, said, 0, 0] {
+        block.extend(u32::to_le_bytes(word));
+    }
+    block.extend(b"out\0");
+    block.extend(text);
+
+    let mut image = Vec::new();
+    for word in [0x2001_0000_u32, 0x0000_0009] {
+        image.extend(word.to_le_bytes()); // stack, reset vector
+    }
+    let code: [u16; 10] = [
+        0x4804, // 08 ldr  r0, =from
+        0x4905, // 0A ldr  r1, =BLOCK_AT
+        0x4A05, // 0C ldr  r2, =words
+        0x6803, // 0E ldr  r3, [r0]
+        0x600B, // 10 str  r3, [r1]
+        0x3004, // 12 adds r0, #4
+        0x3104, // 14 adds r1, #4
+        0x3A01, // 16 subs r2, #1
+        0xD1F9, // 18 bne  0E
+        0xE7FE, // 1A b    .
+    ];
+    image.extend(code.iter().flat_map(|half| half.to_le_bytes()));
+    let words = u32::try_from(block.len() / 4).unwrap();
+    for word in [0x28, BLOCK_AT, words] {
+        image.extend(word.to_le_bytes());
+    }
+    image.extend(block);
+    image
+}
