@@ -174,7 +174,7 @@ fn a_probe_that_hangs_is_killed_by_the_deadline_and_the_neighbour_goes_on() {
     let begun = Instant::now();
     let error = first.run(&program(&noise(0x1000)), SHORT, &mut |_| ()).unwrap_err();
     assert!(matches!(error, HandError::Hung { during: Step::Survey }), "{error:?}");
-    assert!(begun.elapsed() < SHORT * 4, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SHORT * 10, "{:?}", begun.elapsed());
     wait_for_end(pid);
     assert_eq!(neighbour.join().unwrap(), 1);
     assert!(well.cells(0, 0x2_0000) == noise(0x2_0000));
