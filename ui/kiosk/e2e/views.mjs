@@ -33,7 +33,7 @@ export function station(slots, more = {}) {
     station: { name: 'station-7', tenant: 'Lumen', line: 'Line 3' },
     language_hint: 'en',
     order: {
-      number: '4711', product: 'demo-lamp', release: '1.4.2', hardware_revision: 'B2',
+      number: '4711', product: 'demo-lamp', release: '1.4.2', hardware_revision: 'B2', ready: true,
       quantity: 500, passed: 312, in_work: 4,
     },
     hub: { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, lease_ends_in_s: 15_000 },

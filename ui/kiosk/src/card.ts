@@ -67,6 +67,13 @@ export function nextCard(next: Next, words: Words): Card {
       };
     case 'order_done':
       return { ...plain, drawing: 'order_done', where: words.next.orderDone, act: words.next.orderDoneThen };
+    case 'await_release':
+      return {
+        ...plain,
+        drawing: 'wait_for_station',
+        where: words.next.awaitReleaseWhy,
+        act: words.next.awaitRelease,
+      };
     case 'wait':
       return { ...plain, drawing: 'wait_for_station', where: words.next.waitWhy, act: words.next.wait };
   }

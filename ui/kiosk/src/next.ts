@@ -11,6 +11,8 @@ export type Next =
   | { what: 'take_out'; slots: number[] }
   | { what: 'place_boards'; slots: number[] }
   | { what: 'order_done' }
+  /** The release does not lie whole on the station yet: no board can be made. */
+  | { what: 'await_release' }
   | { what: 'wait' };
 
 export function nextOf(view: StationView): Next {
@@ -29,6 +31,8 @@ export function nextOf(view: StationView): Next {
   const order = view.order;
   if (order == null) return { what: 'act', act: 'scan_work_order', slots: [] };
 
+  if (!order.ready && order.passed < order.quantity) return { what: 'await_release' };
+
   const places = order.quantity - order.passed - order.in_work;
   const empty = inState(view.slots, 'empty');
   if (places > 0 && empty.length > 0) return { what: 'place_boards', slots: numbers(empty) };
@@ -42,7 +46,7 @@ export function nextOf(view: StationView): Next {
 /** Whether the worker must do something: then it is blue, else it stays grey. */
 export function isMandatory(next: Next): boolean {
   if (next.what === 'act') return next.act !== 'wait_for_station';
-  return next.what !== 'wait';
+  return next.what !== 'wait' && next.what !== 'await_release';
 }
 
 function inState(slots: SlotView[], state: SlotView['state']): SlotView[] {

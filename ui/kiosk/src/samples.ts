@@ -101,6 +101,7 @@ export function sampleView(slots: SlotView[]): StationView {
       product: 'demo-lamp',
       release: '1.4.2',
       hardware_revision: 'B2',
+      ready: true,
       quantity: 500,
       passed: 312,
       in_work: 4,

@@ -72,6 +72,8 @@ describe('the next action', () => {
     ['all working', next(['flashing', 'testing']), { what: 'wait' }],
     ['no places left', next(['empty', 'flashing'], {}, { passed: 498, in_work: 2 }), { what: 'wait' }],
     ['an order that is complete', next(['empty', 'empty'], {}, { passed: 500 }), { what: 'order_done' }],
+    ['a release that is not whole yet', next(['empty'], {}, { ready: false }), { what: 'await_release' }],
+    ['a good board while the next release comes', next(['pass'], {}, { ready: false }), { what: 'take_out', slots: [1] }],
     ['all slots closed', next(['closed', 'closed']), { what: 'act', act: 'call_lead', slots: [] }],
     ['a fault of the whole station', next(['pass', 'fail'], { trouble: sampleTrouble('F-34', null) }), { what: 'act', act: 'call_lead', slots: [] }],
   ];
@@ -80,7 +82,9 @@ describe('the next action', () => {
   });
 
   test('only waiting is not mandatory', () => {
-    expect(cases.filter(([, got]) => !isMandatory(got)).map(([name]) => name)).toEqual(['all working', 'no places left']);
+    expect(cases.filter(([, got]) => !isMandatory(got)).map(([name]) => name)).toEqual([
+      'all working', 'no places left', 'a release that is not whole yet',
+    ]);
     expect(isMandatory({ what: 'act', act: 'wait_for_station', slots: [1] })).toBe(false);
   });
 

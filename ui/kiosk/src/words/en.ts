@@ -128,6 +128,8 @@ export const en: Words = {
     placeBoards: 'Place boards',
     orderDone: 'Order complete',
     orderDoneThen: 'Scan the next work order',
+    awaitRelease: 'The firmware is on its way',
+    awaitReleaseWhy: 'Place boards once it is here',
     wait: 'Nothing to do',
     waitWhy: 'The station is working',
   },

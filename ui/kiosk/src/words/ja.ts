@@ -128,6 +128,8 @@ export const ja: Words = {
     placeBoards: '基板を置く',
     orderDone: '指示書完了',
     orderDoneThen: '次の作業指示書をスキャン',
+    awaitRelease: 'ファームウェアを受信中です',
+    awaitReleaseWhy: '届いてから基板を置いてください',
     wait: '操作は不要です',
     waitWhy: 'ステーションが作業中です',
   },

@@ -56,6 +56,8 @@ export interface Words {
     placeBoards: string;
     orderDone: string;
     orderDoneThen: string;
+    awaitRelease: string;
+    awaitReleaseWhy: string;
     wait: string;
     waitWhy: string;
   };

@@ -128,6 +128,8 @@ export const zh: Words = {
     placeBoards: '放入电路板',
     orderDone: '工单已完成',
     orderDoneThen: '请扫描下一个工单',
+    awaitRelease: '固件正在传来',
+    awaitReleaseWhy: '到齐后再放入电路板',
     wait: '无需操作',
     waitWhy: '工作站正在工作',
   },
