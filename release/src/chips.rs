@@ -11,11 +11,12 @@ const KIB: u64 = 1024;
 /// Name, start, bytes of a memory that a release may write.
 type Row = (&'static str, u64, u64);
 
-/// Chips by their probe-rs names, and their memories by address.
+/// Chips by their probe-rs names, and their memories by address. The nRF51's UICR is not among
+/// them: stations cannot program it, so a recipe has to exclude it in so many words.
 const CHIPS: &[(&str, &[Row])] = &[
-    ("nRF51822_xxAA", &[("flash", 0, 256 * KIB), ("uicr", 0x1000_1000, KIB)]),
-    ("nRF51822_xxAB", &[("flash", 0, 128 * KIB), ("uicr", 0x1000_1000, KIB)]),
-    ("nRF51822_xxAC", &[("flash", 0, 256 * KIB), ("uicr", 0x1000_1000, KIB)]),
+    ("nRF51822_xxAA", &[("flash", 0, 256 * KIB)]),
+    ("nRF51822_xxAB", &[("flash", 0, 128 * KIB)]),
+    ("nRF51822_xxAC", &[("flash", 0, 256 * KIB)]),
     ("nRF52832_xxAA", &[("flash", 0, 512 * KIB), ("uicr", 0x1000_1000, 4 * KIB)]),
     ("nRF52832_xxAB", &[("flash", 0, 256 * KIB), ("uicr", 0x1000_1000, 4 * KIB)]),
     ("nRF52833_xxAA", &[("flash", 0, 512 * KIB), ("uicr", 0x1000_1000, 4 * KIB)]),
