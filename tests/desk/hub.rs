@@ -115,6 +115,12 @@ impl Hub {
         Ok(PathBuf::from(self.made_file("hub_keys")?))
     }
 
+    /// `host:port` where stations reach it.
+    #[must_use]
+    pub fn station_address(&self) -> &str {
+        &self.listen.station
+    }
+
     /// The hub's own folder.
     #[must_use]
     pub fn folder(&self) -> &Path {

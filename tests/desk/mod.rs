@@ -65,6 +65,8 @@ pub struct Desk {
     pub boards: Vec<Board>,
     /// What was published.
     pub release: Release,
+    /// The enrolment code the station has used.
+    pub enrolment_code: String,
     plan: Plan,
     programs: Programs,
     folder: PathBuf,
@@ -122,6 +124,7 @@ impl Desk {
             station,
             boards,
             release,
+            enrolment_code: code,
             plan,
             programs: programs.clone(),
             folder: folder.to_owned(),
@@ -152,7 +155,35 @@ impl Desk {
     /// When it does not come back.
     pub fn restart_station(&mut self) -> Result<()> {
         self.station.stop()?;
+        self.restart_after_stop()
+    }
+
+    /// Starts a daemon that was stopped.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub fn restart_after_stop(&mut self) -> Result<()> {
         self.station.start(&self.boards, self.plan.page.as_deref())
+    }
+
+    /// Waits until one slot shows one of `states`; gives its tile.
+    ///
+    /// # Errors
+    /// When it takes longer than `limit`, or a program ends meanwhile; names the last tile.
+    pub fn slot_becomes(
+        &mut self,
+        number: usize,
+        states: &[&str],
+        limit: Duration,
+    ) -> Result<serde_json::Value> {
+        let mut last = serde_json::Value::Null;
+        until(limit, || {
+            self.all_alive()?;
+            last = self.station.view()?["slots"][number - 1].take();
+            let reached = last["state"].as_str().is_some_and(|state| states.contains(&state));
+            Ok(reached.then(|| last.clone()))
+        })
+        .with_context(|| format!("waiting for slot {number} to be {states:?}; last {last}"))
     }
 
     /// Fails when a program that should run has ended.
@@ -197,7 +228,7 @@ impl Desk {
 }
 
 /// The station's name.
-const STATION: &str = "station-1";
+pub const STATION: &str = "station-1";
 /// How long an order may take from the hub to the screen.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -250,9 +281,10 @@ impl Programs {
         let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
         ensure!(
             output.status.success(),
-            "`{program} {}` ended with {}: {}",
+            "`{program} {}` ended with {}: {}{}",
             words.join(" "),
             output.status,
+            String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr).trim()
         );
         String::from_utf8(output.stdout).with_context(|| format!("reading what {program} wrote"))

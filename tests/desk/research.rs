@@ -31,6 +31,32 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// Flash and verify, nothing else: no self-test, no activation. `exclude` names half-open
+    /// ranges that are left out, signed and shown.
+    #[must_use]
+    pub fn plain(family: &str, chip: &str, exclude: &[(u32, u32)]) -> Self {
+        let ranges: Vec<String> = exclude
+            .iter()
+            .map(|(start, end)| format!("{{ start = {start:#x}, end = {end:#x} }}"))
+            .collect();
+        Self {
+            toml: format!(
+                "family = {family:?}\nchip = {chip:?}\nprotect = false\n\
+                 channels = [\"production\"]\nexclude = [{}]\n",
+                ranges.join(", ")
+            ),
+        }
+    }
+
+    /// The same, and the firmware must say a line over the serial port.
+    #[must_use]
+    pub fn listening_for(mut self, line: &str, within_ms: u32) -> Self {
+        self.toml.push_str(&format!(
+            "\n[self_test]\nvia = \"uart\"\nexpect = {line:?}\nwithin_ms = {within_ms}\n"
+        ));
+        self
+    }
+
     /// The demo lamp: self-test over the serial line, an activation block in the last page.
     #[must_use]
     pub fn demo_lamp(activation_key: &str) -> Self {
