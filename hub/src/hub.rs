@@ -138,6 +138,8 @@ pub struct Hub {
     vault: Vault,
     clock: Clock,
     keys: Mutex<BTreeMap<TenantName, Arc<TenantKeys>>>,
+    /// Held by whoever writes snapshot and timestamp: no two of one version.
+    pub(crate) freshening: tokio::sync::Mutex<()>,
     /// Counts changes that stations may want to know of.
     changes: watch::Sender<u64>,
     stopping: watch::Sender<bool>,
@@ -270,6 +272,7 @@ impl Hub {
             vault,
             clock,
             keys: Mutex::new(BTreeMap::new()),
+            freshening: tokio::sync::Mutex::new(()),
             changes: watch::Sender::new(0),
             stopping: watch::Sender::new(false),
             station_address: OnceLock::new(),

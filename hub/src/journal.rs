@@ -125,9 +125,10 @@ async fn act_on(
             next,
         }),
         Append::Gap { expected } => Err(gap(expected).into()),
-        // Only the whole journal can show where it was rewritten.
-        Append::Disagrees => Err(gap(0).into()),
-        Append::Fork { at } => {
+        // Only the whole journal can show where it was rewritten, if it fits into one push.
+        Append::Disagrees if held.size.max(next) <= PUSH_RECORDS_MAX as u64 => Err(gap(0).into()),
+        verdict @ (Append::Disagrees | Append::Fork { .. }) => {
+            let at = if let Append::Fork { at } = verdict { at } else { push.from };
             let differing =
                 usize::try_from(at - push.from).unwrap_or(usize::MAX).min(push.records.len());
             let branch = &push.records[differing..];

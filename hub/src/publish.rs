@@ -58,6 +58,7 @@ pub(crate) async fn publish(
             .ok_or_else(|| refused(format!("chunk {digest} was not uploaded")))?;
         files.insert(format!("{CHUNKS}{digest}"), bytes);
     }
+    let _freshening = hub.freshening.lock().await;
     let held_root = hub.store.root(scope).await?;
     let first_root = match &held_root {
         Some(_) => None,
@@ -113,9 +114,17 @@ pub(crate) async fn publish(
 
 /// Writes snapshot and timestamp anew when they are older than [`REFRESH_MS`].
 pub(crate) async fn refresh(hub: &Hub, scope: &TenantScope) -> Result<(), Refusal> {
-    let Some((root, _)) = hub.store.root(scope).await? else { return Ok(()) };
     let now_ms = hub.now_ms();
-    if now_ms < hub.store.freshened_ms(scope).await?.saturating_add(REFRESH_MS) {
+    let due = || async {
+        let freshened_ms = hub.store.freshened_ms(scope).await?;
+        Ok::<bool, Refusal>(now_ms >= freshened_ms.saturating_add(REFRESH_MS))
+    };
+    if !due().await? {
+        return Ok(());
+    }
+    let _freshening = hub.freshening.lock().await;
+    let Some((root, _)) = hub.store.root(scope).await? else { return Ok(()) };
+    if !due().await? {
         return Ok(());
     }
     let held = hub.store.metadata(scope).await?;

@@ -11,13 +11,13 @@ use std::time::Duration;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ca::CaError;
@@ -25,15 +25,13 @@ use crate::digest::sha256;
 use crate::hub::{Hub, HubError};
 use crate::refusal::chain;
 use crate::station_api::Peer;
-use crate::{admin_api, publish, station_api};
+use crate::{admin_api, station_api};
 
 const HANDSHAKE_MS_MAX: u64 = 10_000;
 const HEADERS_MS_MAX: u64 = 10_000;
 const CONNECTIONS_MAX: usize = 4096;
 const STREAMS_MAX: u32 = 64;
 const STOP_MS_MAX: u64 = 5_000;
-/// How often to look whether snapshot and timestamp are due.
-const CHORES_MS: u64 = 60 * 60 * 1000;
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -109,8 +107,7 @@ pub async fn serve(hub: Hub, with: &ServeWith) -> Result<Serving, ServeError> {
     let stations =
         accept(hub.clone(), station_listener, station_tls, station_api::router(hub.clone()));
     let people = accept(hub.clone(), admin_listener, admin_tls, admin_api::router(hub.clone()));
-    let listeners =
-        vec![tokio::spawn(stations), tokio::spawn(people), tokio::spawn(chores(hub.clone()))];
+    let listeners = vec![tokio::spawn(stations), tokio::spawn(people)];
     Ok(Serving { station, admin, hub, listeners })
 }
 
@@ -152,14 +149,16 @@ fn tls(hub: &Hub) -> Result<(TlsAcceptor, TlsAcceptor), ServeError> {
 }
 
 async fn accept(hub: Arc<Hub>, listener: TcpListener, tls: TlsAcceptor, router: Router) {
-    let graceful = Arc::new(GracefulShutdown::new());
+    let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut stopping = hub.watch_stopping();
+    let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopping.wait_for(|stopping| *stopping) => break,
         };
+        while connections.try_join_next().is_some() {}
         let Ok((socket, from)) = accepted else {
             // Out of file descriptors, or the caller is gone already: the others go on.
             tokio::task::yield_now().await;
@@ -169,35 +168,27 @@ async fn accept(hub: Arc<Hub>, listener: TcpListener, tls: TlsAcceptor, router: 
             tracing::warn!(%from, "connection refused: too many");
             continue;
         };
-        let (tls, router, graceful) = (tls.clone(), router.clone(), graceful.clone());
-        tokio::spawn(async move {
-            if let Err(error) = connection(socket, tls, router, &graceful).await {
+        let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
+        connections.spawn(async move {
+            if let Err(error) = connection(socket, tls, router, watcher).await {
                 tracing::debug!(%from, error = %chain(&*error), "connection ended");
             }
             drop(place);
         });
     }
     drop(listener);
-    if let Some(graceful) = Arc::into_inner(graceful) {
-        ended(graceful).await;
-    } else {
-        // A handshake still holds it; it may not delay the end.
-        tracing::debug!("stopped during a handshake");
-    }
-}
-
-async fn ended(graceful: GracefulShutdown) {
-    if tokio::time::timeout(Duration::from_millis(STOP_MS_MAX), graceful.shutdown()).await.is_err()
-    {
+    let ended = tokio::time::timeout(Duration::from_millis(STOP_MS_MAX), graceful.shutdown());
+    if ended.await.is_err() {
         tracing::warn!("stopped before every connection had ended");
     }
+    connections.shutdown().await;
 }
 
 async fn connection(
     socket: TcpStream,
     tls: TlsAcceptor,
     router: Router,
-    graceful: &GracefulShutdown,
+    watcher: Watcher,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     socket.set_nodelay(true)?;
     let handshake = tls.accept(socket);
@@ -212,29 +203,5 @@ async fn connection(
         .header_read_timeout(Duration::from_millis(HEADERS_MS_MAX));
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    graceful.watch(connection).await
-}
-
-/// Keeps every tenant's snapshot and timestamp from expiring.
-async fn chores(hub: Arc<Hub>) {
-    let mut stopping = hub.watch_stopping();
-    let mut due = tokio::time::interval(Duration::from_millis(CHORES_MS));
-    loop {
-        tokio::select! {
-            _ = due.tick() => {}
-            _ = stopping.wait_for(|stopping| *stopping) => return,
-        }
-        let tenants = match hub.store.tenants().await {
-            Ok(tenants) => tenants,
-            Err(error) => {
-                tracing::error!(error = %chain(&error), "listing tenants failed");
-                continue;
-            }
-        };
-        for scope in tenants {
-            if let Err(refusal) = publish::refresh(&hub, &scope).await {
-                tracing::error!(tenant = %scope.name(), ?refusal, "refreshing documents failed");
-            }
-        }
-    }
+    watcher.watch(connection).await
 }

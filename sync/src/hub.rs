@@ -91,6 +91,9 @@ impl HubError {
                 Some(rustls::Error::AlertReceived(alert)) if refuses_certificate(*alert) => {
                     return Self::StationRefused(Some(error));
                 }
+                Some(_) | None if is_alert_in_words(current) => {
+                    return Self::StationRefused(Some(error));
+                }
                 Some(_) | None => cause = current.source(),
             }
         }
@@ -103,6 +106,15 @@ fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::E
     error.downcast_ref::<rustls::Error>().or_else(|| {
         let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
         rustls_error(inner)
+    })
+}
+
+/// HTTP/2 keeps only the kind and the words of an I/O error (h2 0.4). The hub's verdict on the
+/// station's certificate comes after the client's side of the handshake, so this is how it shows.
+fn is_alert_in_words(error: &(dyn StdError + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        error.kind() == std::io::ErrorKind::InvalidData
+            && error.to_string().starts_with("received fatal alert: ")
     })
 }
 

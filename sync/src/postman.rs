@@ -21,7 +21,9 @@ use crate::parties::{
 use crate::staging::{Staging, StagingError};
 use crate::state::{BackOff, HubState, OfflineReason};
 use crate::tls::{self, TlsError};
-use crate::wire::{self, PUSH_BYTES_MAX, PUSH_RECORDS_MAX};
+use crate::wire::{
+    self, PUSH_BYTES_MAX, PUSH_RECORDS_MAX, PUSH_WHOLE_BYTES_MAX, PUSH_WHOLE_RECORDS_MAX,
+};
 
 const REVOCATIONS: &str = "revocations";
 /// A hub that keeps asking for another beginning is not believed for ever.
@@ -260,10 +262,13 @@ impl Postman {
             if from >= head.size {
                 return Ok(());
             }
+            let (records_max, bytes_max) = if gaps > 0 && from == 0 {
+                (PUSH_WHOLE_RECORDS_MAX, PUSH_WHOLE_BYTES_MAX)
+            } else {
+                (PUSH_RECORDS_MAX, PUSH_BYTES_MAX)
+            };
             let range = self
-                .party(move |journal, _| {
-                    journal.range(head.epoch, from, PUSH_RECORDS_MAX, PUSH_BYTES_MAX)
-                })
+                .party(move |journal, _| journal.range(head.epoch, from, records_max, bytes_max))
                 .await?;
             let push =
                 wire::JournalPush { from, records: &range.records, checkpoint: &range.checkpoint };

@@ -11,6 +11,10 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const DOCUMENTS_MAX: usize = 10_000;
 /// Most records in one push.
 pub(crate) const PUSH_RECORDS_MAX: usize = 1024;
+/// Most records in a push from the journal's beginning, when the hub asks for all of it.
+pub(crate) const PUSH_WHOLE_RECORDS_MAX: usize = 4096;
+/// About how many bytes then.
+pub(crate) const PUSH_WHOLE_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// About how many bytes of records go into one push.
 pub(crate) const PUSH_BYTES_MAX: usize = 1024 * 1024;
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use activation::AllotmentCertificate;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::Extension;
 use protocol::{OrderNumber, PortionGrant, Problem, ProblemType, ProductName, Sha256};
 use release::{Channel, HubWrap};
 use serde::{Deserialize, Serialize};

@@ -22,6 +22,7 @@ use crate::body::read_json;
 use crate::digest::sha256;
 use crate::hub::Hub;
 use crate::lease::{self, ROSTER_VERSION};
+use crate::publish;
 use crate::refusal::Refusal;
 use crate::store::{PortionRow, StationRow, TenantScope};
 
@@ -110,6 +111,7 @@ pub(super) async fn list(
     let mut station = caller.station;
     loop {
         changes.borrow_and_update();
+        publish::refresh(&hub, &caller.scope).await?;
         let list = list_for(&hub, &caller.scope, &station).await?;
         let bytes = serde_json::to_vec(&list).map_err(|error| Refusal::internal(&error))?;
         let etag = sha256(&bytes).to_string();
