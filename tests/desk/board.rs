@@ -3,13 +3,22 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Programs, process::Program};
+
+/// Who wrote the chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoardKind {
+    /// Our nRF52832, with the real chip's times and every lever.
+    Simulated,
+    /// QEMU's nRF51822 behind our probe.
+    Emulated,
+}
 
 /// A board with a chip of its own, in a process of its own.
 #[derive(Debug)]
@@ -26,26 +35,32 @@ pub struct Board {
 }
 
 impl Board {
-    /// Makes board number `number` with its own UID and the chip's real times; it lies beside the
-    /// fixture until [`Board::insert`].
+    /// Makes board number `number` with its own UID; it lies beside the fixture until
+    /// [`Board::insert`].
     ///
     /// # Errors
-    /// When the simulated board does not start.
-    pub fn make(programs: &Programs, number: u32, folder: &Path) -> Result<Self> {
+    /// When the board's process does not start.
+    pub fn make(programs: &Programs, kind: BoardKind, number: u32, folder: &Path) -> Result<Self> {
         let uid = format!("F1A5{:08X}{:04X}", 0x11AE_0000_u32 + number, 0x0B0A + number);
         let name = format!("board-{number}");
-        let flash: PathBuf = folder.join(format!("{name}.flash"));
-        let mut program = Program::start(
-            &name,
-            programs
-                .command("simulated-board")
-                .args(["--chip", "nrf52832", "--uid", &uid, "--timing", "real"])
-                .args(["--removed", "--until-stdin-ends"])
-                .args(["--probe", "127.0.0.1:0", "--control", "127.0.0.1:0"])
-                .args(["--uart", "127.0.0.1:0", "--flash"])
-                .arg(&flash),
-            folder,
-        )?;
+        let mut command = match kind {
+            BoardKind::Simulated => {
+                let mut command = programs.command("simulated-board");
+                command.args(["--chip", "nrf52832", "--timing", "real", "--flash"]);
+                command.arg(folder.join(format!("{name}.flash")));
+                command
+            }
+            BoardKind::Emulated => programs.command("emulated-board"),
+        };
+        command.args(["--uid", &uid, "--removed", "--until-stdin-ends"]).args([
+            "--probe",
+            "127.0.0.1:0",
+            "--control",
+            "127.0.0.1:0",
+            "--uart",
+            "127.0.0.1:0",
+        ]);
+        let mut program = Program::start(&name, &mut command, folder)?;
         let announced = program.announcement()?;
         let address = |what: &str| {
             announced[what]

@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-pub use board::Board;
+pub use board::{Board, BoardKind};
 pub use hub::Hub;
 pub use process::{Program, until};
 pub use research::{Recipe, Release, Research};
@@ -50,6 +50,25 @@ pub struct Plan {
     pub recipe: Option<Recipe>,
     /// The built kiosk page; the daemon's own when absent.
     pub page: Option<PathBuf>,
+    /// What the boards are.
+    pub kind: BoardKind,
+}
+
+impl Plan {
+    /// `boards` simulated boards, an order for ten units of each, and version 1.0.0 of the demo
+    /// recipe around one image file.
+    #[must_use]
+    pub fn new(boards: u32, image: &Path) -> Self {
+        Self {
+            boards,
+            quantity: boards * 10,
+            image: image.to_owned(),
+            version: "1.0.0".to_owned(),
+            recipe: None,
+            page: None,
+            kind: BoardKind::Simulated,
+        }
+    }
 }
 
 /// The whole house, running.
@@ -114,7 +133,7 @@ impl Desk {
         say(&format!("work order {ORDER} is open: {} units for this station", plan.quantity));
 
         let boards = (1..=plan.boards)
-            .map(|number| Board::make(programs, number, folder))
+            .map(|number| Board::make(programs, plan.kind, number, folder))
             .collect::<Result<Vec<_>>>()?;
         station.start(&boards, plan.page.as_deref())?;
         say(&format!("the station runs with {} empty slots", plan.boards));

@@ -1,6 +1,6 @@
 //! Faults of boards: each becomes one named trouble in one slot, and the line goes on.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 use journeys::desk::{Desk, Plan, Programs};
@@ -10,15 +10,8 @@ const FIRMWARE: &str =
 /// A visit takes some 10 s on a quiet machine.
 const VISIT: Duration = Duration::from_secs(150);
 
-fn desk(folder: &std::path::Path, boards: u32) -> Result<Desk> {
-    let plan = Plan {
-        boards,
-        quantity: 10,
-        image: PathBuf::from(FIRMWARE),
-        version: "1.0.0".to_owned(),
-        recipe: None,
-        page: None,
-    };
+fn desk(folder: &Path, boards: u32) -> Result<Desk> {
+    let plan = Plan::new(boards, Path::new(FIRMWARE));
     Desk::set_up(&Programs::beside_this_test()?, folder, plan, &mut |_| ())
 }
 

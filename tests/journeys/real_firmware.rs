@@ -1,6 +1,6 @@
 //! Firmware that other people wrote, through the whole house.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use ihex::{Reader, Record};
@@ -42,12 +42,8 @@ fn micropython_and_its_uicr_records_reach_the_chip_byte_for_byte() -> Result<()>
 
     let folder = tempfile::tempdir()?;
     let plan = Plan {
-        boards: 1,
-        quantity: 1,
-        image: PathBuf::from(MICROPYTHON),
-        version: "1.0.1".to_owned(),
         recipe: Some(Recipe::plain("nrf52", "nRF52832_xxAA", &[])),
-        page: None,
+        ..Plan::new(1, Path::new(MICROPYTHON))
     };
     let mut desk = Desk::set_up(&Programs::beside_this_test()?, folder.path(), plan, &mut |_| ())?;
     desk.boards[0].insert()?;

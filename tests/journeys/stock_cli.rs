@@ -3,7 +3,7 @@
 use std::{env, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use journeys::desk::{Board, Programs};
+use journeys::desk::{Board, BoardKind, Programs};
 
 const FIRMWARE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../device-sdk/demo/demo-lamp-1.0.0.hex");
@@ -29,7 +29,7 @@ fn output(command: &mut Command) -> Result<String> {
 }
 
 fn board(folder: &Path) -> Result<Board> {
-    let board = Board::make(&Programs::beside_this_test()?, 7, folder)?;
+    let board = Board::make(&Programs::beside_this_test()?, BoardKind::Simulated, 7, folder)?;
     board.insert()?;
     Ok(board)
 }

@@ -15,14 +15,7 @@ const FIRMWARE: &str =
 const VISIT: Duration = Duration::from_secs(150);
 
 fn plan(recipe: Option<Recipe>) -> Plan {
-    Plan {
-        boards: 1,
-        quantity: 2,
-        image: PathBuf::from(FIRMWARE),
-        version: "1.0.0".to_owned(),
-        recipe,
-        page: None,
-    }
+    Plan { recipe, ..Plan::new(1, Path::new(FIRMWARE)) }
 }
 
 /// A hub that runs, and R&D beside it with one packed release.

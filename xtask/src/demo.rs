@@ -133,14 +133,7 @@ fn set_up(programs: &Programs, folder: &std::path::Path) -> Result<Desk> {
         firmware.display()
     );
     let page = top().join("ui/kiosk/dist");
-    let plan = Plan {
-        boards: 4,
-        quantity: 20,
-        image: firmware,
-        version: "1.0.0".to_owned(),
-        recipe: None,
-        page: page.is_dir().then_some(page),
-    };
+    let plan = Plan { page: page.is_dir().then_some(page), ..Plan::new(4, &firmware) };
     Desk::set_up(programs, folder, plan, &mut |step| say(step))
 }
 

@@ -34,8 +34,10 @@ pub(crate) const TO_OPEN_A_WINDOW: &[&str] =
     &["dbus-daemon", "fonts-noto-cjk", "libgtk-3-dev", "libwebkit2gtk-4.1-dev", "pkg-config"];
 /// Packages for driving the kiosk window without a screen.
 pub(crate) const TO_DRIVE_A_WINDOW: &[&str] = &["webkit2gtk-driver", "xauth", "xvfb"];
-/// Packages for the boards that other people wrote, and firmware for them.
-pub(crate) const TO_EMULATE: &[&str] = &["firmware-microbit-micropython", "qemu-system-arm"];
+/// Firmware that other people wrote.
+pub(crate) const TO_FLASH: &[&str] = &["firmware-microbit-micropython"];
+/// Packages for the boards that other people wrote.
+pub(crate) const TO_EMULATE: &[&str] = &["qemu-system-arm"];
 
 /// Installs the Debian packages that are missing, saying which.
 pub(crate) fn debian(packages: &[&str]) -> Result<()> {

@@ -11,8 +11,11 @@ use crate::{
     checkout::{cargo, linting_cargo, top},
     demo::{self, Story},
     machine,
-    stage::{Stages, must, output, shown},
+    stage::{Stages, must, output},
 };
+
+/// The features behind which tests wait for programs written by others.
+const DEEP: &str = "flash/qemu,simulators/qemu,tests/deep";
 
 /// Everything in `test`; `deep` adds what is slow.
 pub(crate) fn test(deep: bool) -> Result<()> {
@@ -21,6 +24,7 @@ pub(crate) fn test(deep: bool) -> Result<()> {
         machine::rust()?;
         machine::debian(machine::TO_BUILD)?;
         machine::debian(machine::TO_JUDGE)?;
+        machine::debian(machine::TO_FLASH)?;
         machine::debian(machine::TO_BROWSE)?;
         machine::npm()
     });
@@ -44,12 +48,11 @@ pub(crate) fn test(deep: bool) -> Result<()> {
     if deep {
         stages.run("stock probe-rs CLI", || {
             let probe_rs = machine::probe_rs_cli()?;
-            deep_tests("stock_cli", &[("PROBE_RS_CLI", probe_rs.as_os_str())])
+            deep_tests("binary(stock_cli)", &[("PROBE_RS_CLI", probe_rs.as_os_str())])
         });
-        stages.run("firmware and boards written by others", || {
+        stages.run("boards and firmware written by others", || {
             machine::debian(machine::TO_EMULATE)?;
-            emulated_chip()?;
-            deep_tests("others", &[])
+            deep_tests("binary(others) | binary(qemu) | binary(emulated_board)", &[])
         });
         stages.run("kiosk window", window::watched);
     }
@@ -137,21 +140,10 @@ fn types_have_not_drifted() -> Result<()> {
     Ok(())
 }
 
-/// The rooms' own tests against the chip that QEMU emulates.
-fn emulated_chip() -> Result<()> {
+/// Tests that `test` leaves out, chosen by a nextest filter.
+fn deep_tests(filter: &str, environment: &[(&str, &std::ffi::OsStr)]) -> Result<()> {
     let mut nextest = machine::nextest(linting_cargo())?;
-    nextest.args(["run", "--locked", "--package", "simulators", "--package", "flash"]);
-    nextest.args(["--features", "simulators/qemu,flash/qemu"]);
-    nextest.args(["--test", "qemu", "--test", "emulated_board"]);
-    println!("{}", shown(&nextest));
-    must(&mut nextest)
-}
-
-/// Journeys that `test` leaves out, in `tests/`, chosen by the name of their test binary.
-fn deep_tests(binary: &str, environment: &[(&str, &std::ffi::OsStr)]) -> Result<()> {
-    let mut nextest = machine::nextest(linting_cargo())?;
-    nextest.args(["run", "--locked", "--package", "tests", "--features", "deep", "--test", binary]);
+    nextest.args(["run", "--locked", "--workspace", "--features", DEEP, "-E", filter]);
     nextest.envs(environment.iter().copied());
-    println!("{}", shown(&nextest));
     must(&mut nextest)
 }

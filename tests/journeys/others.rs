@@ -1,0 +1,34 @@
+//! A chip and firmware that other people wrote: QEMU's nRF51 and MicroPython, through the whole
+//! house.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Result;
+use journeys::desk::{BoardKind, Desk, Plan, Programs, Recipe};
+
+/// From Debian's package `firmware-microbit-micropython`.
+const MICROPYTHON: &str = "/usr/share/firmware-microbit-micropython/firmware.hex";
+/// The driver's nRF51 has no UICR: the firmware's records for it are left out by name.
+const UICR: (u32, u32) = (0x1000_1000, 0x1000_1400);
+
+#[test]
+fn micropython_runs_on_a_chip_we_did_not_write_and_what_was_left_out_is_shown() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let recipe =
+        Recipe::plain("nrf51", "nRF51822_xxAA", &[UICR]).listening_for("MicroPython v1.9", 60_000);
+    let plan = Plan {
+        recipe: Some(recipe),
+        kind: BoardKind::Emulated,
+        ..Plan::new(1, Path::new(MICROPYTHON))
+    };
+    let mut desk = Desk::set_up(&Programs::beside_this_test()?, folder.path(), plan, &mut |_| ())?;
+    let shown = desk.research.inspect(&desk.release.bundle)?;
+    assert!(shown.contains("NOT flashed"), "the summary hides what is left out: {shown}");
+
+    desk.boards[0].insert()?;
+    desk.slot_becomes(1, &["pass"], Duration::from_secs(150))?;
+    let journal = desk.hub.journal(desk.station.name())?;
+    assert!(journal.to_string().contains("MicroPython v1.9"), "no banner in the evidence");
+    desk.verify_journal()?;
+    Ok(())
+}
