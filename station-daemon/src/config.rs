@@ -1,9 +1,11 @@
 //! What an installer writes into `station.toml`.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
+use flash::FlashError;
+use flash::probe::ProbeSelector;
 use serde::Deserialize;
 
 /// Most slots of one station.
@@ -51,6 +53,31 @@ pub struct SlotConfig {
     pub baud: u32,
 }
 
+impl SlotConfig {
+    /// The probe, as the driver understands it.
+    ///
+    /// # Errors
+    /// [`FlashError::SelectorInvalid`].
+    pub fn probe(&self) -> Result<ProbeSelector, FlashError> {
+        self.selector.parse()
+    }
+
+    /// Whether the probe answers over a network: a simulated board. Only a lease that says so lets
+    /// one be flashed, because whoever listens there gets the plain bytes.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.probe().is_ok_and(|probe| probe.is_tcp())
+    }
+
+    /// Whether a probe over a network is on this very computer.
+    fn is_loopback(&self) -> bool {
+        let address = self.selector.splitn(3, ':').nth(2).map(ToSocketAddrs::to_socket_addrs);
+        address
+            .and_then(Result::ok)
+            .is_some_and(|mut addresses| addresses.all(|address| address.ip().is_loopback()))
+    }
+}
+
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7380))
 }
@@ -80,6 +107,18 @@ pub enum ConfigError {
     /// A slot number used twice, or 0, or too many slots.
     #[error("slot number {0} is used twice or out of range")]
     SlotNumber(u32),
+    /// Not a probe.
+    #[error("reading the probe of slot {slot}")]
+    Selector {
+        /// The slot.
+        slot: u32,
+        /// What is wrong with it.
+        #[source]
+        source: FlashError,
+    },
+    /// A probe on another computer would be sent plain firmware over a network.
+    #[error("the probe of slot {0} is not on this computer")]
+    ProbeElsewhere(u32),
 }
 
 impl Config {
@@ -117,7 +156,8 @@ impl Config {
     /// Checks what the form alone does not.
     ///
     /// # Errors
-    /// [`ConfigError::NotLoopback`], [`ConfigError::SlotNumber`].
+    /// [`ConfigError::NotLoopback`], [`ConfigError::SlotNumber`], [`ConfigError::Selector`],
+    /// [`ConfigError::ProbeElsewhere`].
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.listen.ip().is_loopback() {
             return Err(ConfigError::NotLoopback(self.listen));
@@ -126,6 +166,10 @@ impl Config {
         for slot in &self.slots {
             if slot.number == 0 || !numbers.insert(slot.number) || numbers.len() > SLOTS_MAX {
                 return Err(ConfigError::SlotNumber(slot.number));
+            }
+            slot.probe().map_err(|source| ConfigError::Selector { slot: slot.number, source })?;
+            if slot.is_simulated() && !slot.is_loopback() {
+                return Err(ConfigError::ProbeElsewhere(slot.number));
             }
         }
         Ok(())
@@ -169,10 +213,16 @@ mod tests {
         check("data = \"d\"\nlisten = \"192.168.1.5:80\"", false);
         check("listen = \"127.0.0.1:0\"", false);
         check("data = \"d\"\nsurprise = 1", false);
-        check("data = \"d\"\n[[slot]]\nnumber = 1\nselector = \"a:b\"", true);
-        check("data = \"d\"\n[[slot]]\nnumber = 0\nselector = \"a:b\"", false);
-        let twice = "data = \"d\"\n[[slot]]\nnumber = 2\nselector = \"a\"\n\
-                     [[slot]]\nnumber = 2\nselector = \"b\"";
-        check(twice, false);
+        let slot = |number: u32, selector: &str| {
+            format!("[[slot]]\nnumber = {number}\nselector = \"{selector}\"\n")
+        };
+        let with = |slots: &[String]| format!("data = \"d\"\n{}", slots.concat());
+        check(&with(&[slot(1, "1d50:6018:127.0.0.1:4000")]), true);
+        check(&with(&[slot(1, "1d50:6018:[::1]:4000")]), true);
+        check(&with(&[slot(1, "1d50:6018:198.51.100.7:4000")]), false);
+        check(&with(&[slot(1, "1366:0101:000012345678")]), true);
+        check(&with(&[slot(1, "no probe at all")]), false);
+        check(&with(&[slot(0, "1366:0101")]), false);
+        check(&with(&[slot(2, "1366:0101"), slot(2, "1366:0102")]), false);
     }
 }

@@ -286,3 +286,103 @@ pub fn keep(
         Ok::<(), JoinError>(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use ring::signature::{Ed25519KeyPair, KeyPair};
+
+    /// A hub of this test: its CA, its key, and the answer it gives.
+    struct Hub {
+        ca_pem: String,
+        ca_sha256: protocol::Sha256,
+        key: Ed25519KeyPair,
+    }
+
+    impl Hub {
+        fn new() -> Self {
+            let ca = rcgen::generate_simple_self_signed(vec!["hub".to_owned()]).expect("CA");
+            let random = SystemRandom::new();
+            let key = Ed25519KeyPair::generate_pkcs8(&random).expect("key");
+            Self {
+                ca_pem: ca.cert.pem(),
+                ca_sha256: protocol::Sha256(*Digest::of(ca.cert.der()).as_bytes()),
+                key: Ed25519KeyPair::from_pkcs8(key.as_ref()).expect("key"),
+            }
+        }
+
+        fn code(&self) -> EnrolmentCode {
+            EnrolmentCode {
+                hub: "localhost:1".to_owned(),
+                hub_ca_sha256: self.ca_sha256,
+                root_sha256: protocol::Sha256(*Digest::of(b"root").as_bytes()),
+                secret: protocol::EnrolmentSecret([1; 16]),
+            }
+        }
+
+        fn answer(&self, request: &EnrolRequest) -> Enrolled {
+            let (tenant, station) = ("acme", "l1-s1");
+            let statement = EnrolmentStatement {
+                v: 1,
+                tenant: tenant.parse().expect("name"),
+                station: station.parse().expect("name"),
+                tls_key_sha256: protocol::Sha256([0; 32]),
+                hpke_key: request.hpke_key,
+                journal_key: request.journal_key,
+                key_protection: KeyProtection::None,
+                issued_ms: 5,
+            };
+            let payload = serde_json::to_string(&statement).expect("statement");
+            let signed = SignedStatement::signed_bytes(EnrolmentStatement::KIND, &payload);
+            let mut key = [0; 32];
+            key.copy_from_slice(self.key.public_key().as_ref());
+            Enrolled {
+                tenant: statement.tenant,
+                station: statement.station,
+                line: "l1".parse().expect("name"),
+                certificate_pem: String::new(),
+                ca_pem: self.ca_pem.clone(),
+                hub_cosign_name: "hub".to_owned(),
+                hub_cosign_key: Ed25519Key(key),
+                root_json: STANDARD.encode(b"root"),
+                statement: SignedStatement {
+                    payload,
+                    signature: hex::encode(self.key.sign(&signed)),
+                },
+                hub_time_ms: 5,
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_counts_only_from_the_codes_hub_about_this_station() {
+        let (hub, stranger) = (Hub::new(), Hub::new());
+        let request = EnrolRequest {
+            secret: protocol::EnrolmentSecret([1; 16]),
+            station_name: None,
+            tls_csr_pem: String::new(),
+            hpke_key: HpkeKey([2; 32]),
+            journal_key: Ed25519Key([3; 32]),
+            key_protection: KeyProtection::None,
+        };
+        let other = EnrolRequest { journal_key: Ed25519Key([4; 32]), ..request.clone() };
+        let check = |what: &str, answer: Enrolled, good: bool| {
+            assert_eq!(prove(&hub.code(), &request, &answer).is_ok(), good, "{what}");
+        };
+        let good = || hub.answer(&request);
+        check("good", good(), true);
+        check("another hub", stranger.answer(&request), false);
+        check("about another station", hub.answer(&other), false);
+        check("no CA", Enrolled { ca_pem: "nothing".to_owned(), ..good() }, false);
+        let key = Ed25519Key([9; 32]);
+        check("another key", Enrolled { hub_cosign_key: key, ..good() }, false);
+        let station = "l1-s2".parse().expect("name");
+        check("another name", Enrolled { station, ..good() }, false);
+
+        let membership = prove(&hub.code(), &request, &good()).expect("proven");
+        assert!(membership.pinned_root().is_err(), "bytes with the right hash are no root yet");
+        let swapped = Membership { root_json: STANDARD.encode(b"Root"), ..membership };
+        assert!(matches!(swapped.pinned_root(), Err(TrustError::NotThePinnedRoot { .. })));
+    }
+}

@@ -279,6 +279,19 @@ mod tests {
     }
 
     #[test]
+    fn the_worked_example_of_the_format_opens() {
+        let format = include_str!("../FORMAT.md");
+        let example = format.split("```").nth(1).expect("an example").trim();
+        let sealed = hex::decode(example).expect("hex");
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        for (at, byte) in (0_u8..).zip(secret.iter_mut()) {
+            *byte = at;
+        }
+        let plain = StationSecret(secret).open(KeyKind::Hpke, &sealed).expect("opens");
+        assert_eq!(plain.as_slice(), (0x40..0x60).collect::<Vec<u8>>());
+    }
+
+    #[test]
     fn a_sealed_key_does_not_pass_for_one_of_another_kind() {
         let folder = tempfile::tempdir().expect("folder");
         let random = SystemRandom::new();

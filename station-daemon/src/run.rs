@@ -37,6 +37,10 @@ pub enum RunError {
     /// A thread could not be started.
     #[error("starting a thread")]
     Thread(#[source] std::io::Error),
+    /// The thread that keeps the evidence ended; the service manager starts the station again from
+    /// what was saved.
+    #[error("keeping the station's desk open")]
+    Desk,
     /// The station secret.
     #[error("opening the station secret")]
     Secret(#[source] crate::keys::KeyError),
@@ -124,7 +128,7 @@ pub async fn run(
         Ok(opened) => opened,
         Err(error) => return serve_halted(&config, listener, guard, &error, stop).await,
     };
-    let (handle, desk_thread) = desk.start().map_err(RunError::Thread)?;
+    let (handle, mut desk_thread) = desk.start().map_err(RunError::Thread)?;
     let api =
         Api { view, desk: Arc::new(Scans(handle.clone())), guard, page_folder: config.ui.clone() };
     let (stopping, stopped) = watch::channel(false);
@@ -135,7 +139,10 @@ pub async fn run(
         slots.push(RunningSlot::start(slot.clone(), handle.clone()).map_err(RunError::Thread)?);
     }
 
-    stop.await;
+    tokio::select! {
+        () = stop => {}
+        () = desk_thread.ended() => {}
+    }
     tracing::info!("station stops");
     stopping.send_replace(true);
     let ended = tokio::task::spawn_blocking(move || {
@@ -157,10 +164,7 @@ pub async fn run(
     handle.tell(Desk::close);
     drop(handle);
     let closed = tokio::task::spawn_blocking(move || desk_thread.join());
-    if !matches!(closed.await, Ok(Ok(()))) {
-        tracing::error!("the desk ended badly");
-    }
-    Ok(())
+    if matches!(closed.await, Ok(true)) { Ok(()) } else { Err(RunError::Desk) }
 }
 
 fn start_postman(

@@ -150,7 +150,7 @@ impl Desk {
                 slot: place.slot,
                 visit: place.visit.clone(),
                 uid: hex::decode(&place.unit.uid).ok().map(HexBytes),
-                trouble: TroubleCode::ContactLost.text(),
+                trouble: TroubleCode::WorkerCrashed.text(),
                 step: RecordStep::Program,
                 incident: incident.clone(),
             })

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use audit::Event;
 use release::Digest;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::api::view::{HubState, StationView};
 use crate::clock::{Clock, SavedTime};
@@ -51,6 +51,26 @@ type Work = Box<dyn FnOnce(&mut Desk) + Send>;
 #[derive(Clone)]
 pub struct DeskHandle {
     work: SyncSender<Work>,
+}
+
+/// The desk's running thread.
+pub struct DeskThread {
+    thread: std::thread::JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl DeskThread {
+    /// Done when the thread has ended, in order or not.
+    pub async fn ended(&mut self) {
+        // Nobody sends: the sender is dropped, which is the word.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Waits for the end; whether it was in order.
+    #[must_use]
+    pub fn join(self) -> bool {
+        self.thread.join().is_ok()
+    }
 }
 
 /// The desk's thread ended; the daemon ends with it.
@@ -243,12 +263,15 @@ impl Desk {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(self) -> std::io::Result<(DeskHandle, std::thread::JoinHandle<()>)> {
+    pub fn start(self) -> std::io::Result<(DeskHandle, DeskThread)> {
         let (sender, receiver) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("desk".to_owned())
-            .spawn(move || self.run(&receiver))?;
-        Ok((DeskHandle { work: sender }, thread))
+        let (alive, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
+            // Dropped when the thread ends, in order or by a panic.
+            let _alive: oneshot::Sender<()> = alive;
+            self.run(&receiver);
+        })?;
+        Ok((DeskHandle { work: sender }, DeskThread { thread, ended }))
     }
 
     fn tick(&mut self) {

@@ -28,7 +28,7 @@ impl Desk {
         config: &SlotConfig,
     ) -> Result<Task, TroubleCode> {
         // The lease is asked again: time has passed since the decision.
-        let (portion, release) = self.work()?;
+        let (portion, release) = self.work_through(config)?;
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
         let unit = visit.unit.as_ref().ok_or(TroubleCode::Internal)?;
         let id = visit.id.clone();

@@ -93,13 +93,13 @@ impl Desk {
     ///
     /// # Errors
     /// What keeps the whole station from flashing; the slot waits and asks again.
-    pub fn brief(&mut self) -> Result<Brief, TroubleCode> {
+    pub fn brief(&mut self, config: &SlotConfig) -> Result<Brief, TroubleCode> {
         if let Some(halted) = &self.halted
             && halted.code != TroubleCode::DiskFull
         {
             return Err(halted.code);
         }
-        let (_, release) = self.work()?;
+        let (_, release) = self.work_through(config)?;
         let recipe = &release.manifest.recipe;
         let bytes = u32::try_from(BLOCK_BYTES).unwrap_or(u32::MAX);
         Ok(Brief {
@@ -137,6 +137,22 @@ impl Desk {
         if let Err(code) = self.record(vec![removed], |_| Ok(())) {
             tracing::warn!(slot, code = code.text(), "a removal was not journalled");
         }
+    }
+
+    /// The work, if the lease lets it be done through the slot's probe.
+    pub(super) fn work_through(
+        &mut self,
+        config: &SlotConfig,
+    ) -> Result<(Portion, Arc<OpenRelease>), TroubleCode> {
+        let work = self.work()?;
+        let simulated_allowed = self.enrolled.as_ref().is_some_and(|enrolled| {
+            let LeaseState::InForce(lease) = enrolled.shelf.lease() else { return false };
+            lease.allow_simulated
+        });
+        if config.is_simulated() && !simulated_allowed {
+            return Err(TroubleCode::ReleaseNotTrusted);
+        }
+        Ok(work)
     }
 
     pub(super) fn work(&mut self) -> Result<(Portion, Arc<OpenRelease>), TroubleCode> {

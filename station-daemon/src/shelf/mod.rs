@@ -272,7 +272,7 @@ impl Shelf {
         self.put_repository(repository, &documents);
         if let Some((seen, lease)) = taken.lease {
             if self.lease_seen != Some(seen) {
-                // Keys are wrapped anew for each lease: what was opened under the old one goes.
+                // What the new lease no longer names goes at once.
                 let still = &lease;
                 self.opened.retain(|(digest, channel), _| {
                     still

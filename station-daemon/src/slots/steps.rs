@@ -76,7 +76,9 @@ impl Bench {
 
     /// Asks what to look for; a new visit begins with it.
     pub(super) fn take_brief(&mut self) -> Result<(), TroubleCode> {
-        let brief = self.desk.ask(Desk::brief).map_err(|_| TroubleCode::Internal)??;
+        let config = self.config.clone();
+        let brief = self.desk.ask(move |desk| desk.brief(&config));
+        let brief = brief.map_err(|_| TroubleCode::Internal)??;
         self.brief = Some(brief);
         self.found = None;
         self.task = None;

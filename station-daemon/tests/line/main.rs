@@ -11,7 +11,8 @@ use paper::{BLOCK_AT, Office, Parcel, Plan};
 use process::{Daemon, limit_files, on_disk};
 use station::{Board, Keys, Station, enrol};
 use station_daemon::api::view::{SlotState, TroubleCode};
-use station_daemon::desk::os_ms;
+use station_daemon::desk::{HubDesk, os_ms};
+use sync::JournalSource;
 
 const UIDS: [[u8; 8]; 2] = [[1, 2, 3, 4, 5, 6, 7, 8], [9, 2, 3, 4, 5, 6, 7, 0xA1]];
 
@@ -174,6 +175,7 @@ fn a_release_for_another_chip_a_damaged_one_and_a_withdrawn_one_are_never_writte
     };
     check(&|plan| plan.chip = "nRF51822_xxAA", false, TroubleCode::WrongChip);
     check(&|_| {}, true, TroubleCode::ReleaseDamaged);
+    check(&|plan| plan.allow_simulated = false, false, TroubleCode::ReleaseNotTrusted);
     check(&|plan| plan.withdrawn = true, false, TroubleCode::ReleaseWithdrawn);
     check(&|plan| plan.lease_ends_ms = now_ms - 1, false, TroubleCode::LeaseOver);
 }
@@ -237,6 +239,69 @@ fn a_worker_that_hangs_is_replaced_while_the_other_slot_passes() {
     hung.pull("insert");
     station.wait_slot(1, SlotState::Pass);
     station.stop();
+}
+
+#[test]
+fn the_hubs_word_counts_only_signed_and_one_that_holds_more_than_the_station_stops_it() {
+    let world = World::new(|_| {});
+    stocked(&world);
+    let saved = tempfile::tempdir().expect("folder");
+    let (file, copy) = (world.path().join("station.db"), saved.path().join("station.db"));
+    std::fs::copy(&file, &copy).expect("copied");
+
+    let station = Station::start(world.path(), &[]);
+    let sink = HubDesk(station.desk.clone());
+    let head = sink.head().expect("head");
+    let note = sink.range(head.epoch, 0, 1000, 1_000_000).expect("range").checkpoint;
+    let stranger = Office::open(os_ms());
+    assert!(sink.acknowledged(head.epoch, head.size, &note).is_err(), "not cosigned");
+    assert!(sink.acknowledged(head.epoch, head.size, &stranger.cosign(&note)).is_err());
+    let unsynced = u32::try_from(head.size).expect("few");
+    station.wait("all unsynced", |view| view.hub.unsynced == unsynced);
+    sink.acknowledged(head.epoch, head.size, &world.office.cosign(&note)).expect("acknowledged");
+    let view = station.wait("all synced", |view| view.hub.unsynced == 0);
+    assert!(view.trouble.is_none(), "{view:?}");
+    station.stop();
+
+    // The disk is set back to the day before; the hub still holds what was written since.
+    std::fs::copy(&copy, &file).expect("restored");
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    let sink = HubDesk(station.desk.clone());
+    assert!(sink.acknowledged(head.epoch, head.size, &world.office.cosign(&note)).is_err());
+    let damaged = |code| code == Some(TroubleCode::StoreDamaged);
+    station.wait("the station's trouble", |view| damaged(view.trouble.as_ref().map(|t| t.code)));
+    board.pull("insert");
+    let failed = station.wait_slot(1, SlotState::Fail);
+    assert!(damaged(failed.trouble.map(|trouble| trouble.code)));
+    assert!(board.cells(0, 4096).iter().all(|byte| *byte == 0xFF));
+    station.stop();
+}
+
+#[test]
+fn an_edited_or_cut_journal_is_noticed_at_the_next_start() {
+    let check = |what: &str, sql: &str| {
+        let world = World::new(|_| {});
+        stocked(&world);
+        let file = world.path().join("station.db");
+        let raw = rusqlite::Connection::open(&file).expect("database");
+        assert!(raw.execute(sql, []).expect(what) > 0, "{what}");
+        drop(raw);
+        let mut daemon = Daemon::start(world.path(), &[]);
+        let mut screen = daemon.screen();
+        screen.wait(what, |view| {
+            view.trouble.as_ref().is_some_and(|t| t.code == TroubleCode::StoreDamaged)
+        });
+        daemon.terminate();
+    };
+    check("the tail cut off", "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)");
+    check("one in the middle gone", "DELETE FROM journal WHERE seq = 1");
+    check(
+        "a record edited",
+        "UPDATE journal SET record = CAST(replace(CAST(record AS TEXT), '1', '2') AS BLOB)
+         WHERE seq = 1",
+    );
+    check("the head gone", "DELETE FROM checkpoint");
 }
 
 /// An enrolled folder with everything delivered, as a station that worked before has it.

@@ -13,6 +13,7 @@ use release::{
     LeasedRelease, Name, Pack, PinPolicy, Portion, Receiver, Recipe, SigningKey, SystemRandom,
     WrapBinding, WrapPublicKey, freshen,
 };
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
 
 pub(crate) const TENANT: &str = "acme";
@@ -33,6 +34,7 @@ pub(crate) struct Plan {
     pub(crate) chip: &'static str,
     pub(crate) self_test: bool,
     pub(crate) withdrawn: bool,
+    pub(crate) allow_simulated: bool,
     pub(crate) metadata_version: u64,
 }
 
@@ -47,6 +49,7 @@ impl Plan {
             chip: "nRF52832_xxAA",
             self_test: true,
             withdrawn: false,
+            allow_simulated: true,
             metadata_version: 1,
         }
     }
@@ -67,6 +70,7 @@ pub(crate) struct Office {
     timestamp_key: SigningKey,
     lease_key: SigningKey,
     activation: ProductKey,
+    hub_key: Ed25519KeyPair,
     pub(crate) root: Vec<u8>,
 }
 
@@ -99,7 +103,28 @@ impl Office {
         let root = root_document(&plan, &[&root_key]).expect("root");
         let seed = Digest::of(b"flashline demo product key, not a secret");
         let activation = ProductKey::from_seed(seed.as_bytes()).expect("demo key");
-        Self { targets_key, product_key, snapshot_key, timestamp_key, lease_key, activation, root }
+        let hub_key = fresh_pair();
+        Self {
+            targets_key,
+            product_key,
+            snapshot_key,
+            timestamp_key,
+            lease_key,
+            activation,
+            hub_key,
+            root,
+        }
+    }
+
+    /// The key the hub cosigns with.
+    pub(crate) fn cosign_key(&self) -> String {
+        hex::encode(self.hub_key.public_key())
+    }
+
+    /// The hub's word that it holds what the note says.
+    pub(crate) fn cosign(&self, note: &str) -> String {
+        let signed: audit::SignedCheckpoint = note.parse().expect("a note");
+        signed.cosign(&hub_name(), &self.hub_key, 1_000_000).expect("cosigned").to_string()
     }
 
     /// Packs the demo firmware, signs everything, leases it to one station.
@@ -250,7 +275,7 @@ impl Office {
             roster_version: 0,
             revocation_version: 0,
             probe_kinds: Vec::new(),
-            allow_simulated: true,
+            allow_simulated: plan.allow_simulated,
             pin_policy: PinPolicy::default(),
         };
         terms.sign(&[&self.lease_key]).expect("lease")
@@ -260,6 +285,17 @@ impl Office {
     pub(crate) fn stranger(now_ms: i64) -> Self {
         Self::open(now_ms)
     }
+}
+
+/// The name the hub cosigns with.
+pub(crate) fn hub_name() -> String {
+    format!("flashline/{TENANT}/hub")
+}
+
+fn fresh_pair() -> Ed25519KeyPair {
+    let random = ring::rand::SystemRandom::new();
+    let bytes = Ed25519KeyPair::generate_pkcs8(&random).expect("key");
+    Ed25519KeyPair::from_pkcs8(bytes.as_ref()).expect("key")
 }
 
 struct PackedDemo {

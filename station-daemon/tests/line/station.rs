@@ -15,7 +15,7 @@ use simulators::timing::Timing;
 use simulators::{Addresses, BoardConfig, Served, serve};
 use station_daemon::api::view::{SlotState, SlotView, StationView};
 use station_daemon::config::SlotConfig;
-use station_daemon::desk::{Desk, DeskHandle, DeskSetup, HubDesk};
+use station_daemon::desk::{Desk, DeskHandle, DeskSetup, DeskThread, HubDesk};
 use station_daemon::enrolment::{Membership, keep};
 use station_daemon::hands::HandConfig;
 use station_daemon::keys::{StationKeys, StationSecret};
@@ -24,7 +24,7 @@ use station_daemon::store::Store;
 use sync::{ArrivedDocument, DocumentSink, JournalSource};
 use tokio::sync::watch;
 
-use super::paper::{Office, Parcel, STATION, TENANT};
+use super::paper::{Office, Parcel, STATION, TENANT, hub_name};
 
 /// Longest wait for anything; a busy machine interprets two signature checks per visit.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -89,8 +89,8 @@ pub(crate) fn enrol(folder: &Path, office: &Office, now_ms: i64) -> Keys {
         hub: "localhost:1".to_owned(),
         hub_ca_pem: String::new(),
         certificate_pem: String::new(),
-        cosign_name: format!("flashline/{TENANT}/hub"),
-        cosign_key: "00".repeat(32),
+        cosign_name: hub_name(),
+        cosign_key: office.cosign_key(),
         root_json: STANDARD.encode(&office.root),
         root_sha256: release::Digest::of(&office.root).to_string(),
     };
@@ -102,7 +102,7 @@ pub(crate) struct Station {
     pub(crate) desk: DeskHandle,
     view: watch::Receiver<Arc<StationView>>,
     slots: Vec<RunningSlot>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<DeskThread>,
 }
 
 impl Station {
@@ -212,7 +212,7 @@ impl Station {
         }
         self.desk.tell(Desk::close);
         if let Some(thread) = self.thread.take() {
-            thread.join().expect("the desk ends well");
+            assert!(thread.join(), "the desk ends well");
         }
     }
 }
