@@ -1,6 +1,7 @@
 //! Visits with everything real but the copper: desk, worker processes, the probe-rs driver and
 //! simulated boards that run the demo firmware.
 
+mod faults;
 mod paper;
 mod process;
 mod station;
@@ -14,17 +15,17 @@ use station_daemon::api::view::{SlotState, TroubleCode};
 use station_daemon::desk::{HubDesk, os_ms};
 use sync::JournalSource;
 
-const UIDS: [[u8; 8]; 2] = [[1, 2, 3, 4, 5, 6, 7, 8], [9, 2, 3, 4, 5, 6, 7, 0xA1]];
+pub(crate) const UIDS: [[u8; 8]; 2] = [[1, 2, 3, 4, 5, 6, 7, 8], [9, 2, 3, 4, 5, 6, 7, 0xA1]];
 
-struct World {
-    folder: tempfile::TempDir,
-    office: Office,
-    keys: Keys,
-    plan: Plan,
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) office: Office,
+    pub(crate) keys: Keys,
+    pub(crate) plan: Plan,
 }
 
 impl World {
-    fn new(change: impl FnOnce(&mut Plan)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut Plan)) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let now_ms = os_ms();
         let office = Office::open(now_ms);
@@ -34,11 +35,11 @@ impl World {
         Self { folder, office, keys, plan }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn parcel(&self) -> Parcel {
+    pub(crate) fn parcel(&self) -> Parcel {
         self.office.send(&self.plan, &self.keys.hpke, self.keys.journal, os_ms())
     }
 }
@@ -49,7 +50,7 @@ fn assert_holds_image(board: &Board, parcel: &Parcel) {
     }
 }
 
-fn block_of(board: &Board) -> Vec<u8> {
+pub(crate) fn block_of(board: &Board) -> Vec<u8> {
     board.cells(BLOCK_AT, activation::BLOCK_BYTES)
 }
 
@@ -124,35 +125,6 @@ fn a_board_pulled_while_it_is_written_fails_and_passes_later_with_the_code_reser
     station.stop();
 }
 
-/// A lever for a cell that cannot hold what the image wants there.
-fn stuck_cell(parcel: &Parcel) -> String {
-    let (address, bytes) = &parcel.image[0];
-    let at = bytes.iter().rposition(|byte| byte & 1 == 1).expect("a byte with that bit");
-    format!("stuck {} 0", address + at as u64)
-}
-
-#[test]
-fn what_is_wrong_with_a_board_is_named_and_the_next_slot_goes_on() {
-    let world = World::new(|_| {});
-    let check = |lever: &str, code: TroubleCode| {
-        let (bad, good) = (Board::new(UIDS[0]), Board::new(UIDS[1]));
-        let folder = tempfile::tempdir().expect("folder");
-        let keys = enrol(folder.path(), &world.office, os_ms());
-        let station = Station::start(folder.path(), &[bad.slot(1), good.slot(2)]);
-        let parcel = world.office.send(&world.plan, &keys.hpke, keys.journal, os_ms());
-        station.deliver(&parcel);
-        bad.pull(lever);
-        bad.pull("insert");
-        good.pull("insert");
-        let failed = station.wait_slot(1, SlotState::Fail);
-        assert_eq!(failed.trouble.map(|trouble| trouble.code), Some(code), "{lever}");
-        station.wait_slot(2, SlotState::Pass);
-        station.stop();
-    };
-    check("lock", TroubleCode::ChipLocked);
-    check(&stuck_cell(&world.parcel()), TroubleCode::ReadBackDiffered);
-}
-
 #[test]
 fn a_release_for_another_chip_a_damaged_one_and_a_withdrawn_one_are_never_written() {
     let now_ms = os_ms();
@@ -219,25 +191,6 @@ fn a_full_portion_refuses_the_next_board_and_recognises_the_ones_it_made() {
     station.wait_slot(1, SlotState::Empty);
     first.pull("insert");
     station.wait_slot(1, SlotState::SeenBefore);
-    station.stop();
-}
-
-#[test]
-fn a_worker_that_hangs_is_replaced_while_the_other_slot_passes() {
-    let world = World::new(|plan| plan.self_test = false);
-    let (hung, good) = (Board::new(UIDS[0]), Board::new(UIDS[1]));
-    let station = Station::start(world.path(), &[hung.slot(1), good.slot(2)]);
-    station.deliver(&world.parcel());
-    station.wait_slot(1, SlotState::Empty);
-    hung.pull("hang");
-    good.pull("insert");
-    station.wait_slot(2, SlotState::Pass);
-    let failed = station.wait_slot(1, SlotState::Fail);
-    assert_eq!(failed.trouble.map(|t| t.code), Some(TroubleCode::DriverHung));
-    hung.pull("heal");
-    station.wait_slot(1, SlotState::Empty);
-    hung.pull("insert");
-    station.wait_slot(1, SlotState::Pass);
     station.stop();
 }
 

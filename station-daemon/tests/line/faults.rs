@@ -1,0 +1,134 @@
+//! What a cable, a board or a driver can do to one slot, and that the others go on.
+
+use station_daemon::api::view::{SlotState, TroubleCode};
+use station_daemon::desk::os_ms;
+
+use super::paper::Parcel;
+use super::station::{Board, Station, enrol};
+use super::{UIDS, World, block_of};
+
+/// A lever for a cell that cannot hold what the image wants there.
+fn stuck_cell(parcel: &Parcel) -> String {
+    let (address, bytes) = &parcel.image[0];
+    let at = bytes.iter().rposition(|byte| byte & 1 == 1).expect("a byte with that bit");
+    format!("stuck {} 0", address + at as u64)
+}
+
+#[test]
+fn what_is_wrong_with_a_board_is_named_and_the_next_slot_goes_on() {
+    let world = World::new(|_| {});
+    let check = |lever: &str, code: TroubleCode| {
+        let (bad, good) = (Board::new(UIDS[0]), Board::new(UIDS[1]));
+        let folder = tempfile::tempdir().expect("folder");
+        let keys = enrol(folder.path(), &world.office, os_ms());
+        let station = Station::start(folder.path(), &[bad.slot(1), good.slot(2)]);
+        let parcel = world.office.send(&world.plan, &keys.hpke, keys.journal, os_ms());
+        station.deliver(&parcel);
+        bad.pull(lever);
+        bad.pull("insert");
+        good.pull("insert");
+        let failed = station.wait_slot(1, SlotState::Fail);
+        assert_eq!(failed.trouble.map(|trouble| trouble.code), Some(code), "{lever}");
+        station.wait_slot(2, SlotState::Pass);
+        station.stop();
+    };
+    check("lock", TroubleCode::ChipLocked);
+    check(&stuck_cell(&world.parcel()), TroubleCode::ReadBackDiffered);
+}
+
+#[test]
+fn a_worker_that_hangs_is_replaced_while_the_other_slot_passes() {
+    let world = World::new(|plan| plan.self_test = false);
+    let (hung, good) = (Board::new(UIDS[0]), Board::new(UIDS[1]));
+    let station = Station::start(world.path(), &[hung.slot(1), good.slot(2)]);
+    station.deliver(&world.parcel());
+    station.wait_slot(1, SlotState::Empty);
+    hung.pull("hang");
+    good.pull("insert");
+    station.wait_slot(2, SlotState::Pass);
+    let failed = station.wait_slot(1, SlotState::Fail);
+    assert_eq!(failed.trouble.map(|t| t.code), Some(TroubleCode::DriverHung));
+    hung.pull("heal");
+    station.wait_slot(1, SlotState::Empty);
+    hung.pull("insert");
+    station.wait_slot(1, SlotState::Pass);
+    station.stop();
+}
+
+#[test]
+fn a_driver_that_hangs_in_the_middle_of_writing_costs_one_visit_and_no_code() {
+    let world = World::new(|plan| {
+        plan.self_test = false;
+        plan.codes = 1;
+    });
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    board.pull("slow 5");
+    board.pull("insert");
+    station.wait_slot(1, SlotState::Flashing);
+    board.pull("hang");
+    let failed = station.wait_slot(1, SlotState::Fail);
+    assert_eq!(failed.trouble.map(|t| t.code), Some(TroubleCode::DriverHung));
+    board.pull("heal");
+    board.pull("remove");
+    station.wait_slot(1, SlotState::Empty);
+    board.pull("insert");
+    let passed = station.wait_slot(1, SlotState::Pass);
+    assert_eq!(passed.code, failed.code);
+    station.stop();
+}
+
+#[test]
+fn the_same_uid_in_two_slots_at_once_is_flashed_in_one_of_them_only() {
+    let world = World::new(|plan| plan.self_test = false);
+    let (first, second) = (Board::new(UIDS[0]), Board::new(UIDS[0]));
+    let station = Station::start(world.path(), &[first.slot(1), second.slot(2)]);
+    station.deliver(&world.parcel());
+    first.pull("insert");
+    station.wait_slot(1, SlotState::Pass);
+    second.pull("insert");
+    let refused = station.wait_slot(2, SlotState::Fail);
+    assert_eq!(refused.trouble.map(|t| t.code), Some(TroubleCode::UidDuplicate));
+    assert!(block_of(&second).iter().all(|byte| *byte == 0xFF));
+    station.stop();
+}
+
+#[test]
+fn a_slot_that_fails_three_times_for_the_same_cause_takes_no_further_board() {
+    let world = World::new(|plan| plan.self_test = false);
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    let parcel = world.parcel();
+    station.deliver(&parcel);
+    board.pull(&stuck_cell(&parcel));
+    for _ in 0..2 {
+        board.pull("insert");
+        station.wait_slot(1, SlotState::Fail);
+        board.pull("remove");
+        station.wait_slot(1, SlotState::Empty);
+    }
+    board.pull("insert");
+    let closed = station.wait_slot(1, SlotState::Closed);
+    assert_eq!(closed.trouble.map(|t| t.code), Some(TroubleCode::ReadBackDiffered));
+    let records = station.records();
+    let shut = |record: &audit::Record| matches!(record.event, audit::Event::SlotClosed { .. });
+    assert_eq!(records.iter().filter(|record| shut(record)).count(), 1);
+    station.stop();
+}
+
+#[test]
+fn a_board_without_power_is_an_empty_slot_until_its_power_comes_on() {
+    let world = World::new(|plan| plan.self_test = false);
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    board.pull("power off");
+    board.pull("insert");
+    station.wait_slot(1, SlotState::Empty);
+    board.pull("power on");
+    station.wait_slot(1, SlotState::Pass);
+    board.pull("power off");
+    station.wait_slot(1, SlotState::Empty);
+    station.stop();
+}
