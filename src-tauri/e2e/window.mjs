@@ -69,6 +69,7 @@ async function call(method, path, body) {
     method,
     headers: { 'content-type': 'application/json; charset=utf-8' },
     body: body === undefined ? undefined : JSON.stringify(body),
+    signal: AbortSignal.timeout(60_000),
   });
   const { value } = await response.json();
   if (!response.ok) throw new Error(`${method} ${path}: ${value?.error}: ${value?.message}`);
@@ -81,9 +82,22 @@ async function find(css) {
   return call('POST', '/element', { using: 'css selector', value: css }).then((found) => found[ELEMENT]).catch(() => undefined);
 }
 const waitFor = (css) => until(`"${css}" in the window`, deadline, () => find(css));
+/**
+ * Saves what the window shows. WebKit takes the picture with the next frame it draws, and a calm
+ * page draws none: a dot in the corner changes until the picture is there.
+ */
 async function shot(name) {
+  await apply(`() => {
+    const dot = document.body.appendChild(document.createElement('i'));
+    dot.style.cssText = 'position:fixed;right:0;bottom:0;width:1px;height:1px';
+    let on = false;
+    const timer = setInterval(() => (dot.style.background = (on = !on) ? '#ccd1d5' : '#ccd1d6'), 30);
+    window.flashlineCalm = () => (clearInterval(timer), dot.remove());
+  }`);
+  const image = await call('GET', '/screenshot');
+  await run('window.flashlineCalm()');
   await mkdir(SHOTS, { recursive: true });
-  await writeFile(join(SHOTS, `window-${name}.png`), Buffer.from(await call('GET', '/screenshot'), 'base64'));
+  await writeFile(join(SHOTS, `window-${name}.png`), Buffer.from(image, 'base64'));
 }
 async function touch(element) {
   const finger = { type: 'pointer', id: 'finger', parameters: { pointerType: 'touch' } };
