@@ -81,7 +81,7 @@ async fn people_without_the_right_token_see_health_and_the_description_only() {
         let url = format!("{}{path}", client.base);
         assert_eq!(kind(&client.get(path).await), "token-refused", "{path}");
         assert_eq!(kind(&with_station_certificate.get(path).await), "token-refused", "{path}");
-        for token in ["", "x", &"0".repeat(64), &"x".repeat(100_00)] {
+        for token in ["", "x", &"0".repeat(64), &"x".repeat(10_000)] {
             let request = client.http.get(&url).bearer_auth(token);
             assert_eq!(kind(&client.send(request).await), "token-refused", "{path}");
         }

@@ -1,4 +1,5 @@
 //! The hub through its real listeners, on loopback.
+#![allow(clippy::unwrap_used, reason = "in a test the panic is the report")]
 
 mod admin;
 mod desk;

@@ -321,7 +321,6 @@ async fn refused_certificates_on_either_side_are_told_apart_from_a_hub_that_is_a
 /// A wire that breaks after so many bytes have come down, once per budget.
 struct Wire {
     address: SocketAddr,
-    left: Arc<AtomicU64>,
     came: Arc<AtomicU64>,
 }
 
@@ -331,7 +330,7 @@ impl Wire {
         let address = listener.local_addr().unwrap();
         let left = Arc::new(AtomicU64::new(bytes));
         let came = Arc::new(AtomicU64::new(0));
-        let wire = Self { address, left: left.clone(), came: came.clone() };
+        let wire = Self { address, came: came.clone() };
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let far = TcpStream::connect(&hub).await.unwrap();

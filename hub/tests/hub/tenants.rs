@@ -55,12 +55,12 @@ async fn a_station_is_told_nothing_of_another_tenants_documents_chunks_and_journ
 }
 
 fn collect_digests(value: &serde_json::Value, into: &mut Vec<String>) {
-    match value {
-        serde_json::Value::String(text) if text.len() == 64 => into.push(text.clone()),
-        serde_json::Value::Array(values) => values.iter().for_each(|v| collect_digests(v, into)),
-        serde_json::Value::Object(map) => map.values().for_each(|v| collect_digests(v, into)),
-        _ => {}
+    if let Some(text) = value.as_str().filter(|text| text.len() == 64) {
+        into.push(text.to_owned());
     }
+    value.as_array().into_iter().flatten().for_each(|inner| collect_digests(inner, into));
+    let members = value.as_object().into_iter().flat_map(|map| map.values());
+    members.for_each(|inner| collect_digests(inner, into));
 }
 
 #[tokio::test]

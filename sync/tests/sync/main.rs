@@ -1,0 +1,9 @@
+//! The postman against a hub that follows a script: what it asks, in which order, and what it does
+//! with answers that no good hub gives.
+
+#![allow(clippy::unwrap_used, reason = "in a test the panic is the report")]
+
+mod answers;
+mod chunks;
+mod journal;
+mod script;
