@@ -92,6 +92,7 @@ fn open_window(app: &AppHandle, station: Arc<Station>) -> tauri::Result<WebviewW
 
 /// Opens the station's page whenever the station appears: at the start, after it was restarted,
 /// and after a page that did not load or stayed at the door because its nonce was used.
+#[allow(clippy::disallowed_methods, reason = "nothing tells when a file or a port appears")]
 fn follow(window: &WebviewWindow, station: &Station, shown: &AtomicBool) {
     let mut at_the_door = 0;
     loop {
