@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use journeys::desk::{Desk, Plan, Programs, until};
 
 use crate::{
@@ -33,6 +33,16 @@ pub(crate) struct Options {
     /// Play the whole story by itself and end
     #[arg(long)]
     headless: bool,
+    /// Have Chromium, or the kiosk window, watch a board go from empty to PASS
+    #[arg(long, value_enum, conflicts_with_all = ["headless", "window"])]
+    watched_in: Option<Watcher>,
+}
+
+/// Who can watch.
+#[derive(Clone, Copy, ValueEnum)]
+enum Watcher {
+    Chromium,
+    Window,
 }
 
 /// Who watches the demo.
@@ -53,10 +63,12 @@ pub(crate) enum Story {
 /// Runs the demo that was asked for.
 pub(crate) fn run(options: &Options) -> Result<()> {
     machine::debian(machine::TO_BUILD)?;
-    let story = match (options.window, options.headless) {
-        (true, _) => Story::ShownInWindow,
-        (false, true) => Story::Headless,
-        (false, false) => Story::Shown,
+    let story = match (options.watched_in, options.window, options.headless) {
+        (Some(Watcher::Chromium), _, _) => Story::WatchedInChromium,
+        (Some(Watcher::Window), _, _) => Story::WatchedInWindow,
+        (None, true, _) => Story::ShownInWindow,
+        (None, false, true) => Story::Headless,
+        (None, false, false) => Story::Shown,
     };
     tell(cargo(), story)
 }
