@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{PRODUCT, Programs, TENANT};
+use super::{BLOCK_ADDRESS, PRODUCT, Programs, TENANT};
 
 /// The demo firmware trusts this key; it is published with this source and protects nothing.
 const ACTIVATION_KEY: &str =
@@ -57,28 +57,22 @@ impl Recipe {
         self
     }
 
+    /// The same, and an activation block in the last page.
+    #[must_use]
+    pub fn activated(mut self, activation_key: &str) -> Self {
+        self.toml.push_str(&format!(
+            "\n[activation]\naddress = {BLOCK_ADDRESS:#010x}\nmode = \"ed25519\"\n\
+             product_keys = [{activation_key:?}]\n"
+        ));
+        self
+    }
+
     /// The demo lamp: self-test over the serial line, an activation block in the last page.
     #[must_use]
     pub fn demo_lamp(activation_key: &str) -> Self {
-        Self {
-            toml: format!(
-                r#"family = "nrf52"
-chip = "nRF52832_xxAA"
-protect = false
-channels = ["production"]
-
-[self_test]
-via = "uart"
-expect = "FLASHLINE {{product}} {{version}} activation=valid"
-within_ms = 60000
-
-[activation]
-address = 0x0007F000
-mode = "ed25519"
-product_keys = ["{activation_key}"]
-"#
-            ),
-        }
+        Self::plain("nrf52", "nRF52832_xxAA", &[])
+            .listening_for("FLASHLINE {product} {version} activation=valid", 60_000)
+            .activated(activation_key)
     }
 }
 

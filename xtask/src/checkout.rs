@@ -46,13 +46,29 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// How the programs are compiled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quick to build: demos and tests.
+    Dev,
+    /// As customers get them: benches.
+    Release,
+}
+
 /// Builds what a customer runs, and the simulated board.
-pub(crate) fn build_programs(mut cargo: Command) -> Result<Programs> {
+pub(crate) fn build_programs(mut cargo: Command, profile: Profile) -> Result<Programs> {
     cargo.args(["build", "--locked", "--quiet", "--bins"]);
     for room in ["activation", "hub", "release", "simulators", "station-daemon"] {
         cargo.args(["--package", room]);
     }
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            cargo.arg("--release");
+            "release"
+        }
+    };
     let status = cargo.status().context("starting cargo build")?;
     ensure!(status.success(), "the programs do not build");
-    Ok(Programs::in_folder(&target().join("debug")))
+    Ok(Programs::in_folder(&target().join(folder)))
 }

@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use journeys::desk::{Desk, Plan, Programs, until};
 
 use crate::{
-    checkout::{self, cargo, top},
+    checkout::{self, Profile, cargo, top},
     machine,
     stage::must,
     suite,
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn tell(cargo: Command, story: Story) -> Result<()> {
     let started = Instant::now();
     say("building the programs");
-    let programs = checkout::build_programs(cargo)?;
+    let programs = checkout::build_programs(cargo, Profile::Dev)?;
     if !matches!(story, Story::Headless) {
         say("building the kiosk page");
         machine::npm()?;

@@ -1,0 +1,190 @@
+//! How long a visit takes, against the stock probe-rs command line on the same simulated board.
+//!
+//! Boards have the chip's real erase and write times and 1 ms of latency per probe transaction, for
+//! us and for the peer. A visit is read from the station's own journal, from the record of contact
+//! to the record of PASS; it holds identification, the reservation on disk, programming, read-back,
+//! the activation block and the evidence on disk. The image has no self-test.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use journeys::desk::{Board, BoardKind, Desk, Plan, Programs, Recipe, Research, until};
+use serde_json::Value;
+
+use super::{Case, median};
+use crate::{
+    checkout::{self, Profile, cargo},
+    machine,
+};
+
+/// 250 KB that somebody else wrote; from Debian's package `firmware-microbit-micropython`.
+const IMAGE: &str = "/usr/share/firmware-microbit-micropython/firmware.hex";
+const SAMPLES: u32 = 3;
+const SLOTS: u32 = 16;
+const VISITS: Duration = Duration::from_secs(600);
+
+/// Builds, measures and prints every case.
+pub(super) fn run() -> Result<()> {
+    machine::debian(machine::TO_BUILD)?;
+    machine::debian(machine::TO_FLASH)?;
+    let probe_rs = machine::probe_rs_cli()?;
+    let programs = checkout::build_programs(cargo(), Profile::Release)?;
+    let folder = tempfile::tempdir().context("making a fresh folder for the bench")?;
+
+    let cli = (0..SAMPLES)
+        .map(|sample| time_cli(&programs, &probe_rs, 100 + sample, folder.path()))
+        .collect::<Result<Vec<_>>>()?;
+    let alone = one_after_the_other(&programs, &folder.path().join("alone"))?;
+    Case {
+        bench: "flash",
+        case: "visit_blank_vs_probe_rs_cli",
+        ours: median(alone.clone()),
+        peer: median(cli),
+        ratio: 0.0,
+        target: 0.75,
+        unit: "ms",
+    }
+    .with_ratio()
+    .print()?;
+
+    let (together, cpu) = all_at_once(&programs, &folder.path().join("together"))?;
+    Case {
+        bench: "flash",
+        case: "slots_16_vs_1",
+        ours: median(together),
+        peer: median(alone),
+        ratio: 0.0,
+        target: 1.30,
+        unit: "ms",
+    }
+    .with_ratio()
+    .print()?;
+    println!(
+        "{}",
+        serde_json::json!({
+            "bench": "flash",
+            "case": "slots_16_machine",
+            "cpu_s_per_visit": cpu.busy_s / f64::from(SLOTS),
+            "idle_percent": cpu.idle_percent,
+            "machine_bound": cpu.idle_percent < 10.0,
+        })
+    );
+    Ok(())
+}
+
+/// The stock command line on a blank board: download and verify, in milliseconds.
+fn time_cli(programs: &Programs, probe_rs: &Path, number: u32, folder: &Path) -> Result<f64> {
+    let board = Board::make(programs, BoardKind::Simulated, number, folder)?;
+    board.insert()?;
+    let started = Instant::now();
+    let output = Command::new(probe_rs)
+        .args(["download", "--chip", "nRF52832_xxAA", "--protocol", "swd", "--probe"])
+        .arg(board.selector())
+        .args(["--binary-format", "hex", "--verify", IMAGE])
+        .stdin(Stdio::null())
+        .output()
+        .context("starting the stock probe-rs command line")?;
+    let took = started.elapsed();
+    ensure!(
+        output.status.success(),
+        "the stock command line failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(took.as_secs_f64() * 1000.0)
+}
+
+/// Blank boards, one at a time: each visit in milliseconds.
+fn one_after_the_other(programs: &Programs, folder: &Path) -> Result<Vec<f64>> {
+    let mut desk = desk(programs, folder, SAMPLES)?;
+    for slot in 0..desk.boards.len() {
+        desk.boards[slot].insert()?;
+        desk.slot_becomes(slot + 1, &["pass"], VISITS)?;
+    }
+    visits(&desk)
+}
+
+/// Sixteen blank boards set in together: each visit in milliseconds, and what the machine did.
+fn all_at_once(programs: &Programs, folder: &Path) -> Result<(Vec<f64>, Cpu)> {
+    let mut desk = desk(programs, folder, SLOTS)?;
+    let before = Cpu::ticks()?;
+    for board in &desk.boards {
+        board.insert()?;
+    }
+    for slot in 1..=desk.boards.len() {
+        desk.slot_becomes(slot, &["pass"], VISITS)?;
+    }
+    let cpu = Cpu::between(before, Cpu::ticks()?);
+    Ok((visits(&desk)?, cpu))
+}
+
+fn desk(programs: &Programs, folder: &Path, boards: u32) -> Result<Desk> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let key = Research::activation_key(programs)?;
+    let recipe = Recipe::plain("nrf52", "nRF52832_xxAA", &[]).activated(&key);
+    let plan = Plan { recipe: Some(recipe), ..Plan::new(boards, Path::new(IMAGE)) };
+    Desk::set_up(programs, folder, plan, &mut |_| ())
+}
+
+/// Contact to PASS of every visit the hub has heard of, in milliseconds.
+fn visits(desk: &Desk) -> Result<Vec<f64>> {
+    until(VISITS, || {
+        let journal = desk.hub.journal(desk.station.name())?;
+        let records: Vec<Value> = journal["records"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|record| serde_json::from_str(record.as_str()?).ok())
+            .collect();
+        let at = |visit: &Value, event: &str| {
+            records
+                .iter()
+                .find(|record| record["event"] == event && record["visit"] == *visit)
+                .and_then(|record| record["at_ms"].as_i64())
+        };
+        let took: Vec<f64> = records
+            .iter()
+            .filter(|record| record["event"] == "passed")
+            .filter_map(|record| {
+                let ms = record["at_ms"].as_i64()? - at(&record["visit"], "contact")?;
+                i32::try_from(ms).ok().map(f64::from)
+            })
+            .collect();
+        Ok((took.len() == desk.boards.len()).then_some(took))
+    })
+    .context("waiting for the visits to arrive at the hub")
+}
+
+/// What the machine's processors did meanwhile.
+struct Cpu {
+    busy_s: f64,
+    idle_percent: f64,
+}
+
+impl Cpu {
+    /// `(busy, idle)` in clock ticks since boot, of all processors (`proc(5)`, `/proc/stat`).
+    fn ticks() -> Result<(f64, f64)> {
+        let stat = fs::read_to_string("/proc/stat").context("reading the processors' times")?;
+        let ticks: Vec<f64> = stat
+            .lines()
+            .next()
+            .context("/proc/stat is empty")?
+            .split_whitespace()
+            .skip(1)
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        let idle = ticks.get(3).copied().unwrap_or(0.0) + ticks.get(4).copied().unwrap_or(0.0);
+        Ok((ticks.iter().take(8).sum::<f64>() - idle, idle))
+    }
+
+    fn between(before: (f64, f64), after: (f64, f64)) -> Self {
+        /// `USER_HZ`, the same on every Linux we run on.
+        const TICKS_PER_S: f64 = 100.0;
+        let (busy, idle) = (after.0 - before.0, after.1 - before.1);
+        Self { busy_s: busy / TICKS_PER_S, idle_percent: 100.0 * idle / (busy + idle) }
+    }
+}
