@@ -26,10 +26,11 @@ pub(super) async fn serve(State(api): State<Api>, method: Method, uri: Uri) -> R
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let path = uri.path().trim_start_matches('/');
-    let path = if path.is_empty() { "index.html" } else { path };
-    if path.starts_with("api/") || !plain(path) {
+    if path.starts_with("api/") || !(path.is_empty() || plain(path)) {
         return StatusCode::NOT_FOUND.into_response();
     }
+    // A path without an ending is a screen of the page (`/gallery`), not a file.
+    let path = if Path::new(path).extension().is_none() { "index.html" } else { path };
     let found = match &api.page_folder {
         Some(folder) => tokio::fs::read(folder.join(path)).await.ok(),
         None => Built::get(path).map(|file| file.data.into_owned()),

@@ -99,6 +99,8 @@ struct Slot {
     streak: Streak,
     stopped: Receiver<()>,
     steady: u32,
+    /// Why the slot could not be looked into, since it could not: logged once, shown all the time.
+    blind: Option<TroubleCode>,
 }
 
 /// Whether the slot goes on.
@@ -122,6 +124,7 @@ impl Slot {
             streak: Streak::default(),
             stopped,
             steady: 0,
+            blind: None,
         }
     }
 
@@ -189,7 +192,11 @@ impl Slot {
                 self.close(code);
                 return None;
             }
-            let pause = match self.bench.look() {
+            let look = self.bench.look();
+            if look.is_ok() {
+                self.blind = None;
+            }
+            let pause = match look {
                 Ok(false) => {
                     self.steady = 0;
                     self.show(Tile::of(SlotState::Empty));
@@ -215,7 +222,9 @@ impl Slot {
                 }
                 Err(error) => {
                     let code = TroubleCode::from(&error);
-                    tracing::warn!(slot, code = code.text(), error = %chain(&error), "no look");
+                    if self.blind.replace(code) != Some(code) {
+                        tracing::warn!(slot, code = code.text(), error = %chain(&error), "no look");
+                    }
                     self.steady = 0;
                     self.show(Tile::with_trouble(SlotState::Fail, code));
                     WAIT_PAUSE
