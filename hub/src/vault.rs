@@ -1,7 +1,7 @@
 //! Private keys at rest: AES-256-GCM under one secret that lives outside the data folder.
 //!
-//! Owns the sealed form: version byte 1, 12 random bytes of nonce, ciphertext with tag; the key's
-//! name is authenticated, so one sealed key cannot be put in the place of another.
+//! Owns the sealed form (`FORMAT.md`): the key's name is authenticated, so one sealed key cannot be
+//! put in the place of another.
 //!
 //! Promise: a backup of the data folder without the secret holds no usable key.
 
@@ -186,6 +186,21 @@ mod tests {
             assert!(ours.open_sealed("ca", &changed).is_err(), "byte {index}");
             assert!(ours.open_sealed("ca", &sealed[..index]).is_err(), "cut at {index}");
         }
+    }
+
+    #[test]
+    fn the_worked_example_of_the_format_page_opens() {
+        let page = include_str!("../FORMAT.md");
+        let is_hex = |line: &&str| line.len() > 9 && line.bytes().all(|b| b.is_ascii_hexdigit());
+        let hex: String = page.lines().filter(is_hex).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let secret: Vec<u8> = (0..32).collect();
+        let path = folder.path().join("secret");
+        let text = format!(" {}\n", hex::encode(secret));
+        replace_file(&path, text.as_bytes(), Readers::Owner).unwrap();
+        let vault = Vault::open(&Secret::File(path)).unwrap();
+        let key = vault.open_sealed("tenant/acme/lease", &hex::decode(hex).unwrap()).unwrap();
+        assert_eq!(&**key, b"an example key");
     }
 
     #[test]

@@ -71,3 +71,14 @@ impl TimeStatement {
     /// First line of the signed bytes.
     pub const KIND: &'static str = "flashline hub time v1";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signed_bytes_of_the_format_page_are_what_the_code_signs() {
+        let signed = SignedStatement::signed_bytes(TimeStatement::KIND, "{}");
+        assert!(include_str!("../FORMAT.md").contains(&hex::encode(signed)));
+    }
+}

@@ -144,7 +144,7 @@ impl Store {
                 ..Default::default()
             };
             let inserted = journal::Entity::insert(row)
-                .on_conflict_do_nothing()
+                .on_conflict_do_nothing_on([journal::Column::StationId, journal::Column::Epoch])
                 .exec_without_returning(transaction)
                 .await?;
             if !matches!(inserted, sea_orm::TryInsertResult::Inserted(1)) {

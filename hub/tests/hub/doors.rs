@@ -57,6 +57,26 @@ async fn a_certificate_of_a_strangers_ca_does_not_pass_the_handshake() {
 }
 
 #[tokio::test]
+async fn nothing_older_than_tls_1_3_is_spoken() {
+    let (factory, _, _, station) = Factory::running("acme").await;
+    for address in [factory.station_address(), factory.admin_address()] {
+        let mut roots = rustls::RootCertStore::empty();
+        let pem = station.enrolled.ca_pem.as_bytes();
+        use rustls::pki_types::pem::PemObject as _;
+        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(pem).unwrap()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let http = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy();
+        let asked = http.build().unwrap().get(format!("https://{address}/v1/health")).send().await;
+        assert!(asked.is_err(), "{address}: {asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_revoked_station_is_refused_on_every_route_even_on_its_open_connection() {
     let (factory, _, _, station) = Factory::running("acme").await;
     let client = station.client();

@@ -55,6 +55,22 @@ async fn a_range_sent_again_whole_or_in_part_changes_nothing_and_is_acknowledged
 }
 
 #[tokio::test]
+async fn one_range_sent_many_times_at_one_moment_is_kept_once_and_acknowledged_each_time() {
+    let (factory, _, _, mut station) = Factory::running("acme").await;
+    station.note(40);
+    let pushes = (0..8).map(|_| {
+        let (client, push) = (station.client(), station.push(0, 40));
+        tokio::spawn(async move { client.push(&push).await })
+    });
+    for push in pushes.collect::<Vec<_>>() {
+        let ack: JournalAck = json(&push.await.unwrap());
+        assert_eq!(ack.size, 40);
+    }
+    let page = factory.admin("acme").journal("st-1", None).await.unwrap();
+    assert_eq!(page.records, station.records);
+}
+
+#[tokio::test]
 async fn a_gap_is_named_with_the_record_that_is_wanted() {
     let (_factory, _, _, mut station) = Factory::running("acme").await;
     station.note(8);

@@ -112,6 +112,23 @@ async fn a_lease_changes_when_what_it_allows_changes_or_half_its_time_is_over_an
 }
 
 #[tokio::test]
+async fn askers_at_one_moment_get_one_lease() {
+    let (factory, desk, published, station) = Factory::running("acme").await;
+    factory.grant(&desk, &published, &station, "4711", 4).await;
+    let asked = (0..8).map(|_| {
+        let client = station.client();
+        tokio::spawn(async move { client.get("/v1/documents/lease").await })
+    });
+    let mut leases = Vec::new();
+    for asked in asked.collect::<Vec<_>>() {
+        leases.push(asked.await.unwrap());
+    }
+    leases.dedup();
+    assert_eq!(leases.len(), 1);
+    assert_eq!(release::lease::show_lease(&leases[0].1).unwrap().version, 1);
+}
+
+#[tokio::test]
 async fn a_station_gets_the_manifests_of_its_own_portions_only() {
     let (factory, desk, published, station) = Factory::running("acme").await;
     let client = station.client();
