@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
@@ -105,6 +105,8 @@ pub struct Postman {
     on_state: Box<dyn Fn(HubState) + Send + Sync>,
     state: HubState,
     nudged: Arc<Notify>,
+    /// Held by the call to a party that is in progress.
+    asking: Arc<Mutex<()>>,
     back_off: BackOff,
     jitter: Jitter,
     /// Records the hub holds, of which epoch; unknown after a broken connection.
@@ -136,6 +138,7 @@ impl Postman {
             on_state,
             state: HubState::Connecting,
             nudged: nudged.clone(),
+            asking: Arc::new(Mutex::new(())),
             back_off: config.back_off,
             jitter: config.jitter,
             cursor: None,
@@ -145,13 +148,16 @@ impl Postman {
         Ok((postman, Nudge(nudged)))
     }
 
-    /// Carries until `shutdown` is ready. Never gives up before.
+    /// Carries until `shutdown` is ready. Never gives up before. When it returns, no call to the
+    /// journal or the documents is in progress and none will come.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         (self.on_state)(self.state);
         tokio::select! {
             () = shutdown => {}
             never = self.rounds() => match never {},
         }
+        // A call may still be on its blocking thread.
+        drop(self.asking.lock().await);
     }
 
     async fn rounds(&mut self) -> Infallible {
@@ -397,10 +403,16 @@ impl Postman {
         + 'static,
     ) -> Result<T, RoundError> {
         let (journal, documents) = (self.journal.clone(), self.documents.clone());
-        spawn_blocking(move || ask(&*journal, &*documents))
-            .await
-            .map_err(|error| RoundError::Party(error.into()))?
-            .map_err(RoundError::Party)
+        let asking = self.asking.clone().lock_owned().await;
+        spawn_blocking(move || {
+            let answer = ask(&*journal, &*documents);
+            drop((journal, documents));
+            drop(asking);
+            answer
+        })
+        .await
+        .map_err(|error| RoundError::Party(error.into()))?
+        .map_err(RoundError::Party)
     }
 }
 

@@ -49,6 +49,7 @@ async fn what_is_staged_already_is_not_fetched_again() {
     let hub = hub(move |asked| ranged(&served, asked)).await;
     let round = hub.station(staging.path(), Party::with(0, vec![wanted(&bytes)]));
     round.until("the chunk", |seen| seen.chunks.len() == 1).await;
+    hub.until_asked("the long poll", |asked| asked.iter().any(|a| !a.query.is_empty())).await;
     round.end().await;
     let ranges: Vec<_> = hub
         .asked
