@@ -3,52 +3,52 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Result;
-use journeys::desk::{Desk, Plan, Programs};
+use journeys::world::{Plan, Programs, World};
 
 const FIRMWARE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../device-sdk/demo/demo-lamp-1.0.0.hex");
 /// A visit takes some 10 s on a quiet machine.
 const VISIT: Duration = Duration::from_secs(150);
 
-fn desk(folder: &Path, boards: u32) -> Result<Desk> {
+fn world(folder: &Path, boards: u32) -> Result<World> {
     let plan = Plan::new(boards, Path::new(FIRMWARE));
-    Desk::set_up(&Programs::beside_this_test()?, folder, plan, &mut |_| ())
+    World::set_up(&Programs::beside_this_test()?, folder, plan, &mut |_| ())
 }
 
 #[test]
 fn a_fault_in_one_slot_has_its_own_trouble_and_stops_no_other() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut desk = desk(folder.path(), 4)?;
+    let mut world = world(folder.path(), 4)?;
 
     // Slot 1: locked by somebody else. Slot 2: stops answering. Slot 3: pulled. Slot 4: good.
-    desk.boards[0].pull("lock")?;
-    for board in &desk.boards {
+    world.boards[0].pull("lock")?;
+    for board in &world.boards {
         board.insert()?;
     }
-    desk.slot_becomes(2, &["flashing"], VISIT)?;
-    desk.boards[1].pull("hang")?;
-    desk.slot_becomes(3, &["flashing", "verifying"], VISIT)?;
-    desk.boards[2].remove()?;
+    world.slot_becomes(2, &["flashing"], VISIT)?;
+    world.boards[1].pull("hang")?;
+    world.slot_becomes(3, &["flashing", "verifying"], VISIT)?;
+    world.boards[2].remove()?;
 
-    let locked = desk.slot_becomes(1, &["fail"], VISIT)?;
+    let locked = world.slot_becomes(1, &["fail"], VISIT)?;
     assert_eq!(locked["trouble"]["code"], "F-14", "{locked}");
-    let pulled = desk.slot_becomes(3, &["fail"], VISIT)?;
+    let pulled = world.slot_becomes(3, &["fail"], VISIT)?;
     assert_eq!(pulled["trouble"]["code"], "F-12", "{pulled}");
-    let good = desk.slot_becomes(4, &["pass"], VISIT)?;
+    let good = world.slot_becomes(4, &["pass"], VISIT)?;
     assert_eq!(good["trouble"], serde_json::Value::Null, "{good}");
-    let hung = desk.slot_becomes(2, &["fail"], VISIT)?;
+    let hung = world.slot_becomes(2, &["fail"], VISIT)?;
     assert_eq!(hung["trouble"]["code"], "F-21", "{hung}");
 
     // What was pulled and what hung is put in again and passes with the code it had reserved.
-    desk.boards[1].pull("heal")?;
-    desk.boards[1].remove()?;
-    desk.slot_becomes(2, &["empty"], VISIT)?;
+    world.boards[1].pull("heal")?;
+    world.boards[1].remove()?;
+    world.slot_becomes(2, &["empty"], VISIT)?;
     for slot in [2, 3] {
-        desk.boards[slot - 1].insert()?;
-        desk.slot_becomes(slot, &["pass"], VISIT)?;
+        world.boards[slot - 1].insert()?;
+        world.slot_becomes(slot, &["pass"], VISIT)?;
     }
 
-    let reserved = reserved_codes(&desk)?;
+    let reserved = reserved_codes(&world)?;
     let mut chips: Vec<&str> = reserved.iter().map(|(uid, _)| uid.as_str()).collect();
     chips.sort_unstable();
     chips.dedup();
@@ -56,13 +56,13 @@ fn a_fault_in_one_slot_has_its_own_trouble_and_stops_no_other() -> Result<()> {
     codes.sort_unstable();
     codes.dedup();
     assert_eq!(codes.len(), chips.len(), "one code per chip: {reserved:?}");
-    desk.verify_journal()?;
+    world.verify_journal()?;
     Ok(())
 }
 
 /// `(UID, code)` of every reservation the hub has heard of.
-fn reserved_codes(desk: &Desk) -> Result<Vec<(String, String)>> {
-    let journal = desk.hub.journal(desk.station.name())?;
+fn reserved_codes(world: &World) -> Result<Vec<(String, String)>> {
+    let journal = world.hub.journal(world.station.name())?;
     Ok(journal["records"]
         .as_array()
         .into_iter()
@@ -78,20 +78,20 @@ fn reserved_codes(desk: &Desk) -> Result<Vec<(String, String)>> {
 #[test]
 fn a_station_that_was_stopped_mid_write_goes_on_with_the_code_it_had_reserved() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut desk = desk(folder.path(), 1)?;
-    desk.boards[0].insert()?;
-    let flashing = desk.slot_becomes(1, &["flashing"], VISIT)?;
-    desk.restart_station()?;
-    let passed = desk.slot_becomes(1, &["pass"], VISIT)?;
+    let mut world = world(folder.path(), 1)?;
+    world.boards[0].insert()?;
+    let flashing = world.slot_becomes(1, &["flashing"], VISIT)?;
+    world.restart_station()?;
+    let passed = world.slot_becomes(1, &["pass"], VISIT)?;
     if let Some(code) = flashing["code"].as_str() {
         assert_eq!(passed["code"], code);
     }
-    let reserved = reserved_codes(&desk)?;
+    let reserved = reserved_codes(&world)?;
     assert!(
         reserved.iter().all(|(_, code)| passed["code"] == code.as_str()),
         "another code was reserved: {reserved:?}, passed with {}",
         passed["code"]
     );
-    desk.verify_journal()?;
+    world.verify_journal()?;
     Ok(())
 }

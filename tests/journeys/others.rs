@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Result;
-use journeys::desk::{BoardKind, Desk, Plan, Programs, Recipe};
+use journeys::world::{BoardKind, Plan, Programs, Recipe, World};
 
 /// From Debian's package `firmware-microbit-micropython`.
 const MICROPYTHON: &str = "/usr/share/firmware-microbit-micropython/firmware.hex";
@@ -21,14 +21,15 @@ fn micropython_runs_on_a_chip_we_did_not_write_and_what_was_left_out_is_shown() 
         kind: BoardKind::Emulated,
         ..Plan::new(1, Path::new(MICROPYTHON))
     };
-    let mut desk = Desk::set_up(&Programs::beside_this_test()?, folder.path(), plan, &mut |_| ())?;
-    let shown = desk.research.inspect(&desk.release.bundle)?;
+    let mut world =
+        World::set_up(&Programs::beside_this_test()?, folder.path(), plan, &mut |_| ())?;
+    let shown = world.research.inspect(&world.release.bundle)?;
     assert!(shown.contains("NOT flashed"), "the summary hides what is left out: {shown}");
 
-    desk.boards[0].insert()?;
-    desk.slot_becomes(1, &["pass"], Duration::from_secs(150))?;
-    let journal = desk.hub.journal(desk.station.name())?;
+    world.boards[0].insert()?;
+    world.slot_becomes(1, &["pass"], Duration::from_secs(150))?;
+    let journal = world.hub.journal(world.station.name())?;
     assert!(journal.to_string().contains("MicroPython v1.9"), "no banner in the evidence");
-    desk.verify_journal()?;
+    world.verify_journal()?;
     Ok(())
 }

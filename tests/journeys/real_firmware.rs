@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use ihex::{Reader, Record};
-use journeys::desk::{Desk, Plan, Programs, Recipe};
+use journeys::world::{Plan, Programs, Recipe, World};
 
 /// From Debian's package `firmware-microbit-micropython`: 250 KB and some UICR records.
 const MICROPYTHON: &str = "/usr/share/firmware-microbit-micropython/firmware.hex";
@@ -45,12 +45,13 @@ fn micropython_and_its_uicr_records_reach_the_chip_byte_for_byte() -> Result<()>
         recipe: Some(Recipe::plain("nrf52", "nRF52832_xxAA", &[])),
         ..Plan::new(1, Path::new(MICROPYTHON))
     };
-    let mut desk = Desk::set_up(&Programs::beside_this_test()?, folder.path(), plan, &mut |_| ())?;
-    desk.boards[0].insert()?;
-    desk.slot_becomes(1, &["pass"], Duration::from_secs(120))?;
+    let mut world =
+        World::set_up(&Programs::beside_this_test()?, folder.path(), plan, &mut |_| ())?;
+    world.boards[0].insert()?;
+    world.slot_becomes(1, &["pass"], Duration::from_secs(120))?;
 
     let dump = folder.path().join("dump");
-    desk.boards[0].pull(&format!("dump {}", dump.display()))?;
+    world.boards[0].pull(&format!("dump {}", dump.display()))?;
     let memory = fs::read(&dump)?;
     let different = wanted
         .iter()

@@ -3,7 +3,7 @@
 use std::{env, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use journeys::desk::{Board, BoardKind, Programs};
+use journeys::world::{Board, BoardKind, Programs};
 
 const FIRMWARE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../device-sdk/demo/demo-lamp-1.0.0.hex");

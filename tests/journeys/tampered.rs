@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use journeys::desk::{Desk, Hub, Plan, Programs, Recipe, Release, Research, Station};
+use journeys::world::{Hub, Plan, Programs, Recipe, Release, Research, Station, World};
 use protocol::EnrolmentCode;
 
 const FIRMWARE: &str =
@@ -129,11 +129,11 @@ fn a_release_for_another_chip_is_refused_in_the_slot_and_writes_nothing() -> Res
     let folder = tempfile::tempdir()?;
     let recipe = Recipe::plain("nrf51", "nRF51822_xxAA", &[]);
     let programs = Programs::beside_this_test()?;
-    let mut desk = Desk::set_up(&programs, folder.path(), plan(Some(recipe)), &mut |_| ())?;
-    desk.boards[0].insert()?;
-    let tile = desk.slot_becomes(1, &["fail", "pass"], VISIT)?;
+    let mut world = World::set_up(&programs, folder.path(), plan(Some(recipe)), &mut |_| ())?;
+    world.boards[0].insert()?;
+    let tile = world.slot_becomes(1, &["fail", "pass"], VISIT)?;
     assert_eq!(tile["trouble"]["code"], "F-15", "{tile}");
-    let flash = desk.boards[0].flash(0, 1024)?;
+    let flash = world.boards[0].flash(0, 1024)?;
     assert!(flash.chars().all(|digit| digit.eq_ignore_ascii_case(&'f')), "the chip was written");
     Ok(())
 }
@@ -142,20 +142,20 @@ fn a_release_for_another_chip_is_refused_in_the_slot_and_writes_nothing() -> Res
 fn a_chunk_damaged_on_the_stations_disk_is_never_flashed_and_is_fetched_again() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let programs = Programs::beside_this_test()?;
-    let mut desk = Desk::set_up(&programs, folder.path(), plan(None), &mut |_| ())?;
-    desk.hub.stop()?;
-    desk.station.stop()?;
-    damage_a_chunk(&desk.station.folder().join("station.db"))?;
-    desk.restart_after_stop()?;
-    desk.boards[0].insert()?;
-    let tile = desk.slot_becomes(1, &["fail", "pass"], VISIT)?;
+    let mut world = World::set_up(&programs, folder.path(), plan(None), &mut |_| ())?;
+    world.hub.stop()?;
+    world.station.stop()?;
+    damage_a_chunk(&world.station.folder().join("station.db"))?;
+    world.restart_after_stop()?;
+    world.boards[0].insert()?;
+    let tile = world.slot_becomes(1, &["fail", "pass"], VISIT)?;
     assert_eq!(tile["trouble"]["code"], "F-32", "{tile}");
-    let flash = desk.boards[0].flash(0, 1024)?;
+    let flash = world.boards[0].flash(0, 1024)?;
     assert!(flash.chars().all(|digit| digit.eq_ignore_ascii_case(&'f')), "the chip was written");
 
-    desk.hub.start()?;
-    desk.slot_becomes(1, &["pass"], VISIT)?;
-    desk.verify_journal()?;
+    world.hub.start()?;
+    world.slot_becomes(1, &["pass"], VISIT)?;
+    world.verify_journal()?;
     Ok(())
 }
 

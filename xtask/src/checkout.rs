@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use journeys::desk::Programs;
+use journeys::world::Programs;
 
 /// The checkout's top folder.
 pub(crate) fn top() -> &'static Path {

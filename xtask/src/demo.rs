@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole house on one desk, as a new user meets it.
+//! `cargo xtask demo`: the whole house on one machine, as a new user meets it.
 
 mod headless;
 mod watched;
@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use journeys::desk::{Desk, Plan, Programs, until};
+use journeys::world::{Plan, Programs, World, until};
 
 use crate::{
     checkout::{self, Profile, cargo, top},
@@ -48,9 +48,9 @@ enum Watcher {
 /// Who watches the demo.
 #[derive(Clone, Copy)]
 pub(crate) enum Story {
-    /// Somebody at this desk, until Ctrl-C.
+    /// Somebody at this machine, until Ctrl-C.
     Shown,
-    /// Somebody at this desk, in the kiosk window, until it closes.
+    /// Somebody at this machine, in the kiosk window, until it closes.
     ShownInWindow,
     /// Nobody: it tells its steps and one JSON object.
     Headless,
@@ -107,29 +107,29 @@ pub(crate) fn say(step: &str) {
 }
 
 fn shown(programs: &Programs, folder: &std::path::Path) -> Result<()> {
-    let mut desk = set_up(programs, folder)?;
-    for board in &desk.boards {
+    let mut world = set_up(programs, folder)?;
+    for board in &world.boards {
         board.insert()?;
     }
-    println!("\nThe kiosk page: {}", desk.station.kiosk_address()?);
+    println!("\nThe kiosk page: {}", world.station.kiosk_address()?);
     println!("Four boards are in the fixture. To take one out or put it in again, say `remove` or");
     println!("`insert` to its control port:");
-    for (board, slot) in desk.boards.iter().zip(1..) {
+    for (board, slot) in world.boards.iter().zip(1..) {
         println!("  slot {slot}: chip {}, control port {}", board.uid, board.control);
     }
     println!("Ctrl-C ends the demo.");
-    until_asked_to_end(&mut desk)
+    until_asked_to_end(&mut world)
 }
 
 fn shown_in_window(programs: &Programs, folder: &std::path::Path) -> Result<()> {
     let shell = suite::window::shell()?;
-    let desk = set_up(programs, folder)?;
-    for board in &desk.boards {
+    let world = set_up(programs, folder)?;
+    for board in &world.boards {
         board.insert()?;
     }
     say("the kiosk window is open; close it or press Ctrl-C to end");
     let status = Command::new(shell)
-        .arg(desk.station.kiosk_address()?)
+        .arg(world.station.kiosk_address()?)
         .status()
         .context("opening the kiosk window")?;
     ensure!(status.success(), "the kiosk window ended with {status}");
@@ -137,7 +137,7 @@ fn shown_in_window(programs: &Programs, folder: &std::path::Path) -> Result<()> 
 }
 
 /// Everything up to four empty slots and a station that may flash.
-fn set_up(programs: &Programs, folder: &std::path::Path) -> Result<Desk> {
+fn set_up(programs: &Programs, folder: &std::path::Path) -> Result<World> {
     let firmware = top().join("device-sdk/demo/demo-lamp-1.0.0.hex");
     ensure!(
         fs::exists(&firmware).unwrap_or(false),
@@ -146,16 +146,16 @@ fn set_up(programs: &Programs, folder: &std::path::Path) -> Result<Desk> {
     );
     let page = top().join("ui/kiosk/dist");
     let plan = Plan { page: page.is_dir().then_some(page), ..Plan::new(4, &firmware) };
-    Desk::set_up(programs, folder, plan, &mut |step| say(step))
+    World::set_up(programs, folder, plan, &mut |step| say(step))
 }
 
-fn until_asked_to_end(desk: &mut Desk) -> Result<()> {
+fn until_asked_to_end(world: &mut World) -> Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&asked);
     ctrlc::set_handler(move || heard.store(true, Ordering::SeqCst))
         .context("listening for Ctrl-C")?;
     until(Duration::MAX, || {
-        desk.all_alive()?;
+        world.all_alive()?;
         Ok(asked.load(Ordering::SeqCst).then_some(()))
     })?;
     say("ending");

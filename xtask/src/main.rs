@@ -25,7 +25,7 @@ struct Chores {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// A hub, a station and four simulated boards on this desk, until Ctrl-C
+    /// A hub, a station and four simulated boards on this machine, until Ctrl-C
     Demo(demo::Options),
     /// Everything a change must pass before it lands
     Test {

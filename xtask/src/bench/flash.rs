@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use journeys::desk::{Board, BoardKind, Desk, Plan, Programs, Recipe, Research, until};
+use journeys::world::{Board, BoardKind, Plan, Programs, Recipe, Research, World, until};
 use serde_json::Value;
 
 use super::{Case, median};
@@ -100,40 +100,40 @@ fn time_cli(programs: &Programs, probe_rs: &Path, number: u32, folder: &Path) ->
 
 /// Blank boards, one at a time: each visit in milliseconds.
 fn one_after_the_other(programs: &Programs, folder: &Path) -> Result<Vec<f64>> {
-    let mut desk = desk(programs, folder, SAMPLES)?;
-    for slot in 0..desk.boards.len() {
-        desk.boards[slot].insert()?;
-        desk.slot_becomes(slot + 1, &["pass"], VISITS)?;
+    let mut world = world(programs, folder, SAMPLES)?;
+    for slot in 0..world.boards.len() {
+        world.boards[slot].insert()?;
+        world.slot_becomes(slot + 1, &["pass"], VISITS)?;
     }
-    visits(&desk)
+    visits(&world)
 }
 
 /// Sixteen blank boards set in together: each visit in milliseconds, and what the machine did.
 fn all_at_once(programs: &Programs, folder: &Path) -> Result<(Vec<f64>, Cpu)> {
-    let mut desk = desk(programs, folder, SLOTS)?;
+    let mut world = world(programs, folder, SLOTS)?;
     let before = Cpu::ticks()?;
-    for board in &desk.boards {
+    for board in &world.boards {
         board.insert()?;
     }
-    for slot in 1..=desk.boards.len() {
-        desk.slot_becomes(slot, &["pass"], VISITS)?;
+    for slot in 1..=world.boards.len() {
+        world.slot_becomes(slot, &["pass"], VISITS)?;
     }
     let cpu = Cpu::between(before, Cpu::ticks()?);
-    Ok((visits(&desk)?, cpu))
+    Ok((visits(&world)?, cpu))
 }
 
-fn desk(programs: &Programs, folder: &Path, boards: u32) -> Result<Desk> {
+fn world(programs: &Programs, folder: &Path, boards: u32) -> Result<World> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let key = Research::activation_key(programs)?;
     let recipe = Recipe::plain("nrf52", "nRF52832_xxAA", &[]).activated(&key);
     let plan = Plan { recipe: Some(recipe), ..Plan::new(boards, Path::new(IMAGE)) };
-    Desk::set_up(programs, folder, plan, &mut |_| ())
+    World::set_up(programs, folder, plan, &mut |_| ())
 }
 
 /// Contact to PASS of every visit the hub has heard of, in milliseconds.
-fn visits(desk: &Desk) -> Result<Vec<f64>> {
+fn visits(world: &World) -> Result<Vec<f64>> {
     until(VISITS, || {
-        let journal = desk.hub.journal(desk.station.name())?;
+        let journal = world.hub.journal(world.station.name())?;
         let records: Vec<Value> = journal["records"]
             .as_array()
             .into_iter()
@@ -154,7 +154,7 @@ fn visits(desk: &Desk) -> Result<Vec<f64>> {
                 i32::try_from(ms).ok().map(f64::from)
             })
             .collect();
-        Ok((took.len() == desk.boards.len()).then_some(took))
+        Ok((took.len() == world.boards.len()).then_some(took))
     })
     .context("waiting for the visits to arrive at the hub")
 }

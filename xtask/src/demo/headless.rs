@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use journeys::desk::{BLOCK_ADDRESS, Desk, Programs, until};
+use journeys::world::{BLOCK_ADDRESS, Programs, World, until};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -33,21 +33,21 @@ struct Told {
 
 /// Tells the story and prints one JSON object at its end.
 pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Result<()> {
-    let mut desk = set_up(programs, folder)?;
-    let units = desk.boards.len();
+    let mut world = set_up(programs, folder)?;
+    let units = world.boards.len();
 
     say("stopping the hub");
-    desk.hub.stop()?;
-    ensure!(!desk.hub.answers(), "the hub answers although it was stopped");
+    world.hub.stop()?;
+    ensure!(!world.hub.answers(), "the hub answers although it was stopped");
 
     say("four boards are put into the fixture");
-    for board in &desk.boards {
+    for board in &world.boards {
         board.insert()?;
     }
-    let passed = all_slots(&mut desk, "pass", FLASHING_S_MAX)?;
-    ensure!(!desk.hub.answers(), "the hub answered while the boards were flashed");
+    let passed = all_slots(&mut world, "pass", FLASHING_S_MAX)?;
+    ensure!(!world.hub.answers(), "the hub answered while the boards were flashed");
     let mut flashed_while_hub_down = 0;
-    for (board, code) in desk.boards.iter().zip(&passed) {
+    for (board, code) in world.boards.iter().zip(&passed) {
         let image = board.flash(0, 256)?;
         let block = board.flash(BLOCK_ADDRESS, BLOCK_BYTES)?;
         ensure!(!blank(&image), "the chip of board {} is blank", board.uid);
@@ -57,15 +57,15 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     }
 
     say("starting the hub again");
-    desk.hub.start()?;
+    world.hub.start()?;
     let at_hub = until(Duration::from_secs(ARRIVING_S_MAX), || {
-        let at_hub = desk.hub.units()?;
+        let at_hub = world.hub.units()?;
         Ok((at_hub.iter().filter(|unit| unit["state"] == "passed").count() == units)
             .then_some(at_hub))
     })
     .context("waiting for the records to arrive at the hub")?;
     let codes_at_hub = codes(&at_hub)?;
-    for (board, code) in desk.boards.iter().zip(&passed) {
+    for (board, code) in world.boards.iter().zip(&passed) {
         ensure!(
             codes_at_hub.get(&board.uid) == Some(code),
             "the hub has another code for board {} than the station",
@@ -75,21 +75,21 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     say(&format!("{} units have arrived at the hub", at_hub.len()));
 
     say("taking the boards out and putting them in again");
-    let blocks: Vec<String> = desk
+    let blocks: Vec<String> = world
         .boards
         .iter()
         .map(|board| board.flash(BLOCK_ADDRESS, BLOCK_BYTES))
         .collect::<Result<_>>()?;
-    for board in &desk.boards {
+    for board in &world.boards {
         board.remove()?;
     }
-    all_slots(&mut desk, "empty", ARRIVING_S_MAX)?;
-    for board in &desk.boards {
+    all_slots(&mut world, "empty", ARRIVING_S_MAX)?;
+    for board in &world.boards {
         board.insert()?;
     }
-    let seen = all_slots(&mut desk, "seen_before", FLASHING_S_MAX)?;
+    let seen = all_slots(&mut world, "seen_before", FLASHING_S_MAX)?;
     ensure!(seen == passed, "the codes changed: {passed:?} before, {seen:?} now");
-    for (board, block) in desk.boards.iter().zip(&blocks) {
+    for (board, block) in world.boards.iter().zip(&blocks) {
         ensure!(
             board.flash(BLOCK_ADDRESS, BLOCK_BYTES)? == *block,
             "the activation block of board {} changed",
@@ -98,14 +98,14 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
         say(&format!("board {} was recognised", board.uid));
     }
     let at_hub = until(Duration::from_secs(ARRIVING_S_MAX), || {
-        let at_hub = desk.hub.units()?;
+        let at_hub = world.hub.units()?;
         let seen =
             at_hub.iter().filter(|unit| unit["seen_before_count"].as_u64() >= Some(1)).count();
         Ok((seen == units).then_some(at_hub))
     })
     .context("waiting for the second visits to arrive at the hub")?;
 
-    let chain = desk.verify_journal().context("verifying the station's journal at the hub")?;
+    let chain = world.verify_journal().context("verifying the station's journal at the hub")?;
     say(&format!("the hub holds {} records; their chain holds", chain.records));
     let passed_at_hub = at_hub.iter().filter(|unit| unit["state"] == "passed").count();
     let seen_at_hub =
@@ -124,11 +124,11 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
 }
 
 /// Waits until every slot is in `state`; gives the codes on the tiles, in the order of the slots.
-fn all_slots(desk: &mut Desk, state: &str, seconds_max: u64) -> Result<Vec<String>> {
+fn all_slots(world: &mut World, state: &str, seconds_max: u64) -> Result<Vec<String>> {
     let mut last = Value::Null;
     let waited = until(Duration::from_secs(seconds_max), || {
-        desk.all_alive()?;
-        last = desk.station.view()?;
+        world.all_alive()?;
+        last = world.station.view()?;
         let slots = last["slots"].as_array().context("a view without slots")?;
         if let Some(failed) = slots.iter().find(|slot| slot["state"] == "fail") {
             bail!("slot {} failed: {}", failed["number"], failed["trouble"]);

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use anyhow::Result;
-use journeys::desk::{Desk, Programs};
+use journeys::world::{Programs, World};
 
 use super::{say, set_up};
 use crate::{
@@ -15,28 +15,28 @@ use crate::{
 
 /// Real Chromium on the daemon's page.
 pub(super) fn in_chromium(programs: &Programs, folder: &Path) -> Result<()> {
-    let desk = set_up(programs, folder)?;
+    let world = set_up(programs, folder)?;
     say("Chromium watches slot 1 go from empty to PASS");
-    must(&mut watcher(&desk, "ui/kiosk/e2e/live.mjs")?)
+    must(&mut watcher(&world, "ui/kiosk/e2e/live.mjs")?)
 }
 
 /// The real kiosk window, driven through WebDriver, on a screen of its own.
 pub(super) fn in_window(programs: &Programs, folder: &Path) -> Result<()> {
     let shell = suite::window::shell()?;
     let driver = machine::tauri_driver()?;
-    let desk = set_up(programs, folder)?;
+    let world = set_up(programs, folder)?;
     say("the kiosk window watches slot 1 go from empty to PASS");
-    let mut watcher = watcher(&desk, "src-tauri/e2e/window.mjs")?;
+    let mut watcher = watcher(&world, "src-tauri/e2e/window.mjs")?;
     must(watcher.env("KIOSK_SHELL", shell).env("TAURI_DRIVER", driver))
 }
 
 /// A Node program that is told where the kiosk page is and how to insert the board of slot 1.
-fn watcher(desk: &Desk, script: &str) -> Result<Command> {
+fn watcher(world: &World, script: &str) -> Result<Command> {
     let mut node = Command::new("node");
     node.current_dir(top())
         .arg(top().join(script))
-        .env("KIOSK_URL", desk.station.kiosk_address()?)
-        .env("BOARD_CONTROL", &desk.boards[0].control)
+        .env("KIOSK_URL", world.station.kiosk_address()?)
+        .env("BOARD_CONTROL", &world.boards[0].control)
         .env("SCREENSHOTS", target().join("screenshots"));
     Ok(node)
 }

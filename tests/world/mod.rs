@@ -1,4 +1,4 @@
-//! A whole house on one desk: R&D's folder, a hub, a station and simulated boards.
+//! A small world on one machine: R&D's folder, a hub, a station and simulated boards.
 //!
 //! Owns the order in which the real programs are started and told about each other, as a customer
 //! would do it by hand. Knows nothing of their insides: command lines, sockets and files only.
@@ -35,7 +35,7 @@ pub const BLOCK_ADDRESS: u32 = 0x0007_F000;
 /// The demo's work order.
 pub const ORDER: &str = "WO-4711";
 
-/// How large a desk to set up.
+/// How large a world to set up.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Boards, and slots for them.
@@ -73,7 +73,7 @@ impl Plan {
 
 /// The whole house, running.
 #[derive(Debug)]
-pub struct Desk {
+pub struct World {
     /// R&D's folder.
     pub research: Research,
     /// The hub.
@@ -98,7 +98,7 @@ pub struct CheckedJournal {
     pub records: u64,
 }
 
-impl Desk {
+impl World {
     /// Starts a hub, publishes a release, enrols a station, gives it an order and makes the
     /// boards. `say` hears one line per step.
     ///
@@ -137,7 +137,7 @@ impl Desk {
             .collect::<Result<Vec<_>>>()?;
         station.start(&boards, plan.page.as_deref())?;
         say(&format!("the station runs with {} empty slots", plan.boards));
-        let desk = Self {
+        let world = Self {
             research,
             hub,
             station,
@@ -148,14 +148,13 @@ impl Desk {
             programs: programs.clone(),
             folder: folder.to_owned(),
         };
-        until(
-            READY_WITHIN,
-            || Ok((desk.station.view()?["order"]["number"] == ORDER).then_some(())),
-        )
-        .context("waiting for the order to arrive at the station")?;
-        let shelved = format!("\"manifest_sha256\":\"{}\"", desk.release.manifest_sha256);
         until(READY_WITHIN, || {
-            let journal = desk.hub.journal(STATION)?;
+            Ok((world.station.view()?["order"]["number"] == ORDER).then_some(()))
+        })
+        .context("waiting for the order to arrive at the station")?;
+        let shelved = format!("\"manifest_sha256\":\"{}\"", world.release.manifest_sha256);
+        until(READY_WITHIN, || {
+            let journal = world.hub.journal(STATION)?;
             let on_the_shelf = journal["records"].as_array().is_some_and(|records| {
                 records.iter().filter_map(serde_json::Value::as_str).any(|record| {
                     record.contains("\"event\":\"release_shelved\"") && record.contains(&shelved)
@@ -165,7 +164,7 @@ impl Desk {
         })
         .context("waiting for the release to lie on the station's shelf")?;
         say("lease, order and sealed release have arrived at the station");
-        Ok(desk)
+        Ok(world)
     }
 
     /// Stops the daemon and starts it again on what it kept.

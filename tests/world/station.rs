@@ -1,4 +1,4 @@
-//! The station on the desk: enrolled, started, looked at through its screen API.
+//! The station: enrolled, started, looked at through its screen API.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! The hub on the desk: made, started, stopped, and asked through its administrator's verbs.
+//! The hub: made, started, stopped, and asked through its administrator's verbs.
 
 use std::{
     fs::File,

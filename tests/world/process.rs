@@ -1,7 +1,7 @@
-//! A program on the desk: started, heard, stopped.
+//! A program of the world: started, heard, stopped.
 //!
-//! What a program writes to standard error goes to a log file in the desk's folder. A program dies
-//! with the desk: it is asked first (SIGTERM), then killed.
+//! What a program writes to standard error goes to a log file in the world's folder. A program dies
+//! with the world: it is asked first (SIGTERM), then killed.
 
 use std::{
     fs::File,

@@ -12,7 +12,7 @@ use super::{BLOCK_ADDRESS, PRODUCT, Programs, TENANT};
 
 /// The demo firmware trusts this key; it is published with this source and protects nothing.
 const ACTIVATION_KEY: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/desk/demo-product-not-a-secret.pem");
+    concat!(env!("CARGO_MANIFEST_DIR"), "/world/demo-product-not-a-secret.pem");
 
 /// A packed, sealed and signed release, ready for the hub.
 #[derive(Debug, Clone)]
