@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 /// "FD", then the version.
 const MAGIC: [u8; 3] = [b'F', b'D', VERSION];
 /// Version of the format described in `FORMAT.md`.
-pub const VERSION: u8 = 0;
+pub const VERSION: u8 = 1;
 /// Longest image, in bytes: offsets are kept in 24 bits.
 pub const IMAGE_BYTES_MAX: u32 = 0xFF_FFFE;
 /// Most bytes a header can have.
@@ -276,8 +276,8 @@ mod tests {
         assert_eq!(Header::parse(b"BSDIFF40"), Err(HeaderError::Foreign));
         assert_eq!(Header::parse(b""), Err(HeaderError::Foreign));
         assert_eq!(Header::parse(b"FD\x02"), Err(HeaderError::Version(2)));
-        assert_eq!(Header::parse(b"FD\x00\x3F"), Err(HeaderError::Isa(0x3F)));
-        assert_eq!(Header::parse(b"FD\x00\x00\xFF\xFF\xFF\x7F\x00"), Err(HeaderError::Limits));
-        assert_eq!(Header::parse(b"FD\x00\x00\xFF\xFF\xFF\xFF\x00"), Err(HeaderError::Limits));
+        assert_eq!(Header::parse(b"FD\x01\x3F"), Err(HeaderError::Isa(0x3F)));
+        assert_eq!(Header::parse(b"FD\x01\x00\xFF\xFF\xFF\x7F\x00"), Err(HeaderError::Limits));
+        assert_eq!(Header::parse(b"FD\x01\x00\xFF\xFF\xFF\xFF\x00"), Err(HeaderError::Limits));
     }
 }

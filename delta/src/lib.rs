@@ -11,6 +11,7 @@ mod logistic;
 pub mod make;
 mod map;
 mod model;
+mod prior;
 mod walk;
 
 pub use header::{

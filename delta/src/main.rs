@@ -10,6 +10,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 mod bench;
+#[cfg(feature = "train")]
+mod training;
 
 /// Firmware patches: a fraction of bsdiff's size, applied in 8 KB of RAM.
 #[derive(Parser)]
@@ -30,7 +32,7 @@ enum Verb {
         /// Where the patch goes.
         #[arg(short, long)]
         output: PathBuf,
-        /// Instruction set: auto, none, thumb, avr.
+        /// Instruction set: auto, none, thumb, avr, riscv, tc32.
         #[arg(long, default_value = "auto", value_parser = isa)]
         isa: Choice,
         /// Say where the bytes went.
@@ -65,6 +67,18 @@ enum Verb {
         /// Only pairs whose new image has at most this many bytes.
         #[arg(long, default_value_t = usize::MAX)]
         max_bytes: usize,
+    },
+    /// Learns the model's beginning from a folder of folders.
+    #[cfg(feature = "train")]
+    Train {
+        /// Folder of folders with `old.bin` and `new.bin`.
+        folder: PathBuf,
+        /// Also learn without each product in turn, and show its sizes then.
+        #[arg(long)]
+        leave_out: bool,
+        /// Where the source text goes.
+        #[arg(short, long)]
+        output: Option<PathBuf>,
     },
 }
 
@@ -109,6 +123,10 @@ fn main() -> Result<()> {
         }
         Verb::Bench { folder, only, csv, max_bytes } => {
             bench::bench(&folder, &only, csv, max_bytes)
+        }
+        #[cfg(feature = "train")]
+        Verb::Train { folder, leave_out, output } => {
+            training::train(&folder, leave_out, output.as_deref())
         }
     }
 }

@@ -85,7 +85,7 @@ impl AddressMap {
 }
 
 /// Entries of [`TargetCache`]; a power of two.
-const CACHE_ENTRIES: usize = 64;
+const CACHE_ENTRIES: usize = 32;
 
 /// Where single targets went, as far as the body has shown it.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl TargetCache {
     }
 
     fn at(old: u32) -> usize {
-        (old.wrapping_mul(0x9E37_79B1) >> 26) as usize % CACHE_ENTRIES
+        (old.wrapping_mul(0x9E37_79B1) >> 27) as usize % CACHE_ENTRIES
     }
 
     pub(crate) fn find(&self, old: u32) -> Option<u32> {
@@ -115,7 +115,7 @@ impl TargetCache {
 }
 
 /// Most entries of [`VariableMap`].
-const VARIABLES_MAX: usize = 96;
+const VARIABLES_MAX: usize = 48;
 
 /// RAM address → where the variable went: a staircase learnt as it is decoded, because a linker
 /// moves variables in blocks.

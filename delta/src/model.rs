@@ -1,28 +1,29 @@
 //! The adaptive model: counters, mixers and number codes, all in fixed arrays of 16-bit words.
 //!
 //! Owns every probability. Knows nothing of images, covers or instruction sets: it is given context
-//! numbers and codes bits, bytes and numbers in them. Logistic mixing follows Mahoney's PAQ (2005).
+//! numbers and codes bits, bytes and numbers in them. Logistic mixing follows Mahoney's PAQ (2005),
+//! adaptive Exp-Golomb numbers are older. It starts from [`prior`](crate::prior), learnt once from
+//! public firmware.
 
 use crate::coder::{Coder, Kind};
 use crate::logistic::{squash, stretch};
+use crate::prior;
 
 /// Adaptation rate by state, of 65,536: about 1 / (observations + 1.6).
 const RATE: [u16; 16] = [
     40960, 25206, 18204, 14247, 11703, 8623, 6827, 4819, 3724, 2560, 1951, 1321, 999, 672, 506, 339,
 ];
-/// A state is left when these bits of the dither are all zero: 1, 1, 1, 1, 2, 2, 4, … observations.
-const STAY: [u8; 16] = [0, 0, 0, 0, 1, 1, 3, 3, 7, 7, 15, 15, 31, 31, 63, 63];
+/// A state is left when these bits of the dither are all zero: 1, 1, 2, 2, 4, … observations.
+const STAY: [u16; 16] = [0, 0, 0, 0, 1, 1, 3, 3, 7, 7, 15, 15, 31, 31, 63, 63];
 
 /// One counter: probability of a 1 in the upper 12 bits, state in the lower 4.
 pub(crate) type Slot = u16;
-/// One half, nothing seen yet.
-pub(crate) const FRESH: Slot = 0x8000;
 
 fn chance(slot: Slot) -> u32 {
     u32::from(slot & 0xFFF0) + 8
 }
 
-fn learn(slot: &mut Slot, bit: bool, limit: u8, dither: &mut u16) {
+fn learn(slot: &mut Slot, bit: bool, limit: u16, dither: &mut u16) {
     *dither = dither.wrapping_mul(25_173).wrapping_add(13_849);
     let state = *slot & 15;
     let rate = i32::from(RATE.get(usize::from(state)).copied().unwrap_or(0));
@@ -30,31 +31,63 @@ fn learn(slot: &mut Slot, bit: bool, limit: u8, dither: &mut u16) {
     let aim = if bit { 65_535 } else { 0 };
     let step = ((aim - p - 8) * (rate >> 1)) >> 15;
     let p = (p + step + i32::from(*dither >> 12)).clamp(0, 65_535) as u16 & 0xFFF0;
-    let stay = u16::from(STAY.get(usize::from(state)).copied().unwrap_or(0));
-    let leave = state < u16::from(limit) && (*dither >> 4) & stay == 0;
+    let stay = STAY.get(usize::from(state)).copied().unwrap_or(0);
+    let leave = state < limit && (*dither >> 4) & stay == 0;
     *slot = p | (state + u16::from(leave));
 }
 
 /// Counter states at which adaptation stops slowing down.
 pub(crate) mod limit {
-    pub(crate) const FLAG: u8 = 15;
-    pub(crate) const LITERAL: u8 = 13;
-    pub(crate) const DIFFERENCE: u8 = 12;
-    pub(crate) const REFERENCE: u8 = 13;
-    pub(crate) const NUMBER: u8 = 10;
+    pub(crate) const FLAG: u16 = 13;
+    pub(crate) const LITERAL: u16 = 13;
+    pub(crate) const DIFFERENCE: u16 = 10;
+    pub(crate) const REFERENCE: u16 = 13;
+    pub(crate) const NUMBER: u16 = 10;
 }
 
 /// Slots in the shared slab; a power of two.
 pub(crate) const SLAB: usize = 2048;
-const WEIGHTS: usize = 320;
+/// Weights of all mixers.
+pub(crate) const WEIGHTS: usize = 320;
+/// Number codes, see [`Number`].
+pub(crate) const NUMBERS: usize = 6;
+/// Counters of a number code: 24 for the length, three for each length up to 11.
+pub(crate) const NUMBER_SLOTS: usize = 24 + 12 * 3;
 
 /// Every adaptive number of the codec.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    slab: [Slot; SLAB],
-    weights: [i16; WEIGHTS],
-    numbers: [[Slot; NUMBER_SLOTS]; NUMBERS],
+    pub(crate) slab: [Slot; SLAB],
+    pub(crate) weights: [i16; WEIGHTS],
+    pub(crate) numbers: [[Slot; NUMBER_SLOTS]; NUMBERS],
     dither: u16,
+    #[cfg(feature = "train")]
+    pub(crate) seen: Seen,
+}
+
+/// What training wants to know of a walk.
+#[cfg(feature = "train")]
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// Zeros and ones by counter, the first hundred: the slab, then the number codes.
+    pub(crate) bits: Vec<[u16; 2]>,
+    /// Uses of each weight.
+    pub(crate) visits: Vec<u32>,
+}
+
+#[cfg(feature = "train")]
+impl Seen {
+    fn new() -> Self {
+        Self { bits: vec![[0; 2]; SLAB + NUMBERS * NUMBER_SLOTS], visits: vec![0; WEIGHTS] }
+    }
+
+    fn bit(&mut self, at: usize, bit: bool) {
+        if let Some(seen) = self.bits.get_mut(at)
+            && seen.iter().sum::<u16>() < 100
+        {
+            seen[usize::from(bit)] += 1;
+        }
+    }
 }
 
 /// Which number a number code is for.
@@ -67,11 +100,9 @@ pub(crate) enum Number {
     Back,
     Length,
 }
-const NUMBERS: usize = 6;
-const NUMBER_SLOTS: usize = 24 + 12 * 3;
 
-/// 4096 is a weight of one.
-const ONE: i32 = 4096;
+/// A weight of one is 4096.
+const WEIGHT_MAX: i32 = 8 * 4096 - 1;
 
 /// Where in the slab things live, and how the mixer treats them.
 pub(crate) struct Mix<const N: usize> {
@@ -81,23 +112,18 @@ pub(crate) struct Mix<const N: usize> {
     pub(crate) weights: usize,
     /// Learning rate, 4096 = 1.
     pub(crate) rate: i32,
-    pub(crate) limit: u8,
+    pub(crate) limit: u16,
 }
 
 impl Model {
     pub(crate) fn new() -> Self {
         Self {
-            slab: [FRESH; SLAB],
-            weights: [0; WEIGHTS],
-            numbers: [[FRESH; NUMBER_SLOTS]; NUMBERS],
+            slab: prior::SLAB,
+            weights: prior::WEIGHTS,
+            numbers: prior::NUMBERS,
             dither: 1,
-        }
-    }
-
-    /// Gives `count` weights from `first` on the value `weight` (4096 = 1).
-    pub(crate) fn set_weights(&mut self, first: usize, count: usize, weight: i16) {
-        for w in self.weights.iter_mut().skip(first).take(count) {
-            *w = weight;
+            #[cfg(feature = "train")]
+            seen: Seen::new(),
         }
     }
 
@@ -106,13 +132,16 @@ impl Model {
         &mut self,
         coder: &mut C,
         slot: usize,
-        limit: u8,
+        limit: u16,
         bit: bool,
         kind: Kind,
     ) -> bool {
-        let slot = &mut self.slab[slot % SLAB];
+        let at = slot % SLAB;
+        let slot = &mut self.slab[at];
         let bit = coder.code(chance(*slot), bit, kind);
         learn(slot, bit, limit, &mut self.dither);
+        #[cfg(feature = "train")]
+        self.seen.bit(at, bit);
         bit
     }
 
@@ -136,13 +165,18 @@ impl Model {
         for (i, (input, slot)) in inputs.iter().zip(mix.slots).enumerate() {
             let weight = &mut self.weights[(mix.weights + i) % WEIGHTS];
             let step = (((input * error) >> 10) * mix.rate + (1 << 13)) >> 14;
-            *weight = (i32::from(*weight) + step).clamp(-8 * ONE + 1, 8 * ONE - 1) as i16;
+            *weight = (i32::from(*weight) + step).clamp(-WEIGHT_MAX, WEIGHT_MAX) as i16;
             learn(&mut self.slab[slot % SLAB], bit, mix.limit, &mut self.dither);
+            #[cfg(feature = "train")]
+            {
+                self.seen.bit(slot % SLAB, bit);
+                self.seen.visits[(mix.weights + i) % WEIGHTS] += 1;
+            }
         }
         bit
     }
 
-    /// A number below 2^24: adaptive Exp-Golomb.
+    /// A number below 2^24 − 1: adaptive Exp-Golomb.
     pub(crate) fn number<C: Coder>(
         &mut self,
         coder: &mut C,
@@ -150,30 +184,20 @@ impl Model {
         value: u32,
         kind: Kind,
     ) -> u32 {
-        let slots = &mut self.numbers[which as usize % NUMBERS];
+        let which = which as usize % NUMBERS;
         let target = value + 1;
         let size = 31 - target.max(1).leading_zeros();
         let mut k = 0;
-        while k < 23 {
-            let slot = &mut slots[k as usize];
-            let more = coder.code(chance(*slot), size > k, kind);
-            learn(slot, more, limit::NUMBER, &mut self.dither);
-            if !more {
-                break;
-            }
+        while k < 23 && self.number_bit(coder, which, k as usize, size > k, kind) {
             k += 1;
         }
         let mut got = 1;
         for i in (0..k).rev() {
             let bit = target >> i & 1 != 0;
             let bit = if k - i <= 2 {
-                let at = 24
-                    + (k as usize).min(11) * 3
-                    + if k - i == 1 { 0 } else { (got & 1) as usize + 1 };
-                let slot = &mut slots[at % NUMBER_SLOTS];
-                let bit = coder.code(chance(*slot), bit, kind);
-                learn(slot, bit, limit::NUMBER, &mut self.dither);
-                bit
+                let node = if k - i == 1 { 0 } else { (got & 1) as usize + 1 };
+                let at = 24 + (k as usize).min(11) * 3 + node;
+                self.number_bit(coder, which, at, bit, kind)
             } else {
                 coder.code(32_768, bit, kind)
             };
@@ -181,6 +205,27 @@ impl Model {
         }
         got - 1
     }
+
+    fn number_bit<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        which: usize,
+        at: usize,
+        bit: bool,
+        kind: Kind,
+    ) -> bool {
+        let slot = &mut self.numbers[which % NUMBERS][at % NUMBER_SLOTS];
+        let bit = coder.code(chance(*slot), bit, kind);
+        learn(slot, bit, limit::NUMBER, &mut self.dither);
+        #[cfg(feature = "train")]
+        self.seen.bit(SLAB + which * NUMBER_SLOTS + at, bit);
+        bit
+    }
+}
+
+/// As [`hashed`], for a node of the binary tree of a byte.
+pub(crate) fn hashed_node(context: u32, node: u32, bits: u32) -> usize {
+    hashed(context.wrapping_mul(0x85EB_CA6B) ^ node.wrapping_mul(0xC2B2_AE35), bits)
 }
 
 /// A slab index of `bits` bits for a context.

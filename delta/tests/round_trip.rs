@@ -1,78 +1,11 @@
 //! What was made comes back, in any chunking and any page size; what was tampered with does not.
 
+mod images;
+
 use delta::apply::{Apply, ApplyError, Flash, FlashFault, InMemory, Room, apply};
 use delta::make::{Wish, make};
 use delta::{Body, Header, IMAGE_BYTES_MAX, Isa};
-
-/// A small generator, so that a seed is enough to replay.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % sides
-    }
-
-    fn bytes(&mut self, len: usize, alphabet: usize) -> Vec<u8> {
-        (0..len).map(|_| self.roll(alphabet) as u8).collect()
-    }
-}
-
-/// Thumb-like code: halfwords, calls, pointers and variables.
-fn firmware(dice: &mut Dice, len: usize) -> Vec<u8> {
-    let mut image = Vec::with_capacity(len);
-    while image.len() < len {
-        match dice.roll(8) {
-            0 => {
-                image.extend_from_slice(&(0xF000 | dice.roll(8) as u16).to_le_bytes());
-                image.extend_from_slice(&(0xF800 | dice.roll(0x800) as u16).to_le_bytes());
-            }
-            1 if image.len() % 4 == 0 => {
-                let pointer = 0x0800_0001 + dice.roll(len) as u32;
-                image.extend_from_slice(&pointer.to_le_bytes());
-            }
-            2 if image.len() % 4 == 0 => {
-                let variable = 0x2000_0000 + 4 * dice.roll(200) as u32;
-                image.extend_from_slice(&variable.to_le_bytes());
-            }
-            _ => image.extend_from_slice(&(0x4600 | dice.roll(0x300) as u16).to_le_bytes()),
-        }
-    }
-    image.truncate(len);
-    image
-}
-
-/// Some edits: changed bytes, cut out, put in, moved.
-fn edited(dice: &mut Dice, old: &[u8]) -> Vec<u8> {
-    let mut new = old.to_vec();
-    for _ in 0..dice.roll(8) {
-        let at = dice.roll(new.len() + 1);
-        match dice.roll(4) {
-            0 => {
-                for byte in new.iter_mut().skip(at).step_by(5).take(6) {
-                    *byte = dice.roll(256) as u8;
-                }
-            }
-            1 => {
-                let len = dice.roll(60);
-                let fresh = firmware(dice, len);
-                new.splice(at..at, fresh);
-            }
-            2 => {
-                let end = (at + dice.roll(80)).min(new.len());
-                new.drain(at..end);
-            }
-            _ => {
-                let end = (at + dice.roll(300)).min(new.len());
-                let moved: Vec<u8> = new.drain(at..end).collect();
-                let to = dice.roll(new.len() + 1);
-                new.splice(to..to, moved);
-            }
-        }
-    }
-    new
-}
+use images::{Dice, edited, firmware};
 
 fn check(old: &[u8], new: &[u8]) -> Vec<u8> {
     let made = make(old, new, &Wish::default(), &mut |_, _| {}).expect("short enough");
@@ -82,7 +15,7 @@ fn check(old: &[u8], new: &[u8]) -> Vec<u8> {
 
 #[test]
 fn edges_come_back() {
-    let mut dice = Dice(1);
+    let mut dice = Dice::new(1);
     let random = dice.bytes(3000, 256);
     for (old, new) in [
         (&[][..], &[][..]),
@@ -108,7 +41,7 @@ fn edges_come_back() {
 fn random_edits_come_back_with_every_instruction_set() {
     for seed in 0..40 {
         println!("seed {seed}");
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let len = dice.roll(6000);
         let old = firmware(&mut dice, len);
         let new = edited(&mut dice, &old);
@@ -121,7 +54,7 @@ fn random_edits_come_back_with_every_instruction_set() {
 
 #[test]
 fn the_same_images_give_the_same_patch() {
-    let mut dice = Dice(5);
+    let mut dice = Dice::new(5);
     let old = firmware(&mut dice, 4000);
     let new = edited(&mut dice, &old);
     assert_eq!(check(&old, &new), check(&old, &new));
@@ -129,7 +62,7 @@ fn the_same_images_give_the_same_patch() {
 
 #[test]
 fn any_chunking_and_any_page_gives_the_same_image() {
-    let mut dice = Dice(9);
+    let mut dice = Dice::new(9);
     let old = firmware(&mut dice, 5000);
     let new = edited(&mut dice, &old);
     let patch = check(&old, &new);
@@ -148,7 +81,7 @@ fn any_chunking_and_any_page_gives_the_same_image() {
 
 #[test]
 fn a_patch_cut_short_or_followed_by_more_is_refused() {
-    let mut dice = Dice(11);
+    let mut dice = Dice::new(11);
     let old = firmware(&mut dice, 1500);
     let new = edited(&mut dice, &old);
     let patch = check(&old, &new);
@@ -163,7 +96,7 @@ fn a_patch_cut_short_or_followed_by_more_is_refused() {
 
 #[test]
 fn no_changed_bit_is_ever_accepted() {
-    let mut dice = Dice(13);
+    let mut dice = Dice::new(13);
     let old = firmware(&mut dice, 900);
     let new = edited(&mut dice, &old);
     let patch = check(&old, &new);
@@ -180,7 +113,7 @@ fn no_changed_bit_is_ever_accepted() {
 #[test]
 fn hostile_bytes_end_in_an_error_not_in_a_panic() {
     for seed in 0..300 {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let old = firmware(&mut dice, 700);
         let new = edited(&mut dice, &old);
         let made =
@@ -225,7 +158,7 @@ impl Flash for Counting<'_> {
 
 #[test]
 fn a_patch_for_another_image_or_another_device_writes_nothing() {
-    let mut dice = Dice(17);
+    let mut dice = Dice::new(17);
     let old = firmware(&mut dice, 2000);
     let new = firmware(&mut dice, 2000);
     let patch = check(&old, &new);
@@ -256,7 +189,7 @@ fn a_patch_for_another_image_or_another_device_writes_nothing() {
 
 #[test]
 fn random_bytes_are_stored_not_grown() {
-    let mut dice = Dice(21);
+    let mut dice = Dice::new(21);
     let new = dice.bytes(4000, 256);
     let made = make(b"", &new, &Wish::default(), &mut |_, _| {}).expect("short");
     assert_eq!(made.header.body, Body::Stored);

@@ -4,6 +4,8 @@
 //! may be wrong (data that looks like code): that costs bits, never correctness.
 
 pub(crate) mod avr;
+pub(crate) mod riscv;
+pub(crate) mod tc32;
 pub(crate) mod thumb;
 
 /// Bytes looked at to recognise something.
@@ -20,11 +22,15 @@ pub enum Isa {
     Thumb = 1,
     /// AVR (8-bit).
     Avr = 2,
+    /// RISC-V, 32 bits, with compressed instructions.
+    RiscV = 3,
+    /// Telink TC32.
+    Tc32 = 4,
 }
 
 impl Isa {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::None, Self::Thumb, Self::Avr];
+    pub const ALL: [Self; 5] = [Self::None, Self::Thumb, Self::Avr, Self::RiscV, Self::Tc32];
 
     /// The instruction set with this number in a patch header.
     pub const fn from_number(number: u8) -> Option<Self> {
@@ -32,6 +38,8 @@ impl Isa {
             0 => Some(Self::None),
             1 => Some(Self::Thumb),
             2 => Some(Self::Avr),
+            3 => Some(Self::RiscV),
+            4 => Some(Self::Tc32),
             _ => None,
         }
     }
@@ -42,6 +50,8 @@ impl Isa {
             Self::None => "none",
             Self::Thumb => "thumb",
             Self::Avr => "avr",
+            Self::RiscV => "riscv",
+            Self::Tc32 => "tc32",
         }
     }
 
@@ -52,7 +62,13 @@ impl Isa {
 
     /// Whether aligned 32-bit words may be pointers.
     pub(crate) const fn has_word_pointers(self) -> bool {
-        matches!(self, Self::Thumb)
+        matches!(self, Self::Thumb | Self::RiscV | Self::Tc32)
+    }
+
+    /// Whether instructions are made of little-endian halfwords, the opcode mostly in the upper
+    /// byte.
+    pub(crate) const fn has_halves(self) -> bool {
+        matches!(self, Self::Thumb | Self::Avr | Self::Tc32 | Self::RiscV)
     }
 
     /// The reference at image offset `at`, if `bytes` (what follows there, zeros past the end) is
@@ -62,6 +78,8 @@ impl Isa {
             Self::None => None,
             Self::Thumb => thumb::find(bytes, at),
             Self::Avr => avr::find(bytes, at),
+            Self::RiscV => riscv::find(bytes, at),
+            Self::Tc32 => tc32::find(bytes, at),
         }
     }
 
@@ -71,6 +89,8 @@ impl Isa {
             Self::None => None,
             Self::Thumb => thumb::aim(bytes, at, target),
             Self::Avr => avr::aim(bytes, at, target),
+            Self::RiscV => riscv::aim(bytes, at, target),
+            Self::Tc32 => tc32::aim(bytes, at, target),
         }
     }
 
@@ -79,14 +99,11 @@ impl Isa {
     pub(crate) fn variable(self, bytes: [u8; WINDOW], at: u32, aligned: bool) -> Option<Variable> {
         match self {
             Self::None => None,
-            Self::Thumb => {
+            Self::Thumb | Self::RiscV | Self::Tc32 => {
+                let (start, len) = self.ram_window();
                 let [a, b, c, d, ..] = bytes;
-                let address = u32::from_le_bytes([a, b, c, d]).wrapping_sub(RAM_START);
-                (aligned && address < RAM_BYTES).then_some(Variable {
-                    address,
-                    bytes: 4,
-                    always: true,
-                })
+                let address = u32::from_le_bytes([a, b, c, d]).wrapping_sub(start);
+                (aligned && address < len).then_some(Variable { address, bytes: 4, always: true })
             }
             Self::Avr => avr::variable(bytes, at),
         }
@@ -96,12 +113,23 @@ impl Isa {
     pub(crate) fn move_variable(self, bytes: [u8; WINDOW], address: u32) -> [u8; WINDOW] {
         match self {
             Self::None => bytes,
-            Self::Thumb => {
+            Self::Thumb | Self::RiscV | Self::Tc32 => {
                 let [_, _, _, _, e, f, g, h] = bytes;
-                let [a, b, c, d] = address.wrapping_add(RAM_START).to_le_bytes();
+                let (start, _) = self.ram_window();
+                let [a, b, c, d] = address.wrapping_add(start).to_le_bytes();
                 [a, b, c, d, e, f, g, h]
             }
             Self::Avr => avr::move_variable(bytes, address),
+        }
+    }
+
+    /// RAM addresses in words: the first, and how many.
+    const fn ram_window(self) -> (u32, u32) {
+        match self {
+            Self::Thumb => (0x1FFF_0000, 0x11_0000),
+            Self::RiscV => (0x3FC8_0000, 0x38_0000),
+            Self::Tc32 => (0x0084_0000, 0x1_0000),
+            Self::None | Self::Avr => (0, 0),
         }
     }
 
@@ -118,13 +146,11 @@ impl Isa {
             Self::None => None,
             Self::Thumb => thumb::mask(bytes, at, hard),
             Self::Avr => avr::mask(bytes, at, hard),
+            Self::RiscV => riscv::mask(bytes, at),
+            Self::Tc32 => tc32::mask(bytes, at),
         }
     }
 }
-
-/// Where RAM lies on Cortex-M: 0x1FFF_0000 up to 0x2010_0000.
-pub(crate) const RAM_START: u32 = 0x1FFF_0000;
-pub(crate) const RAM_BYTES: u32 = 0x11_0000;
 
 /// Something that names a RAM address, counted from the start of the RAM window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,13 +42,13 @@ pub(crate) struct Prices {
 impl Prices {
     pub(crate) const GUESSED: Self = Self {
         right: 6,
-        right_again: 180,
-        aimed: 150,
-        wrong: 12 * 256,
-        wrong_again: 8 * 256,
-        literal: 1450,
+        right_again: 250,
+        aimed: 250,
+        wrong: 2500,
+        wrong_again: 1900,
+        literal: 1600,
         to_literal: 512,
-        switch: 15 * 256,
+        switch: 4200,
         per_bit: 256,
     };
 }

@@ -1,7 +1,7 @@
 //! From an alignment to a plan: which copies become map entries, which are made in passing.
 
 use super::align::{Piece, Prices, Seeds, Views, align};
-use crate::isa::{Isa, RAM_BYTES, RAM_START, WINDOW};
+use crate::isa::{Isa, WINDOW};
 use crate::map::{AddressMap, MAP_ENTRIES_MAX};
 use crate::walk::{Action, Facts};
 
@@ -9,6 +9,9 @@ use crate::walk::{Action, Facts};
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) isa: Isa,
+    /// Load address that explains most pointers.
+    pub(crate) found: Option<u32>,
+    /// The same, if the instruction set has use for it.
     pub(crate) base: Option<u32>,
     /// (old, new), in order of new offset.
     pub(crate) map: Vec<(u32, u32)>,
@@ -53,7 +56,8 @@ fn masked(image: &[u8], isa: Isa, hard: bool, base: Option<u32>, span: usize) ->
             let word = word(image, at);
             let points =
                 base.is_some_and(|b| ((word & !1).wrapping_sub(b) as usize) < span && word >= 0x40);
-            if points || word.wrapping_sub(RAM_START) < RAM_BYTES {
+            if points || isa.variable(window(image, at), at as u32, true).is_some_and(|v| v.always)
+            {
                 out[at] = 0;
                 out[at + 1] = 0;
                 out[at + 2] &= 0xF0;
@@ -73,30 +77,16 @@ fn masked(image: &[u8], isa: Isa, hard: bool, base: Option<u32>, span: usize) ->
     out
 }
 
-/// The plans worth trying.
-pub(crate) fn plans(old: &[u8], new: &[u8], isa: Isa) -> Vec<Plan> {
-    let mut plans = Vec::new();
+/// A plan from an alignment on images with fields cleared: more of them if `hard`, and pointers if
+/// the load address is known.
+pub(crate) fn plan(old: &[u8], new: &[u8], isa: Isa, hard: bool, base: Option<u32>) -> Plan {
     let span = old.len().max(new.len());
-    let mut base = None;
-    let passes: &[(bool, bool)] = if isa != Isa::None {
-        &[(true, false), (true, true), (false, true)]
-    } else {
-        &[(false, false)]
-    };
-    for (hard, with_base) in passes {
-        let base_now = if *with_base { base } else { None };
-        let (old_masked, new_masked) =
-            (masked(old, isa, *hard, base_now, span), masked(new, isa, *hard, base_now, span));
-        let mut text = old_masked.clone();
-        text.extend_from_slice(&new_masked);
-        let seeds = Seeds::new(&text, old.len());
-        let views = Views { old, new, old_masked: &old_masked, new_masked: &new_masked };
-        let pieces = align(&views, &seeds, &Prices::GUESSED);
-        let plan = from_pieces(old, new, isa, &pieces);
-        base = plan.base;
-        plans.push(plan);
-    }
-    plans
+    let (old_masked, new_masked) =
+        (masked(old, isa, hard, base, span), masked(new, isa, hard, base, span));
+    let text = [&old_masked[..], &new_masked].concat();
+    let seeds = Seeds::new(&text, old.len());
+    let views = Views { old, new, old_masked: &old_masked, new_masked: &new_masked };
+    from_pieces(old, new, isa, &align(&views, &seeds, &Prices::GUESSED))
 }
 
 fn from_pieces(old: &[u8], new: &[u8], isa: Isa, pieces: &[Piece]) -> Plan {
@@ -134,12 +124,12 @@ fn from_pieces(old: &[u8], new: &[u8], isa: Isa, pieces: &[Piece]) -> Plan {
     for (o, n) in &map {
         address_map.add(*o, *n);
     }
-    let base =
-        if isa.has_word_pointers() { find_base(old, new, &copies, &address_map) } else { None };
+    let found = find_base(old, new, &copies, &address_map);
+    let base = found.filter(|_| isa.has_word_pointers());
     // A literal halfword must not swallow the start of a copy.
     let mut end = 0;
     for (i, (at, source, len)) in copies.iter_mut().enumerate() {
-        if isa == Isa::Thumb && !in_map[i] && *at % 2 == 1 && end < *at {
+        if isa.has_halves() && !in_map[i] && *at % 2 == 1 && end < *at {
             *at += 1;
             *source += 1;
             *len -= 1;
@@ -163,7 +153,7 @@ fn from_pieces(old: &[u8], new: &[u8], isa: Isa, pieces: &[Piece]) -> Plan {
             (*at, Action::Copy { source: *source, len: *len, exact, aimed })
         })
         .collect();
-    Plan { isa, base, map, actions }
+    Plan { isa, found, base, map, actions }
 }
 
 /// The load address that explains most changed words, if any explains enough.

@@ -1,0 +1,371 @@
+//! One walk through the new image, front to back, the same for writer and reader.
+//!
+//! Owns the order of decisions and their contexts ([`Codec::step`]). The images, the writer's plan
+//! and the output are behind [`Scene`]; the coded bits are behind [`Coder`]. A reader's step consumes
+//! at most 104 bytes of patch, so a patch may arrive in any chunking.
+
+mod bytes;
+mod layout;
+mod refer;
+
+use crate::coder::{Coder, Kind};
+use crate::isa::{Isa, Reference};
+use crate::map::{AddressMap, MAP_ENTRIES_MAX, TargetCache, VariableMap};
+use crate::model::{Model, Number, limit};
+use bytes::{SWAPS, Swap};
+use layout::slots;
+use refer::Missed;
+
+/// What a walk sees. Positions in `source` count through the old image and on into the new one.
+pub(crate) trait Scene {
+    /// A byte of the old image (`at` below its length) or of the new one (already put).
+    fn source(&mut self, at: u32) -> u8;
+    /// Appends a byte to the new image.
+    fn put(&mut self, byte: u8);
+    /// Writer: the byte of the new image at `at`. Reader: anything.
+    fn truth(&mut self, at: u32) -> u8;
+    /// Writer: the map entry with this number. Reader: anything.
+    fn map_entry(&mut self, number: u32) -> (u32, u32);
+    /// Writer: what is done at new offset `at`. Reader: anything.
+    fn plan(&mut self, at: u32) -> Action;
+}
+
+/// What is done at a place of the new image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// One literal unit.
+    Literal,
+    /// Copy `len` bytes from `source`.
+    #[cfg_attr(not(feature = "make"), allow(dead_code, reason = "only a writer has a plan"))]
+    Copy { source: u32, len: u32, exact: bool, aimed: bool },
+}
+
+/// What the header says about the images.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) isa: Isa,
+    pub(crate) old_len: u32,
+    pub(crate) new_len: u32,
+    /// Load address, if flash pointers are predicted.
+    pub(crate) base: Option<u32>,
+    pub(crate) map_entries: u32,
+}
+
+impl Facts {
+    /// Two empty images.
+    pub(crate) const NOTHING: Self =
+        Self { isa: Isa::None, old_len: 0, new_len: 0, base: None, map_entries: 0 };
+}
+
+/// The patch contradicts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Nonsense;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Map { number: u32 },
+    Between,
+    Copy,
+    Done,
+}
+
+/// Everything a walk remembers.
+#[derive(Clone, Debug)]
+pub(crate) struct Codec {
+    facts: Facts,
+    pub(crate) model: Model,
+    map: AddressMap,
+    targets: TargetCache,
+    variables: VariableMap,
+    pub(crate) stage: Stage,
+    /// New bytes so far.
+    pub(crate) at: u32,
+    last_map: (u32, u32),
+    /// The next map entry not yet reached, as (old, new).
+    ahead: Option<(u32, u32)>,
+    source: u32,
+    left: u32,
+    exact: bool,
+    aimed: bool,
+    /// Source minus new offset of the last copy from the old image, wrapping.
+    diagonal: u32,
+    actions: u8,
+    missed: Option<Missed>,
+    /// A reference left to plain comparison, because it was expected to stay as it is.
+    unsure: Option<Reference>,
+    /// Halfwords that changed lately.
+    swaps: [Swap; SWAPS],
+    swap_results: u8,
+    /// The last label and the last literal pool: old offset, and how far beside the map it went.
+    nearby: [(u32, u32); 2],
+    trail: Trail,
+    /// Last two results by kind of reference.
+    results: [u8; 8],
+}
+
+/// The recent past.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trail {
+    /// Last new bytes, the latest lowest.
+    bytes: u32,
+    /// Recent flags, 1 = wrong.
+    wrong: u8,
+    /// Right bytes since the last wrong one.
+    run: u32,
+    /// The last difference.
+    difference: u8,
+    /// The next halfword is the second of a 32-bit instruction.
+    second: bool,
+    /// The last thing coded was a reference, predicted wrongly.
+    missed: bool,
+}
+
+impl Codec {
+    pub(crate) fn new(facts: Facts) -> Self {
+        Self {
+            facts,
+            model: Model::new(),
+            map: AddressMap::new(),
+            targets: TargetCache::new(),
+            variables: VariableMap::new(),
+            stage: Stage::Map { number: 0 },
+            at: 0,
+            last_map: (0, 0),
+            ahead: None,
+            source: 0,
+            left: 0,
+            exact: false,
+            aimed: false,
+            diagonal: 0,
+            actions: 0,
+            missed: None,
+            unsure: None,
+            swaps: [Swap::NONE; SWAPS],
+            swap_results: 0,
+            nearby: [(0, 0); 2],
+            trail: Trail::default(),
+            results: [0; 8],
+        }
+    }
+
+    /// Takes over what a header says, before the first step.
+    pub(crate) fn begin(&mut self, facts: Facts) {
+        self.facts = facts;
+    }
+
+    /// Codes the next thing.
+    pub(crate) fn step<C: Coder, S: Scene>(
+        &mut self,
+        coder: &mut C,
+        scene: &mut S,
+    ) -> Result<(), Nonsense> {
+        match self.stage {
+            Stage::Map { number } => self.map_entry(coder, scene, number),
+            Stage::Between => self.between(coder, scene),
+            Stage::Copy => {
+                self.copy(coder, scene);
+                Ok(())
+            }
+            Stage::Done => Ok(()),
+        }
+    }
+
+    fn map_entry<C: Coder, S: Scene>(
+        &mut self,
+        coder: &mut C,
+        scene: &mut S,
+        number: u32,
+    ) -> Result<(), Nonsense> {
+        if self.facts.map_entries > MAP_ENTRIES_MAX as u32 {
+            return Err(Nonsense);
+        }
+        if number >= self.facts.map_entries {
+            self.ahead = self.map.next_from(0);
+            self.stage = Stage::Between;
+            return Ok(());
+        }
+        let (old, new) = scene.map_entry(number);
+        let (last_old, last_new) = self.last_map;
+        let first = u32::from(number == 0);
+        let gap = self.model.number(
+            coder,
+            Number::MapGap,
+            new.wrapping_sub(last_new).wrapping_sub(1).wrapping_add(first) & 0xFF_FFFF,
+            Kind::Map,
+        );
+        let new = last_new + gap + 1 - first;
+        let turn = old.wrapping_sub(new).wrapping_sub(last_old.wrapping_sub(last_new));
+        let turn = self.turn(coder, slots::MAP, Number::MapTurn, turn, Kind::Map);
+        let old = new.wrapping_add(last_old.wrapping_sub(last_new)).wrapping_add(turn);
+        if new >= self.facts.new_len || old >= self.facts.old_len {
+            return Err(Nonsense);
+        }
+        self.map.add(old, new);
+        self.last_map = (old, new);
+        self.stage = Stage::Map { number: number + 1 };
+        Ok(())
+    }
+
+    /// A signed change, wrapping: zero or not, sign, size.
+    fn turn<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        slot: usize,
+        number: Number,
+        turn: u32,
+        kind: Kind,
+    ) -> u32 {
+        let model = &mut self.model;
+        if model.bit(coder, slot, limit::NUMBER, turn == 0, kind) {
+            return 0;
+        }
+        let down = model.bit(coder, slot + 1, limit::NUMBER, (turn as i32) < 0, kind);
+        let size = if down { turn.wrapping_neg() } else { turn };
+        let size = model.number(coder, number, size.wrapping_sub(1) & 0xFF_FFFF, kind) + 1;
+        if down { size.wrapping_neg() } else { size }
+    }
+
+    fn between<C: Coder, S: Scene>(
+        &mut self,
+        coder: &mut C,
+        scene: &mut S,
+    ) -> Result<(), Nonsense> {
+        if self.at >= self.facts.new_len {
+            self.stage = Stage::Done;
+            return Ok(());
+        }
+        let limit = self.ahead.map_or(self.facts.new_len, |(_, new)| new);
+        if self.at == limit {
+            return self.cover(coder, scene);
+        }
+        if limit < self.at {
+            return Err(Nonsense);
+        }
+        let room = limit - self.at;
+        let action = scene.plan(self.at);
+        let copies = matches!(action, Action::Copy { .. });
+        let slot = slots::ACTION + usize::from(self.actions & 3);
+        let copies = self.model.bit(coder, slot, limit::NUMBER, copies, Kind::Copies);
+        self.actions = self.actions << 1 | u8::from(copies);
+        if !copies {
+            self.literals(coder, scene, room);
+            return Ok(());
+        }
+        let (source, len, exact, aimed) = match action {
+            Action::Copy { source, len, exact, aimed } => (source, len, exact, aimed),
+            Action::Literal => (0, 1, false, false),
+        };
+        let Facts { old_len, .. } = self.facts;
+        let from_new =
+            self.model.bit(coder, slots::COPY, limit::NUMBER, source >= old_len, Kind::Copies);
+        let source = if from_new {
+            let back = (old_len + self.at).wrapping_sub(source).wrapping_sub(1) & 0xFF_FFFF;
+            let back = self.model.number(coder, Number::Back, back, Kind::Copies) + 1;
+            if back > self.at {
+                return Err(Nonsense);
+            }
+            old_len + self.at - back
+        } else {
+            let expected = self.at.wrapping_add(self.diagonal);
+            let turn = source.wrapping_sub(expected);
+            let turn = self.turn(coder, slots::COPY + 2, Number::Turn, turn, Kind::Copies);
+            let source = expected.wrapping_add(turn);
+            if source >= old_len {
+                return Err(Nonsense);
+            }
+            self.diagonal = source.wrapping_sub(self.at);
+            source
+        };
+        let len = self.model.number(coder, Number::Length, len.wrapping_sub(1), Kind::Copies) + 1;
+        if len > room || (!from_new && len > old_len - source) {
+            return Err(Nonsense);
+        }
+        let exact = self.model.bit(coder, slots::COPY + 4, limit::NUMBER, exact, Kind::Copies);
+        self.begin_copy(coder, source, len, exact, aimed);
+        Ok(())
+    }
+
+    fn begin_copy<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        source: u32,
+        len: u32,
+        exact: bool,
+        aimed: bool,
+    ) {
+        self.source = source;
+        self.left = len;
+        self.exact = exact;
+        self.aimed = !exact
+            && self.facts.isa != Isa::None
+            && self.model.bit(coder, slots::COPY + 5, limit::NUMBER, aimed, Kind::Copies);
+        self.stage = if len == 0 { Stage::Between } else { Stage::Copy };
+    }
+
+    /// A map entry is reached: the copy it announced.
+    fn cover<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) -> Result<(), Nonsense> {
+        let Some((old, _)) = self.ahead else { return Err(Nonsense) };
+        self.ahead = self.map.next_from(self.at + 1);
+        let end = self.ahead.map_or(self.facts.new_len, |(_, new)| new);
+        let room = (end - self.at).min(self.facts.old_len - old);
+        let (len, aimed) = match scene.plan(self.at) {
+            Action::Copy { len, aimed, .. } => (len, aimed),
+            Action::Literal => (0, false),
+        };
+        let tail = room.wrapping_sub(len) & 0xFF_FFFF;
+        let tail = self.model.number(coder, Number::Tail, tail, Kind::Copies);
+        if tail > room {
+            return Err(Nonsense);
+        }
+        self.diagonal = old.wrapping_sub(self.at);
+        self.begin_copy(coder, old, room - tail, false, aimed);
+        Ok(())
+    }
+
+    fn copy<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
+        if self.exact {
+            let byte = scene.source(self.source);
+            self.put(scene, byte, false);
+            self.trail.run = self.trail.run.saturating_add(1);
+        } else if self.missed.is_some() {
+            self.spell(coder, scene);
+        } else if !self.aimed || !self.reference(coder, scene) {
+            let halves = self.facts.isa.has_halves()
+                && (self.at | self.source) & 1 == 0
+                && self.left >= 2
+                && self.source + 1 < self.source_end();
+            if halves {
+                let before = self.at;
+                self.half(coder, scene);
+                self.learn_unsure(before);
+            } else {
+                self.unsure = None;
+                self.byte(coder, scene);
+            }
+        }
+        if self.left == 0 {
+            self.missed = None;
+            self.stage = Stage::Between;
+        }
+    }
+
+    /// One past the last byte that a copy from here may look at, counted as `source` is.
+    fn source_end(&self) -> u32 {
+        let Facts { old_len, .. } = self.facts;
+        if self.source < old_len { old_len } else { old_len + self.at }
+    }
+
+    fn put<S: Scene>(&mut self, scene: &mut S, byte: u8, literal: bool) {
+        scene.put(byte);
+        let trail = &mut self.trail;
+        trail.bytes = trail.bytes << 8 | u32::from(byte);
+        if self.at & 1 == 1 {
+            trail.second = !trail.second && byte >> 3 >= 0x1D;
+        }
+        self.at += 1;
+        if !literal {
+            self.source += 1;
+            self.left = self.left.saturating_sub(1);
+        }
+    }
+}

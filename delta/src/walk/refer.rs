@@ -1,0 +1,295 @@
+//! References in copied bytes: predicted through the map, one decision each, spelt out if wrong.
+
+use super::bytes::Part;
+use super::layout::slots;
+use super::{Codec, Facts, Scene};
+use crate::coder::{Coder, Kind};
+use crate::isa::{Isa, Reference, Variable, WINDOW};
+use crate::model::limit;
+
+/// Labels and literal pools nearer than this to the last one are expected to move with it.
+const NEAR: u32 = 64;
+
+/// Context numbers of the decisions, after the four kinds of references from the old image.
+mod kind {
+    pub(super) const FROM_NEW: u8 = 4;
+    pub(super) const VARIABLE: u8 = 5;
+    pub(super) const MAYBE_VARIABLE: u8 = 6;
+    pub(super) const POINTER: u8 = 7;
+}
+
+/// A reference whose bytes are being spelt out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missed {
+    what: What,
+    expected: [u8; WINDOW],
+    got: [u8; WINDOW],
+    bytes: u8,
+    done: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Branch { found: Reference, at: u32 },
+    Pointer { word: u32 },
+    Variable { found: Variable, at: u32 },
+}
+
+impl What {
+    fn account(self) -> Kind {
+        match self {
+            Self::Branch { .. } => Kind::Branches,
+            Self::Pointer { .. } => Kind::Pointers,
+            Self::Variable { .. } => Kind::Variables,
+        }
+    }
+}
+
+/// What is expected, before it is known to be right or wrong.
+struct Guess {
+    what: What,
+    expected: [u8; WINDOW],
+    bytes: u8,
+    /// Context number, below 8.
+    kind: u8,
+    /// The target was seen before.
+    known: bool,
+    /// Nothing is expected to change.
+    same: bool,
+}
+
+impl Codec {
+    /// Where an old offset is expected to have gone, and whether that was seen before.
+    fn went(&self, target: u32) -> (u32, bool) {
+        if target >= self.facts.old_len {
+            return (target, false);
+        }
+        if let Some(seen) = self.targets.find(target) {
+            return (seen, true);
+        }
+        (target.wrapping_add(self.map.shift(target)), false)
+    }
+
+    /// What follows in the source, zeros past its end.
+    fn window<S: Scene>(&self, scene: &mut S) -> [u8; WINDOW] {
+        let end = self.source_end();
+        let mut bytes = [0; WINDOW];
+        for (byte, at) in bytes.iter_mut().zip(self.source..end) {
+            *byte = scene.source(at);
+        }
+        bytes
+    }
+
+    fn truth<S: Scene>(at: u32, scene: &mut S, bytes: u8) -> [u8; WINDOW] {
+        let mut truth = [0; WINDOW];
+        for (i, byte) in truth.iter_mut().enumerate().take(usize::from(bytes)) {
+            *byte = scene.truth(at + i as u32);
+        }
+        truth
+    }
+
+    /// Tries to predict a whole reference; false if there is none here.
+    pub(super) fn reference<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) -> bool {
+        let bytes = self.window(scene);
+        let Some(guess) =
+            self.pointer(bytes).or_else(|| self.variable(bytes)).or_else(|| self.branch(bytes))
+        else {
+            return false;
+        };
+        self.expect(coder, scene, guess);
+        true
+    }
+
+    /// An aligned word of the old image that lies inside it.
+    fn pointer(&self, bytes: [u8; WINDOW]) -> Option<Guess> {
+        let Facts { isa, old_len, base, .. } = self.facts;
+        let may = isa.has_word_pointers()
+            && self.at.is_multiple_of(4)
+            && self.left >= 4
+            && self.source < old_len;
+        let base = base.filter(|_| may)?;
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let word = u32::from_le_bytes([a, b, c, d]);
+        let target = (word & !1).wrapping_sub(base);
+        if target >= old_len || word < 0x40 {
+            return None;
+        }
+        let (to, known) = self.went(target);
+        let [a, b, c, d] = word.wrapping_add(to.wrapping_sub(target)).to_le_bytes();
+        let expected = [a, b, c, d, e, f, g, h];
+        let (what, same) = (What::Pointer { word }, expected == bytes);
+        Some(Guess { what, expected, bytes: 4, kind: kind::POINTER, known, same })
+    }
+
+    /// A RAM address in the old image.
+    fn variable(&self, bytes: [u8; WINDOW]) -> Option<Guess> {
+        let Facts { isa, old_len, .. } = self.facts;
+        let found = isa
+            .variable(bytes, self.source, self.at.is_multiple_of(4))
+            .filter(|found| self.source < old_len && u32::from(found.bytes) <= self.left)?;
+        let (shift, known) = self.variables.shift(found.address);
+        if shift == 0 && !found.always {
+            return None;
+        }
+        Some(Guess {
+            what: What::Variable { found, at: self.at },
+            expected: isa.move_variable(bytes, found.address.wrapping_add(shift)),
+            bytes: found.bytes,
+            kind: if found.always { kind::VARIABLE } else { kind::MAYBE_VARIABLE },
+            known,
+            same: shift == 0,
+        })
+    }
+
+    /// A branch, a call, or a load from a literal pool.
+    fn branch(&mut self, bytes: [u8; WINDOW]) -> Option<Guess> {
+        let Facts { isa, old_len, .. } = self.facts;
+        if isa == Isa::Thumb && self.trail.second {
+            return None;
+        }
+        let from_old = self.source < old_len;
+        let place = if from_old { self.source } else { self.source - old_len };
+        let found = isa.find(bytes, place).filter(|found| u32::from(found.bytes) <= self.left)?;
+        let (mut target, mut known) = (found.target, false);
+        if from_old {
+            (target, known) = self.went(found.target);
+            if !known && let Some(nearby) = self.nearby.get(self.neighbour(found)) {
+                let (last, beside) = *nearby;
+                if last.wrapping_sub(found.target).wrapping_add(NEAR) < 2 * NEAR {
+                    target = target.wrapping_add(beside);
+                }
+            }
+        }
+        let expected = isa.aim(bytes, self.at, target)?;
+        let same = expected == bytes;
+        if same && !found.always {
+            self.unsure = Some(found);
+            return None;
+        }
+        let what = What::Branch { found, at: self.at };
+        let kind = if from_old { found.kind & 3 } else { kind::FROM_NEW };
+        Some(Guess { what, expected, bytes: found.bytes, kind, known, same })
+    }
+
+    /// Which of [`Codec::nearby`] a reference belongs to; past the end if none.
+    fn neighbour(&self, found: Reference) -> usize {
+        match (self.facts.isa, found.kind) {
+            (Isa::Thumb, 2) => 0,
+            (Isa::Thumb, 3) => 1,
+            _ => usize::MAX,
+        }
+    }
+
+    fn expect<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S, guess: Guess) {
+        let Guess { what, expected, bytes, kind, known, same } = guess;
+        let results = &mut self.results[usize::from(kind) % 8];
+        let context = usize::from(kind % 8) << 5
+            | usize::from(*results & 3) << 3
+            | usize::from(known) << 2
+            | usize::from(same) << 1
+            | usize::from(self.trail.missed);
+        let used = usize::from(bytes);
+        let truth = Self::truth(self.at, scene, bytes);
+        let right = truth.get(..used) == expected.get(..used);
+        let slot = slots::REFERENCE + context;
+        let right = self.model.bit(coder, slot, limit::REFERENCE, right, what.account());
+        *results = *results << 1 | u8::from(!right);
+        self.trail.missed = !right;
+        self.trail.wrong = self.trail.wrong << 1 | u8::from(!right);
+        if right {
+            for byte in expected.iter().take(used) {
+                self.put(scene, *byte, false);
+            }
+            self.trail.run = self.trail.run.saturating_add(u32::from(bytes));
+            self.learn_target(what, expected);
+        } else {
+            self.trail.run = 0;
+            self.missed = Some(Missed { what, expected, got: [0; WINDOW], bytes, done: 0 });
+        }
+    }
+
+    /// A byte of a reference that was predicted wrongly.
+    pub(super) fn spell<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
+        let Some(mut missed) = self.missed else { return };
+        let i = usize::from(missed.done) % WINDOW;
+        let expected = missed.expected[i];
+        let kind = missed.what.account();
+        let any_wrong = missed.got.get(..i) != missed.expected.get(..i);
+        let truth = scene.truth(self.at);
+        let slot = slots::SPELT
+            + (kind as usize - Kind::Branches as usize) * 8
+            + i.min(3) * 2
+            + usize::from(any_wrong);
+        let same = self.model.bit(coder, slot, limit::REFERENCE, truth == expected, kind);
+        let byte = if same {
+            expected
+        } else {
+            self.difference(coder, Part::Byte, expected, 0, truth, kind)
+        };
+        self.put(scene, byte, false);
+        missed.got[i] = byte;
+        missed.done += 1;
+        self.missed = Some(missed);
+        if missed.done >= missed.bytes {
+            self.learn_target(missed.what, missed.got);
+            self.missed = None;
+        }
+    }
+
+    /// A two-byte reference that was expected to stay turned out otherwise: remember where it went.
+    pub(super) fn learn_unsure(&mut self, at: u32) {
+        let Some(found) = self.unsure.take() else { return };
+        if found.bytes != 2 {
+            return;
+        }
+        let [.., b, a] = self.trail.bytes.to_be_bytes();
+        if let Some(now) = self.facts.isa.find([b, a, 0, 0, 0, 0, 0, 0], at)
+            && now.kind == found.kind
+        {
+            if self.trail.wrong & 1 != 0 {
+                self.targets.keep(found.target, now.target);
+            }
+            self.keep_nearby(found, now.target);
+        }
+    }
+
+    fn keep_nearby(&mut self, found: Reference, to: u32) {
+        let mapped = found.target.wrapping_add(self.map.shift(found.target));
+        let neighbour = self.neighbour(found);
+        if let Some(nearby) = self.nearby.get_mut(neighbour) {
+            *nearby = (found.target, to.wrapping_sub(mapped));
+        }
+    }
+
+    /// A reference's new bytes are known: remember where it went.
+    fn learn_target(&mut self, what: What, got: [u8; WINDOW]) {
+        let Facts { isa, old_len, base, .. } = self.facts;
+        let [a, b, c, d, ..] = got;
+        match what {
+            What::Branch { found, at } => {
+                if found.target < old_len
+                    && let Some(now) = isa.find(got, at)
+                    && now.kind == found.kind
+                {
+                    self.targets.keep(found.target, now.target);
+                    self.keep_nearby(found, now.target);
+                }
+            }
+            What::Pointer { word } => {
+                if let Some(base) = base {
+                    let target = (word & !1).wrapping_sub(base);
+                    let moved = u32::from_le_bytes([a, b, c, d]).wrapping_sub(word);
+                    self.targets.keep(target, target.wrapping_add(moved));
+                }
+            }
+            What::Variable { found, at } => {
+                if let Some(now) = isa.variable(got, at, true) {
+                    let shift = now.address.wrapping_sub(found.address);
+                    if shift.wrapping_add(0x2_0000) < 0x4_0000 {
+                        self.variables.keep(found.address, shift);
+                    }
+                }
+            }
+        }
+    }
+}
