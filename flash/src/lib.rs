@@ -14,6 +14,7 @@
 
 mod backend;
 mod chip;
+pub mod dfu;
 mod error;
 mod identity;
 mod listen;

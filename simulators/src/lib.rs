@@ -21,6 +21,7 @@ pub mod counters;
 pub mod cpu;
 pub mod dap;
 pub mod decode;
+pub mod dfu;
 pub mod flash_file;
 pub mod nrf52;
 pub mod qemu;
