@@ -45,7 +45,7 @@ pub use bundle::{Bundle, BundleError, CheckedBundle};
 pub use canonical::{DocumentError, NoCanonicalForm};
 pub use digest::{BadDigest, Digest};
 pub use hub_keys::{HubKeys, HubSecrets, HubWrap};
-pub use image::{ImageError, ImageFormat, Segment};
+pub use image::{FormatName, ImageError, ImageFormat, Segment};
 pub use key::{PublicKey, Signed, SigningKey};
 pub use lease::{
     Lease, LeaseCheck, LeaseError, LeaseTerms, LeasedRelease, MayNot, PinPolicy, Portion,

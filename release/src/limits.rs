@@ -12,6 +12,18 @@ pub const TAG_BYTES: usize = 16;
 pub const IMAGE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// An image file as R&D hands it in (Intel HEX is about 2.8 characters a byte).
 pub const IMAGE_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Records in one image file: 16 bytes in each of the largest image's.
+pub const IMAGE_RECORDS_MAX: usize = 16 * 1024 * 1024;
+/// Entry points that one image may name.
+pub const ENTRY_POINTS_MAX: usize = 4;
+/// MCUboot headers that one image may show.
+pub const MCUBOOT_HEADERS_MAX: usize = 8;
+/// Type, length values behind one MCUboot image.
+pub const MCUBOOT_TLVS_MAX: usize = 64;
+/// Lines that one image may say of itself.
+pub const REMARKS_MAX: usize = 64;
+/// One of those lines, in bytes.
+pub const REMARK_BYTES_MAX: usize = 256;
 /// Images in one release.
 pub const IMAGES_MAX: usize = 16;
 /// Contiguous pieces in one image.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, DocumentError, NoCanonicalForm};
 use crate::digest::Digest;
-use crate::image::LeftOut;
+use crate::image::{Facts, LeftOut};
 use crate::limits::{
     CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNKS_MAX, IMAGE_BYTES_MAX, IMAGES_MAX, INTEGER_MAX,
     MANIFEST_BYTES_MAX, REVISIONS_MAX, SEGMENTS_MAX, TAG_BYTES,
@@ -60,6 +60,9 @@ pub struct ImageEntry {
     /// The recipe's excluded ranges and what each kept out of this image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// What the file said of itself; absent for raw bytes without headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
 }
 
 /// One contiguous piece of an image.
@@ -247,6 +250,10 @@ impl Manifest {
             total = total.saturating_add(piece.bytes);
             end = piece_end;
         }
+        rule(
+            image.facts.as_ref().is_none_or(Facts::keeps_limits),
+            "what an image says of itself must be short",
+        )?;
         rule(image.bytes == total && total <= IMAGE_BYTES_MAX, "an image's bytes must add up")?;
         rule(
             image.left_out.len() == self.recipe.exclude.len()

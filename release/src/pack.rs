@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::canonical::{DocumentError, NoCanonicalForm};
 use crate::chips;
 use crate::digest::Digest;
-use crate::image::{self, ImageError, ImageFormat, LeftOut, Segment};
+use crate::image::{self, Facts, ImageError, ImageFormat, LeftOut, Segment};
 use crate::limits::CHUNK_BYTES;
 use crate::manifest::{
     ImageEntry, MANIFEST_FORMAT, MANIFEST_VERSION, Manifest, SealedChannel, SealedImage,
@@ -122,12 +122,8 @@ impl Pack {
                 .map_err(|source| PackError::Image { image: file.name.clone(), source })?;
             plain.push(read);
         }
-        let images: Vec<ImageEntry> = self
-            .images
-            .iter()
-            .zip(&plain)
-            .map(|(file, (segments, left_out))| entry(&file.name, segments, left_out))
-            .collect();
+        let images: Vec<ImageEntry> =
+            self.images.iter().zip(&plain).map(|(file, plain)| entry(&file.name, plain)).collect();
         let mut manifest = Manifest {
             format: MANIFEST_FORMAT.to_owned(),
             v: MANIFEST_VERSION,
@@ -146,8 +142,8 @@ impl Pack {
         for channel in manifest.recipe.channels.clone() {
             let key = ContentKey::generate(random)?;
             let mut sealed = SealedChannel { channel, images: Vec::new() };
-            for (number, (entry, (segments, _))) in (0u16..).zip(manifest.images.iter().zip(&plain))
-            {
+            for (number, (entry, plain)) in (0u16..).zip(manifest.images.iter().zip(&plain)) {
+                let segments = &plain.segments;
                 let seal = Seal::of(&manifest, channel, number, &key)?;
                 let mut digests = Vec::new();
                 for chunk in seal_image(&seal, segments, manifest.chunk_bytes)? {
@@ -168,16 +164,22 @@ impl Pack {
     }
 }
 
-type Plain = (Vec<Segment>, Vec<LeftOut>);
-
-fn read(file: &ImageFile, recipe: &Recipe) -> Result<Plain, ImageError> {
-    let segments = image::read_image(file.format, &file.file)?;
-    let (kept, left_out) = image::leave_out(segments, &recipe.exclude)?;
-    Ok((image::place(kept, &recipe.memory)?, left_out))
+struct Plain {
+    segments: Vec<Segment>,
+    left_out: Vec<LeftOut>,
+    facts: Facts,
 }
 
-fn entry(name: &Name, segments: &[Segment], left_out: &[LeftOut]) -> ImageEntry {
-    let segments: Vec<SegmentEntry> = segments
+fn read(file: &ImageFile, recipe: &Recipe) -> Result<Plain, ImageError> {
+    let read = image::read(file.format, &file.file)?;
+    let facts = read.facts.clone();
+    let (segments, left_out) = read.for_recipe(recipe)?;
+    Ok(Plain { segments, left_out, facts })
+}
+
+fn entry(name: &Name, plain: &Plain) -> ImageEntry {
+    let segments: Vec<SegmentEntry> = plain
+        .segments
         .iter()
         .map(|segment| SegmentEntry {
             address: segment.address,
@@ -189,6 +191,7 @@ fn entry(name: &Name, segments: &[Segment], left_out: &[LeftOut]) -> ImageEntry 
         name: name.clone(),
         bytes: segments.iter().map(|segment| segment.bytes).sum(),
         segments,
-        left_out: left_out.to_vec(),
+        left_out: plain.left_out.clone(),
+        facts: (!plain.facts.is_plain()).then(|| plain.facts.clone()),
     }
 }

@@ -35,10 +35,22 @@ impl fmt::Display for Summary<'_> {
         }
         for image in &self.manifest.images {
             writeln!(f, "image      {} ({} bytes)", image.name, image.bytes)?;
+            if let Some(facts) = &image.facts {
+                write!(f, "{facts}")?;
+            }
+            let mut before = None;
             for piece in &image.segments {
                 let (start, end) = (piece.address, piece.address + piece.bytes);
                 let memory = recipe.memory.iter().find(|m| (m.start..m.end()).contains(&start));
                 let place = memory.map(|memory| memory.name.as_str()).unwrap_or("nowhere");
+                // Between two pieces of one memory the chip keeps what it holds, or 0xFF.
+                if let Some((last, last_end)) = before.replace((place, end))
+                    && last == place
+                    && last_end < start
+                {
+                    let bytes = start - last_end;
+                    writeln!(f, "  gap      {last_end:#010x}..{start:#010x} {bytes} bytes")?;
+                }
                 writeln!(
                     f,
                     "  flash    {start:#010x}..{end:#010x} {place} sha256 {}",

@@ -27,6 +27,7 @@ const DOORS: &[(&str, &[&str])] = &[
 const OUTSIDE: &[(&str, &str, &[&str])] = &[
     ("src-tauri/Cargo.toml", "kiosk-shell", &[]),
     ("device-sdk/demo/Cargo.toml", "demo-lamp", &["device-sdk"]),
+    ("release/fuzz/Cargo.toml", "release-fuzz", &["release"]),
 ];
 
 const EVERYTHING: &[&str] = &["*"];

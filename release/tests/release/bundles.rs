@@ -298,18 +298,17 @@ fn a_bundle_is_pinned_by_a_digest_from_elsewhere() {
 
 #[test]
 fn one_flipped_byte_in_a_bundles_small_files_is_noticed() {
-    let good = files();
+    let (good, pin, hub) = (files(), pin(), hub_secrets());
     for (name, bytes) in &good {
         for at in 0..bytes.len() {
             let mut spoilt = good.clone();
             spoilt.get_mut(name).unwrap()[at] ^= FLIPS[at % FLIPS.len()];
-            let checked =
-                Bundle::from_files(spoilt).and_then(|bundle| bundle.check(&pin(), NOW_MS));
+            let checked = Bundle::from_files(spoilt).and_then(|bundle| bundle.check(&pin, NOW_MS));
             let opened = checked.is_ok_and(|checked| {
                 // A wrapped key is judged by the hub's key.
                 [Channel::Production, Channel::Rework]
                     .iter()
-                    .all(|channel| checked.content_key(&hub_secrets().release, *channel).is_ok())
+                    .all(|channel| checked.content_key(&hub.release, *channel).is_ok())
             });
             assert!(!opened, "{name}: byte {at} was not noticed");
         }

@@ -9,6 +9,7 @@ use release::folder::{Readers, read_bundle, replace_file};
 use release::{Digest, HubKeys, WrapKey};
 use tempfile::TempDir;
 
+use crate::images::writers;
 use crate::workbench::{CHANNEL, NOW_MS};
 
 struct Desk(TempDir);
@@ -233,6 +234,71 @@ fn a_wrong_line_is_refused_in_one_sentence() {
     assert!(!desk.path().join("repo/metadata/demo-lamp.json").exists());
     desk.says(&pack(""));
     assert!(desk.refuses(&format!("{PACK} --key lamp.key --out b")).contains("already another"));
+}
+
+#[test]
+fn images_of_every_format_are_packed_and_looked_at() {
+    let desk = Desk::new();
+    desk.thin();
+    let segment = |physical| writers::ElfSegment {
+        kind: writers::PT_LOAD,
+        physical,
+        bytes: vec![1, 2, 3, 4],
+    };
+    desk.put("app.elf", &writers::elf(writers::ARM, 0x1_0101, &[segment(0x1_0000)]));
+    desk.put("c3.elf", &writers::elf(writers::RISC_V, 0, &[segment(0x1_0000)]));
+    let srec = writers::srec_record(3, 0x2_0000, &[1]) + &writers::srec_record(7, 0x2_0000, &[]);
+    desk.put("app.s37", srec.as_bytes());
+    desk.put("app.uf2", &writers::uf2(&writers::uf2_blocks(writers::UF2_NRF52, 0x3_0000, &[1])));
+    let target =
+        writers::DfuTarget { alternate: 0, name: "x", elements: vec![(0x4_0000, vec![1])] };
+    desk.put("app.dfu", &writers::dfuse(&[target]));
+    desk.put("plain.dfu", &writers::dfu(0x0110, &[1, 2]));
+    desk.put("slot.bin", &writers::mcuboot(0, &[5; 40], &[]));
+    desk.put("c3.bin", &writers::esp(5, 0, &[(0, vec![1])], true));
+
+    let summary = desk.says(&format!(
+        "{PACK} --image elf=app.elf --image srec=app.s37 --image uf2=app.uf2 \
+         --image dfuse=app.dfu --image dfu=plain.dfu@0x50000 --image slot=slot.bin@0x60000 \
+         --image text=lamp.hex@0x70000,format=raw --key lamp.key --out bundle"
+    ));
+    let inspected = desk.says("inspect bundle");
+    for text in [
+        "format   intel-hex",
+        "format   elf\n  entry    0x00010101\n  says     for Arm",
+        "format   srec\n  entry    0x00020000",
+        "format   uf2\n  says     for nRF52 (UF2 family 0x1b57745f)",
+        "says     target 0 \"x\", 1 elements",
+        "flash    0x00050000..0x00050002",
+        "mcuboot  1.2.3+4 at 0x00060000, header 32 + code 40 bytes",
+        "flash    0x00070000..",
+    ] {
+        assert!(summary.contains(text), "{text:?} is not in\n{summary}");
+        assert!(inspected.contains(text), "{text:?} is not in\n{inspected}");
+    }
+
+    for (file, text) in [
+        ("app.elf", "image      4 bytes in 1 pieces\n  format   elf"),
+        ("slot.bin", "mcuboot  1.2.3+4 at 0x00000000"),
+        ("plain.dfu", "says     for USB 0483:df11"),
+        ("c3.bin", "says     for ESP32-C3"),
+        ("lamp.hex", "piece    0x10001010..0x10001014"),
+    ] {
+        let shown = desk.says(&format!("inspect {file}"));
+        assert!(shown.contains(text), "{file}: {shown}");
+    }
+
+    for (image, words) in [
+        ("x=c3.elf", "the file is for RISC-V, the recipe for nRF52832_xxAA of nrf52"),
+        ("x=c3.bin@0x70000", "the file is for ESP32-C3"),
+        ("x=slot.bin", "slot.bin: recognising an image"),
+        ("x=app.elf@0", "leave @ADDRESS out or add format=raw"),
+        ("x=app.elf,format=uf2", "not whole blocks of 512"),
+        ("x=app.elf,format=exe", "expected intel-hex, srec"),
+    ] {
+        let complaint = desk.refuses(&format!("{PACK} --image {image} --key lamp.key --out b"));
+        assert!(complaint.contains(words), "{image}: {complaint}");
+    }
 }
 
 #[test]

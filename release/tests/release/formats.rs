@@ -3,9 +3,10 @@
 use release::canonical;
 use release::seal::{Place, Seal, header, nonce};
 use release::tuf::LEASE_KEYS_TARGET;
-use release::{ContentKey, Digest, HubWrap, Receiver, WrapBinding};
+use release::{ContentKey, Digest, HubWrap, ImageFormat, Receiver, WrapBinding, image};
 use zeroize::Zeroizing;
 
+use crate::images::writers;
 use crate::workbench::*;
 
 const FORMAT: &str = include_str!("../../FORMAT.md");
@@ -86,6 +87,15 @@ fn the_example_documents_are_written_as_the_page_says() {
     .unwrap();
     shown("the hub's wrapped keys", &text(&wrap.to_bytes().unwrap()));
     shown("a key's id", &key("root").public().key_id().to_string());
+}
+
+#[test]
+fn the_example_image_is_read_as_the_page_says() {
+    let file = writers::mcuboot(0, &[1, 2, 3, 4, 5, 6, 7], &[(0x50, vec![1, 0, 0, 0])]);
+    shown("the image", &hex::encode(&file));
+    let read = image::read(ImageFormat::Raw { address: 0x1000 }, &file).unwrap();
+    let facts = canonical::to_bytes(&read.facts).unwrap();
+    shown("the image's facts", std::str::from_utf8(&facts).unwrap());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::workbench::*;
 
 #[test]
 fn one_flipped_byte_anywhere_in_a_lease_is_noticed() {
-    sweep("lease", &Shelf::good(), |shelf| &mut shelf.lease);
+    sweep_under("lease", &Shelf::good(), |shelf| &mut shelf.lease);
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn a_recipe_file_with_an_unknown_word_is_refused() {
 proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 0usize..3000, at in 0usize..3000, byte: u8) {
-        let good = packed().manifest_bytes;
+        let good = packed_manifest();
         let mut spoilt = good[..cut.min(good.len())].to_vec();
         if let Some(there) = spoilt.get_mut(at) {
             *there = byte;

@@ -27,7 +27,7 @@ fn one_flipped_byte_in_any_chunk_is_noticed() {
     let shelf = Shelf::good();
     for index in 0..5 {
         let digest = nth_chunk(&shelf, index);
-        sweep("chunk", &shelf, |shelf| shelf.chunks.get_mut(&digest).unwrap());
+        sweep_under("chunk", &shelf, |shelf| shelf.chunks.get_mut(&digest).unwrap());
     }
 }
 

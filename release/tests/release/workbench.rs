@@ -2,6 +2,7 @@
 //! it flashes, so that each test can spoil one thing and see who refuses.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use release::tuf::{
     LEASE_KEYS_TARGET, ProductRole, ReleaseTarget, RoleKeys, RootPlan, product_document,
@@ -106,6 +107,12 @@ pub(crate) fn pack_of(product: &str, version: &str, firmware: Vec<u8>) -> Pack {
 
 pub(crate) fn packed() -> Packed {
     pack_of("demo-lamp", "1.0.0", firmware(300)).pack(&mut Numbered::default()).unwrap()
+}
+
+/// The manifest of [`packed`], made once.
+pub(crate) fn packed_manifest() -> &'static [u8] {
+    static MANIFEST: OnceLock<Vec<u8>> = OnceLock::new();
+    MANIFEST.get_or_init(|| packed().manifest_bytes)
 }
 
 pub(crate) fn target_of(packed: &Packed) -> ReleaseTarget {
@@ -271,16 +278,18 @@ impl Shelf {
     /// What a station does before it programs: every check, in its order.
     pub(crate) fn flash(&self) -> Result<Release, Refusal> {
         let repository = self.repository()?;
-        let sealed = match repository.release(&self.manifest) {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                let mut refused = repository.into_refused();
-                return Err(match refused.pop() {
-                    Some((_, why)) => Refusal::Product(why),
-                    None => Refusal::Trust(error),
-                });
-            }
-        };
+        match self.flash_under(&repository) {
+            Err(Refusal::Trust(error)) => Err(match repository.into_refused().pop() {
+                Some((_, why)) => Refusal::Product(why),
+                None => Refusal::Trust(error),
+            }),
+            flashed => flashed,
+        }
+    }
+
+    /// The checks that come after the TUF documents.
+    pub(crate) fn flash_under(&self, repository: &TrustedRepository) -> Result<Release, Refusal> {
+        let sealed = repository.release(&self.manifest).map_err(Refusal::Trust)?;
         let station_key = wrap_key(self.station);
         let tenant = name("acme");
         let check = LeaseCheck {
@@ -367,17 +376,32 @@ pub(crate) fn check(
 /// Every way to spoil one byte that a test tries.
 pub(crate) const FLIPS: [u8; 3] = [0x01, 0x20, 0x80];
 
-/// Flips each byte of a document in turn and asserts that the station does not flash.
-pub(crate) fn sweep(what: &str, shelf: &Shelf, mut part: impl FnMut(&mut Shelf) -> &mut Vec<u8>) {
+/// Flips each byte of a TUF document in turn and asserts that the station does not flash.
+pub(crate) fn sweep(what: &str, shelf: &Shelf, part: impl FnMut(&mut Shelf) -> &mut Vec<u8>) {
+    sweep_with(what, shelf, part, Shelf::flash);
+}
+
+/// As [`sweep`], for what is judged after the TUF documents: those are verified once.
+pub(crate) fn sweep_under(what: &str, shelf: &Shelf, part: impl FnMut(&mut Shelf) -> &mut Vec<u8>) {
+    let repository = shelf.repository().unwrap();
+    sweep_with(what, shelf, part, |spoilt| spoilt.flash_under(&repository));
+}
+
+fn sweep_with(
+    what: &str,
+    shelf: &Shelf,
+    mut part: impl FnMut(&mut Shelf) -> &mut Vec<u8>,
+    flash: impl Fn(&Shelf) -> Result<Release, Refusal>,
+) {
     let mut spoilt = shelf.clone();
     let bytes = part(&mut spoilt).len();
     assert!(bytes > 0, "{what}: nothing to spoil");
     for at in 0..bytes {
         for flip in FLIPS {
             part(&mut spoilt)[at] ^= flip;
-            assert!(spoilt.flash().is_err(), "{what}: byte {at} ^ {flip:#04x} was not noticed");
+            assert!(flash(&spoilt).is_err(), "{what}: byte {at} ^ {flip:#04x} was not noticed");
             part(&mut spoilt)[at] ^= flip;
         }
     }
-    assert!(spoilt.flash().is_ok(), "{what}: the sweep did not restore the document");
+    assert!(flash(&spoilt).is_ok(), "{what}: the sweep did not restore the document");
 }

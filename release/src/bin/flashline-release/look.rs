@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use release::folder::read_bundle;
+use release::image::{self, begins_with_mcuboot, detect};
 use release::lease::show_lease;
-use release::limits::{MANIFEST_BYTES_MAX, ROOT_BYTES_MAX, TARGETS_BYTES_MAX};
+use release::limits::{IMAGE_FILE_BYTES_MAX, MANIFEST_BYTES_MAX, ROOT_BYTES_MAX};
 use release::tuf::show_document;
-use release::{Bundle, Digest, Manifest, PinnedRoot, Summary};
+use release::{Bundle, Digest, ImageError, ImageFormat, Manifest, PinnedRoot, Summary};
+use zeroize::Zeroizing;
 
 use crate::keys::read;
 
@@ -20,7 +22,7 @@ pub(crate) struct RootShow {
 
 #[derive(Args)]
 pub(crate) struct Inspect {
-    /// A bundle's folder, or a manifest, lease or signed document.
+    /// A bundle's folder, a manifest, lease or signed document, or an image file.
     path: PathBuf,
 }
 
@@ -67,7 +69,10 @@ pub(crate) fn inspect(args: &Inspect) -> Result<()> {
     if args.path.is_dir() {
         return inspect_bundle(&read_bundle(&args.path)?);
     }
-    let bytes = read(&args.path, TARGETS_BYTES_MAX as u64)?;
+    let bytes = Zeroizing::new(read(&args.path, IMAGE_FILE_BYTES_MAX)?);
+    if let Some(format) = image_format(&bytes) {
+        return inspect_image(format, &bytes).with_context(|| args.path.display().to_string());
+    }
     if let Ok(manifest) = Manifest::from_bytes(&bytes) {
         print!("{}", Summary::of(&manifest, Digest::of(&bytes)));
     } else if let Ok(lease) = show_lease(&bytes) {
@@ -90,6 +95,35 @@ pub(crate) fn inspect(args: &Inspect) -> Result<()> {
     } else {
         // Say why it is not what it most likely should be.
         Manifest::from_bytes(&bytes).with_context(|| args.path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// How a file would be read if it is an image. Where it has no address of its own, as if it were
+/// put at 0; raw bytes count as an image only if they begin with an MCUboot header.
+fn image_format(file: &[u8]) -> Option<ImageFormat> {
+    match detect(file) {
+        Some(format) => ImageFormat::choose(file, Some(format), None)
+            .or_else(|_| ImageFormat::choose(file, Some(format), Some(0)))
+            .ok(),
+        None => begins_with_mcuboot(file).then_some(ImageFormat::Raw { address: 0 }),
+    }
+}
+
+fn inspect_image(format: ImageFormat, file: &[u8]) -> Result<()> {
+    let image = match image::read(format, file) {
+        // A .dfu file that is not DfuSe.
+        Err(ImageError::AddressNeeded { .. }) => {
+            image::read(ImageFormat::Dfu { address: Some(0) }, file)?
+        }
+        read => read?,
+    };
+    let bytes: usize = image.segments.iter().map(|piece| piece.bytes.len()).sum();
+    println!("image      {bytes} bytes in {} pieces", image.segments.len());
+    print!("{}", image.facts);
+    for piece in &image.segments {
+        let (start, end) = (piece.address, piece.end());
+        println!("  piece    {start:#010x}..{end:#010x} sha256 {}", Digest::of(&piece.bytes));
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use release::folder::{Readers, read_bundle, write_bundle};
 use release::limits::{IMAGE_FILE_BYTES_MAX, RECIPE_FILE_BYTES_MAX, TARGETS_BYTES_MAX};
 use release::tuf::{ProductEdition, ReleaseTarget};
 use release::{
-    Bundle, BundleError, Digest, HubWrap, ImageFile, ImageFormat, Label, Manifest, Name, Pack,
-    Recipe, Summary, SystemRandom, TrustError,
+    Bundle, BundleError, Digest, FormatName, HubWrap, ImageFile, ImageFormat, Label, Manifest,
+    Name, Pack, Recipe, Summary, SystemRandom, TrustError,
 };
 use zeroize::Zeroizing;
 
@@ -35,8 +35,10 @@ pub(crate) struct PackArgs {
     /// A hardware revision it fits.
     #[arg(long = "hardware-revision", value_name = "LABEL", required = true)]
     hardware_revisions: Vec<Label>,
-    /// An image: Intel HEX, or raw bytes with the address where they begin.
-    #[arg(long = "image", value_name = "NAME=FILE[@ADDRESS]", required = true)]
+    /// An image. Intel HEX, SREC, ELF, UF2 and DfuSe files have addresses of their own; raw bytes,
+    /// ESP images and plain .dfu files get the one where they begin. The format is told by the
+    /// content unless it is given: intel-hex, srec, elf, uf2, raw, esp or dfu.
+    #[arg(long = "image", value_name = "NAME=FILE[@ADDRESS][,format=FORMAT]", required = true)]
     images: Vec<String>,
     /// Private keys of those of the product's people who sign now.
     #[arg(long = "key", value_name = "FILE", required = true)]
@@ -181,20 +183,28 @@ fn edition(workshop: &Workshop, product: &Name) -> Result<ProductEdition> {
     })
 }
 
-/// `app=lamp.hex` is Intel HEX, `boot=boot.bin@0x08000000` raw bytes from that address.
+/// `app=lamp.elf` has its own addresses, `boot=boot.bin@0x08000000` begins there, and
+/// `app=lamp.hex@0,format=raw` is not what it looks like.
 fn image_file(text: &str) -> Result<ImageFile> {
-    let (name, place) = text.split_once('=').context("an image is given as NAME=FILE[@ADDRESS]")?;
-    let (path, format) = match place.rsplit_once('@') {
-        None => (place, ImageFormat::IntelHex),
+    let (name, rest) =
+        text.split_once('=').context("an image is given as NAME=FILE[@ADDRESS][,format=FORMAT]")?;
+    let (place, format) = match rest.rsplit_once(",format=") {
+        None => (rest, None),
+        Some((place, format)) => {
+            (place, Some(format.parse::<FormatName>().with_context(|| text.to_owned())?))
+        }
+    };
+    let (path, address) = match place.rsplit_once('@') {
+        None => (place, None),
         Some((path, address)) => {
-            let digits = address.strip_prefix("0x");
-            let address = match digits {
+            let address = match address.strip_prefix("0x") {
                 Some(hex) => u64::from_str_radix(hex, 16),
                 None => address.parse(),
             };
-            (path, ImageFormat::Raw { address: address.with_context(|| text.to_owned())? })
+            (path, Some(address.with_context(|| text.to_owned())?))
         }
     };
     let file = Zeroizing::new(read(Path::new(path), IMAGE_FILE_BYTES_MAX)?);
+    let format = ImageFormat::choose(&file, format, address).with_context(|| path.to_owned())?;
     Ok(ImageFile { name: Name::new(name)?, format, file })
 }
