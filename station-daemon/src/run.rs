@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::api::guard::Guard;
 use crate::api::view::{ScanAnswer, StationView};
-use crate::api::{Api, Desk as ScanDesk, router};
+use crate::api::{Api, Desk as ScreenDesk, router};
 use crate::config::Config;
 use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, halted_view};
 use crate::keys::StationSecret;
@@ -77,23 +77,32 @@ impl From<&DeskError> for TroubleCode {
     }
 }
 
-struct Scans(DeskHandle);
+/// What a screen may tell the station.
+struct Screens(DeskHandle);
 
-impl ScanDesk for Scans {
+impl ScreenDesk for Screens {
     fn scan(&self, text: &str) -> ScanAnswer {
         let text = text.to_owned();
         self.0
             .ask(move |desk| desk.scan(&text))
             .unwrap_or(ScanAnswer { accepted: false, word: "station_stopping".to_owned() })
     }
+
+    fn look(&self, slot: u32) -> Option<bool> {
+        self.0.look_into(slot)
+    }
 }
 
-/// A station whose records cannot be opened takes no scan.
-struct NoScans;
+/// A station whose records cannot be opened takes no scan and has no slots.
+struct NoScreens;
 
-impl ScanDesk for NoScans {
+impl ScreenDesk for NoScreens {
     fn scan(&self, _text: &str) -> ScanAnswer {
         ScanAnswer { accepted: false, word: "station_halted".to_owned() }
+    }
+
+    fn look(&self, _slot: u32) -> Option<bool> {
+        None
     }
 }
 
@@ -129,8 +138,12 @@ pub async fn run(
         Err(error) => return serve_halted(&config, listener, guard, &error, stop).await,
     };
     let (handle, mut desk_thread) = desk.start().map_err(RunError::Thread)?;
-    let api =
-        Api { view, desk: Arc::new(Scans(handle.clone())), guard, page_folder: config.ui.clone() };
+    let api = Api {
+        view,
+        desk: Arc::new(Screens(handle.clone())),
+        guard,
+        page_folder: config.ui.clone(),
+    };
     let (stopping, stopped) = watch::channel(false);
     let serving = tokio::spawn(serve(listener, api, stopped.clone()));
     let post = start_postman(&config, &handle, stopped.clone())?;
@@ -251,7 +264,7 @@ async fn serve_halted(
     tracing::error!(code = code.text(), error = %chain(error), "the station is halted");
     let view: Arc<StationView> = Arc::new(halted_view(code, &code.text()));
     let (_keep, view) = watch::channel(view);
-    let api = Api { view, desk: Arc::new(NoScans), guard, page_folder: config.ui.clone() };
+    let api = Api { view, desk: Arc::new(NoScreens), guard, page_folder: config.ui.clone() };
     let (stopping, stopped) = watch::channel(false);
     let serving = tokio::spawn(serve(listener, api, stopped));
     stop.await;

@@ -37,7 +37,8 @@ impl TroubleCode {
             Self::ReleaseNotTrusted
             | Self::ReleaseDamaged
             | Self::ImageOutOfRange
-            | Self::ReleaseWithdrawn => (Blame::Release, Act::CallLead),
+            | Self::ReleaseWithdrawn
+            | Self::ChipNotSupported => (Blame::Release, Act::CallLead),
             Self::NoRelease => (Blame::Release, Act::WaitForStation),
             Self::LeaseOver | Self::QuotaEmpty | Self::HubCertificate => {
                 (Blame::Network, Act::CallLead)
@@ -104,6 +105,7 @@ impl From<&FlashError> for TroubleCode {
             FlashError::ProbeMissing { .. } => Self::NoContact,
             FlashError::Locked => Self::ChipLocked,
             FlashError::WrongChip { .. } => Self::WrongChip,
+            FlashError::UnknownChip { .. } => Self::ChipNotSupported,
             FlashError::UidImplausible { .. } => Self::UidImplausible,
             FlashError::OutOfRange { .. } | FlashError::Overlap { .. } => Self::ImageOutOfRange,
             FlashError::EraseFailed { .. }
@@ -115,7 +117,6 @@ impl From<&FlashError> for TroubleCode {
             }
             FlashError::SelectorInvalid { .. }
             | FlashError::PermissionDenied { .. }
-            | FlashError::UnknownChip { .. }
             | FlashError::NotIdentified { .. }
             | FlashError::ListenFailed { .. }
             | FlashError::Unsupported { .. } => Self::Internal,
@@ -320,6 +321,7 @@ mod tests {
         check(TroubleCode::LeaseOver, false);
         check(TroubleCode::WrongOrder, false);
         check(TroubleCode::NoRelease, false);
+        check(TroubleCode::ChipNotSupported, false);
         check(TroubleCode::BoardUnplugged, false);
     }
 
@@ -332,6 +334,7 @@ mod tests {
             (silent(Step::Identify), TroubleCode::NoContact),
             (silent(Step::Program), TroubleCode::ContactLost),
             (FlashError::Locked, TroubleCode::ChipLocked),
+            (FlashError::UnknownChip { chip: String::new() }, TroubleCode::ChipNotSupported),
             (differed, TroubleCode::ReadBackDiffered),
         ] {
             assert_eq!(TroubleCode::from(&HandError::Flash(error)), code);

@@ -2,7 +2,7 @@
 //!
 //! Owns the routes, the OpenAPI document that the page's types come from, and the guard before
 //! them. Leaves every decision to the [`Desk`] behind it; the API reads the last view and passes
-//! scans on.
+//! scans and touches on.
 //!
 //! Promise: no answer leaves for a caller that names another host, comes from another origin or
 //! shows no cookie.
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -33,7 +33,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use guard::Guard;
-use view::{Scan, ScanAnswer, StationView};
+use view::{LookAnswer, Scan, ScanAnswer, StationView};
 
 /// Longest scan taken, bytes. A QR label of a work order is far below it.
 pub const SCAN_BYTES_MAX: usize = 256;
@@ -48,6 +48,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub trait Desk: Send + Sync + 'static {
     /// Judges a scan. Blocks for at most a journal write.
     fn scan(&self, text: &str) -> ScanAnswer;
+
+    /// Has a slot look again; whether a board makes contact, `None` when there is no such slot.
+    /// Blocks for at most [`LOOK_ANSWER_MAX`](crate::desk::LOOK_ANSWER_MAX).
+    fn look(&self, slot: u32) -> Option<bool>;
 }
 
 /// Everything the handlers share.
@@ -55,7 +59,7 @@ pub trait Desk: Send + Sync + 'static {
 pub struct Api {
     /// The last view; the desk's thread writes it.
     pub view: watch::Receiver<Arc<StationView>>,
-    /// Takes scans.
+    /// Takes scans and touches.
     pub desk: Arc<dyn Desk>,
     /// Who may ask.
     pub guard: Arc<Guard>,
@@ -80,6 +84,7 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(view_now))
         .routes(routes!(view_events))
         .routes(routes!(take_scan))
+        .routes(routes!(look_again))
         .split_for_parts()
 }
 
@@ -157,6 +162,24 @@ async fn take_scan(State(api): State<Api>, Json(scan): Json<Scan>) -> Response {
     let desk = Arc::clone(&api.desk);
     match tokio::task::spawn_blocking(move || desk.scan(&scan.text)).await {
         Ok(answer) => Json(answer).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A touch on a slot that shows EMPTY: a board is in here. The slot looks again at once; when
+/// nothing answers, its tile says no contact until a board does, the next touch, or a minute.
+#[utoipa::path(post, path = "/api/slots/{number}/look",
+    params(("number" = u32, Path, description = "The slot, as printed on the fixture")),
+    responses(
+        (status = 200, description = "What the slot saw", body = LookAnswer),
+        (status = 401, description = "No cookie: open the page through its entry address"),
+        (status = 404, description = "No such slot")
+))]
+async fn look_again(State(api): State<Api>, Path(number): Path<u32>) -> Response {
+    let desk = Arc::clone(&api.desk);
+    match tokio::task::spawn_blocking(move || desk.look(number)).await {
+        Ok(Some(found)) => Json(LookAnswer { found }).into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

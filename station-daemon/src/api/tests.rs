@@ -17,6 +17,10 @@ impl Desk for Echo {
     fn scan(&self, text: &str) -> ScanAnswer {
         ScanAnswer { accepted: true, word: text.to_owned() }
     }
+
+    fn look(&self, slot: u32) -> Option<bool> {
+        [None, Some(true), Some(false)].get(usize::try_from(slot).ok()?).copied().flatten()
+    }
 }
 
 struct Screen {
@@ -140,6 +144,39 @@ async fn scans_reach_the_desk_unless_they_are_too_long() {
     let no_cookie = [("host", HOST), ("content-type", "application/json")];
     let refused = screen.ask("POST", "/api/scan", &no_cookie, "{\"text\":\"WO:1\"}").await;
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_touch_reaches_its_slot_for_a_screen_that_was_let_in_and_nobody_else() {
+    let screen = Screen::new();
+    let cookie = screen.cookie().await;
+    let own = [("host", HOST), ("cookie", cookie.as_str())];
+    for (path, status, found) in [
+        ("/api/slots/1/look", StatusCode::OK, Some(true)),
+        ("/api/slots/2/look", StatusCode::OK, Some(false)),
+        ("/api/slots/3/look", StatusCode::NOT_FOUND, None),
+        ("/api/slots/x/look", StatusCode::BAD_REQUEST, None),
+        ("/api/slots/-1/look", StatusCode::BAD_REQUEST, None),
+    ] {
+        let answer = screen.ask("POST", path, &own, "").await;
+        assert_eq!(answer.status(), status, "{path}");
+        let bytes = answer.into_body().collect().await.expect("body").to_bytes();
+        let answer = serde_json::from_slice::<LookAnswer>(&bytes).ok();
+        assert_eq!(answer.map(|answer| answer.found), found, "{path}");
+    }
+    let cookie = ("cookie", cookie.as_str());
+    for (headers, status) in [
+        (vec![("host", HOST)], StatusCode::UNAUTHORIZED),
+        (vec![("host", HOST), ("cookie", "flashline_screen=00")], StatusCode::UNAUTHORIZED),
+        (vec![("host", "evil.example:7380"), cookie], StatusCode::FORBIDDEN),
+        (vec![("host", HOST), ("origin", "http://127.0.0.1:7381"), cookie], StatusCode::FORBIDDEN),
+        (vec![("host", HOST), ("origin", "null"), cookie], StatusCode::FORBIDDEN),
+    ] {
+        let answer = screen.ask("POST", "/api/slots/1/look", &headers, "").await;
+        assert_eq!(answer.status(), status, "{headers:?}");
+    }
+    let read = screen.ask("GET", "/api/slots/1/look", &own, "").await;
+    assert_eq!(read.status(), StatusCode::METHOD_NOT_ALLOWED, "a link never touches");
 }
 
 #[test]

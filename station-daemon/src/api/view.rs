@@ -125,6 +125,9 @@ pub struct SlotView {
     /// Why it failed or is closed.
     #[schema(required = true)]
     pub trouble: Option<Trouble>,
+    /// Whether a touch has the slot look again: EMPTY, or a board somebody says is here and
+    /// nothing answers from; a touch on that one takes the word back.
+    pub can_look: bool,
     /// Milliseconds in this state; stops at 4294967295.
     pub since_ms: u32,
 }
@@ -222,7 +225,7 @@ pub enum Act {
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
 )]
 pub enum TroubleCode {
-    /// The pins touch something that does not answer.
+    /// The pins touch something that does not answer, or somebody sees a board and no probe does.
     #[serde(rename = "F-10")]
     NoContact,
     /// The board answered and stopped answering.
@@ -285,6 +288,9 @@ pub enum TroubleCode {
     /// No activation codes are left.
     #[serde(rename = "F-38")]
     QuotaEmpty,
+    /// The release is for a chip this station cannot flash.
+    #[serde(rename = "F-39")]
+    ChipNotSupported,
     /// The disk is full.
     #[serde(rename = "F-41")]
     DiskFull,
@@ -322,7 +328,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -344,6 +350,7 @@ impl TroubleCode {
         Self::ReleaseWithdrawn,
         Self::NoRelease,
         Self::QuotaEmpty,
+        Self::ChipNotSupported,
         Self::DiskFull,
         Self::StoreDamaged,
         Self::StoreNewer,
@@ -373,4 +380,12 @@ pub struct ScanAnswer {
     /// Stable word for the screen to translate: `order_selected`, `unknown_order`,
     /// `not_a_scan`, `too_long`, `not_used_here`.
     pub word: String,
+}
+
+/// What a slot saw when it looked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LookAnswer {
+    /// Whether a board makes contact. False also when a touch took the word back, or the slot did
+    /// not answer in time: its tile tells.
+    pub found: bool,
 }

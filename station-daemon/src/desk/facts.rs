@@ -153,6 +153,7 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::PortionFull
         | TroubleCode::NoRelease
         | TroubleCode::QuotaEmpty
+        | TroubleCode::ChipNotSupported
         | TroubleCode::DiskFull
         | TroubleCode::StoreDamaged
         | TroubleCode::StoreNewer

@@ -9,6 +9,7 @@
 mod evidence;
 mod facts;
 mod hub;
+mod looks;
 mod orders;
 mod places;
 mod show;
@@ -35,6 +36,7 @@ use crate::trouble::{Trouble, TroubleCode, chain};
 
 pub use evidence::Evidence;
 pub use hub::HubDesk;
+pub use looks::{Bell, LOOK_ANSWER_MAX, Look};
 pub use show::{Tile, halted_view};
 pub use visits::{Brief, Found, Task};
 
@@ -123,6 +125,7 @@ pub struct Desk {
     chosen: Option<String>,
     visits: BTreeMap<u32, visits::OpenVisit>,
     tiles: BTreeMap<u32, show::Shown>,
+    bells: BTreeMap<u32, Bell>,
     hub: HubState,
     hub_trouble: Option<TroubleCode>,
     /// Stops reserving: the store or the journal cannot be trusted or written.
@@ -212,6 +215,7 @@ impl Desk {
             chosen,
             visits: BTreeMap::new(),
             tiles: slots.into_iter().map(|number| (number, show::Shown::empty(begun))).collect(),
+            bells: BTreeMap::new(),
             hub_trouble: None,
             halted: None,
             nudge: None,

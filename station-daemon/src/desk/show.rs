@@ -21,32 +21,46 @@ pub struct Tile {
     pub remaining_s: Option<u32>,
     /// Why it failed, waits or is closed.
     pub trouble: Option<TroubleCode>,
+    /// Whether a touch has the slot look again.
+    pub can_look: bool,
 }
 
 impl Tile {
     /// A tile that only says its state.
     #[must_use]
     pub const fn of(state: SlotState) -> Self {
-        Self { state, percent: None, remaining_s: None, trouble: None }
+        Self { state, percent: None, remaining_s: None, trouble: None, can_look: false }
     }
 
     /// A tile with a trouble.
     #[must_use]
     pub const fn with_trouble(state: SlotState, code: TroubleCode) -> Self {
-        Self { state, percent: None, remaining_s: None, trouble: Some(code) }
+        Self { trouble: Some(code), ..Self::of(state) }
+    }
+
+    /// Nothing answers from the slot: no board, as far as a probe can tell.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { can_look: true, ..Self::of(SlotState::Empty) }
+    }
+
+    /// Somebody says a board is in the slot, and nothing answers.
+    #[must_use]
+    pub const fn unanswered() -> Self {
+        Self { can_look: true, ..Self::with_trouble(SlotState::Fail, TroubleCode::NoContact) }
     }
 }
 
 /// A tile and since when it shows its state.
 pub(super) struct Shown {
-    tile: Tile,
+    pub(super) tile: Tile,
     trouble: Option<Trouble>,
     since: Instant,
 }
 
 impl Shown {
     pub(super) fn empty(since: Instant) -> Self {
-        Self { tile: Tile::of(SlotState::Empty), trouble: None, since }
+        Self { tile: Tile::empty(), trouble: None, since }
     }
 }
 
@@ -167,6 +181,7 @@ impl Desk {
             code: visit.and_then(|visit| visit.code.clone()),
             visit: visit.map(|visit| visit.id.clone()),
             trouble: shown.trouble.clone(),
+            can_look: shown.tile.can_look,
             since_ms: u32::try_from(shown.since.elapsed().as_millis()).unwrap_or(u32::MAX),
         }
     }

@@ -101,6 +101,9 @@ impl Desk {
         }
         let (_, release) = self.work_through(config)?;
         let recipe = &release.manifest.recipe;
+        if flash::chip(recipe.chip.as_str()).is_none() {
+            return Err(TroubleCode::ChipNotSupported);
+        }
         let bytes = u32::try_from(BLOCK_BYTES).unwrap_or(u32::MAX);
         Ok(Brief {
             chip: recipe.chip.as_str().to_owned(),

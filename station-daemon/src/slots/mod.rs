@@ -1,25 +1,29 @@
 //! One thread per slot: looks for a board, runs what the visit says, shows the tile.
 //!
 //! Owns the [`Hand`] of its slot and the visit's state; asks the desk for everything the slots
-//! share. Every wait has a deadline; a hung or dead worker ends its own visit and no other.
+//! share. Every wait has a deadline; a hung or dead worker ends its own visit and no other. Where
+//! the worker says a board is and nothing answers, the tile says so; that is no visit.
 //!
 //! Promise: after three failures of the same cause in a row that speak of the slot, it takes no
 //! further board.
 
+mod claim;
 mod steps;
 mod streak;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::api::view::SlotState;
 use crate::config::SlotConfig;
-use crate::desk::{DeskHandle, Tile};
+use crate::desk::{DeskHandle, Look, Tile};
 use crate::hands::HandConfig;
 use crate::trouble::{TroubleCode, chain};
 use crate::visit::{Effect, Event, Visit};
 
+use claim::{Claim, Touch};
 use steps::Bench;
 use streak::Streak;
 
@@ -32,10 +36,16 @@ const WAIT_PAUSE: Duration = Duration::from_millis(500);
 /// Looks in a row that must agree before a board counts as seated.
 const STEADY_LOOKS: u32 = 2;
 
+/// What a slot's thread is told.
+enum Word {
+    Stop,
+    Look(Look),
+}
+
 /// A running slot.
 pub struct RunningSlot {
     number: u32,
-    stop: Sender<()>,
+    words: Arc<Sender<Word>>,
     thread: JoinHandle<()>,
 }
 
@@ -45,10 +55,8 @@ impl RunningSlot {
     /// # Errors
     /// When the system gives no thread or does not tell where this program lies.
     pub fn start(config: SlotConfig, desk: DeskHandle) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        let number = config.number;
-        let hand = HandConfig::new(number, config.selector.clone())?;
-        Self::with_hand(config, desk, hand, (stop, stopped))
+        let hand = HandConfig::new(config.number, config.selector.clone())?;
+        Self::start_with(config, desk, hand)
     }
 
     /// Starts the slot's thread with another program as worker.
@@ -60,28 +68,30 @@ impl RunningSlot {
         desk: DeskHandle,
         hand: HandConfig,
     ) -> std::io::Result<Self> {
-        Self::with_hand(config, desk, hand, channel())
-    }
-
-    fn with_hand(
-        config: SlotConfig,
-        desk: DeskHandle,
-        hand: HandConfig,
-        (stop, stopped): (Sender<()>, Receiver<()>),
-    ) -> std::io::Result<Self> {
         let number = config.number;
+        let (words, told) = channel();
+        let words = Arc::new(words);
+        // The desk only borrows the way here: a slot nobody holds any more stops.
+        let bell: Weak<Sender<Word>> = Arc::downgrade(&words);
+        let bell = Box::new(move |look| {
+            if let Some(words) = bell.upgrade() {
+                // A slot that ended answers nobody.
+                drop(words.send(Word::Look(look)));
+            }
+        });
+        desk.tell(move |desk| desk.hang_bell(number, bell));
         let thread =
             std::thread::Builder::new().name(format!("slot-{number}")).spawn(move || {
-                Slot::new(config, desk, hand, stopped).run();
+                Slot::new(config, desk, hand, told).run();
             })?;
-        Ok(Self { number, stop, thread })
+        Ok(Self { number, words, thread })
     }
 
     /// Asks the slot to stop: at once between visits, otherwise after the running step. What a
     /// step leaves half done is ended at the next start, as after a power cut.
     pub fn stop(&self) {
         // A thread that ended already needs no asking.
-        let _ = self.stop.send(());
+        let _ = self.words.send(Word::Stop);
     }
 
     /// Waits for the thread's end.
@@ -97,8 +107,11 @@ struct Slot {
     bench: Bench,
     visit: Visit,
     streak: Streak,
-    stopped: Receiver<()>,
+    told: Receiver<Word>,
     steady: u32,
+    /// Looks asked for and not answered yet.
+    asked: Vec<Look>,
+    claim: Claim,
     /// Why the slot could not be looked into, since it could not: logged once, shown all the time.
     blind: Option<TroubleCode>,
 }
@@ -115,15 +128,17 @@ impl Slot {
         config: SlotConfig,
         desk: DeskHandle,
         hand_config: HandConfig,
-        stopped: Receiver<()>,
+        told: Receiver<Word>,
     ) -> Self {
         Self {
             bench: Bench::new(config, desk.clone(), hand_config),
             desk,
             visit: Visit::new(),
             streak: Streak::default(),
-            stopped,
+            told,
             steady: 0,
+            asked: Vec::new(),
+            claim: Claim::default(),
             blind: None,
         }
     }
@@ -187,19 +202,25 @@ impl Slot {
         let slot = self.number();
         self.desk.tell(move |desk| desk.leave(slot));
         self.steady = 0;
+        // A touch from before the visit is not about what lies here now.
+        self.asked.clear();
+        self.claim.over();
         loop {
             if let Some(code) = self.streak.closed() {
                 self.close(code);
                 return None;
             }
+            let wanted = self.wants_look();
             let look = self.bench.look();
             if look.is_ok() {
                 self.blind = None;
             }
+            self.answer(wanted, look.as_ref().ok().copied());
             let pause = match look {
                 Ok(false) => {
                     self.steady = 0;
-                    self.show(Tile::of(SlotState::Empty));
+                    let claimed = self.claim.stands(Instant::now());
+                    self.show(if claimed { Tile::unanswered() } else { Tile::empty() });
                     LOOK_PAUSE
                 }
                 Ok(true) => {
@@ -233,6 +254,28 @@ impl Slot {
             if self.pause(pause) == Go::Stop {
                 return None;
             }
+        }
+    }
+
+    /// Whether the look to come was asked for. A touch that takes the word back asks for none.
+    fn wants_look(&mut self) -> bool {
+        let now = Instant::now();
+        !self.asked.is_empty() && self.claim.touch(now) == Touch::Look
+    }
+
+    /// Answers who asked; `found` is what the look saw, `None` when it failed. What the worker
+    /// sees and no probe does is shown, and neither a visit nor a failure of the slot.
+    fn answer(&mut self, wanted: bool, found: Option<bool>) {
+        match found {
+            Some(false) if wanted => {
+                tracing::info!(slot = self.number(), "a board is said to be here; none answers");
+                self.claim.unanswered(Instant::now());
+            }
+            Some(false) => {}
+            Some(true) | None => self.claim.over(),
+        }
+        for look in self.asked.drain(..) {
+            look.answer(found == Some(true));
         }
     }
 
@@ -280,16 +323,21 @@ impl Slot {
             desk.show(slot, Tile::with_trouble(SlotState::Closed, code));
         });
         // Until the daemon stops.
-        let _ = self.stopped.recv();
+        while matches!(self.told.recv(), Ok(Word::Look(_))) {}
     }
 
     fn show(&self, tile: Tile) {
         self.bench.show(tile);
     }
 
-    fn pause(&self, time: Duration) -> Go {
-        match self.stopped.recv_timeout(time) {
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Go::Stop,
+    /// Waits, less long when a look is asked for.
+    fn pause(&mut self, time: Duration) -> Go {
+        match self.told.recv_timeout(time) {
+            Ok(Word::Stop) | Err(RecvTimeoutError::Disconnected) => Go::Stop,
+            Ok(Word::Look(look)) => {
+                self.asked.push(look);
+                Go::On
+            }
             Err(RecvTimeoutError::Timeout) => Go::On,
         }
     }

@@ -132,3 +132,38 @@ fn a_board_without_power_is_an_empty_slot_until_its_power_comes_on() {
     station.wait_slot(1, SlotState::Empty);
     station.stop();
 }
+
+#[test]
+fn a_board_without_power_that_a_worker_points_at_is_no_contact_until_its_power_comes_on() {
+    let world = World::new(|plan| plan.self_test = false);
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    board.pull("power off");
+    board.pull("insert");
+    assert!(station.wait_slot(1, SlotState::Empty).can_look);
+    assert_eq!(station.desk.look_into(2), None, "no such slot");
+
+    // Touched and touched again, more often than failures in a row would close a slot.
+    for _ in 0..4 {
+        assert_eq!(station.desk.look_into(1), Some(false));
+        let claimed = station.wait_slot(1, SlotState::Fail);
+        assert!(claimed.can_look && claimed.visit.is_none(), "{claimed:?}");
+        let trouble = claimed.trouble.expect("a trouble");
+        assert_eq!((trouble.code, trouble.slot), (TroubleCode::NoContact, Some(1)));
+        assert_eq!(station.desk.look_into(1), Some(false));
+        let cleared = station.wait_slot(1, SlotState::Empty);
+        assert!(cleared.trouble.is_none(), "{cleared:?}");
+    }
+    assert_eq!(station.desk.look_into(1), Some(false));
+    station.wait_slot(1, SlotState::Fail);
+    assert!(station.visit_events().is_empty(), "nobody was here yet");
+
+    board.pull("power on");
+    let passed = station.wait_slot(1, SlotState::Pass);
+    assert!(!passed.can_look && passed.trouble.is_none(), "{passed:?}");
+    assert_eq!(station.desk.look_into(1), Some(true));
+    board.pull("remove");
+    station.wait_slot(1, SlotState::Empty);
+    station.stop();
+}

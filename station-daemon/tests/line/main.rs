@@ -146,6 +146,7 @@ fn a_release_for_another_chip_a_damaged_one_and_a_withdrawn_one_are_never_writte
         station.stop();
     };
     check(&|plan| plan.chip = "nRF51822_xxAA", false, TroubleCode::WrongChip);
+    check(&|plan| plan.chip = "nRF52840_xxAA", false, TroubleCode::ChipNotSupported);
     check(&|_| {}, true, TroubleCode::ReleaseDamaged);
     check(&|plan| plan.allow_simulated = false, false, TroubleCode::ReleaseNotTrusted);
     check(&|plan| plan.withdrawn = true, false, TroubleCode::ReleaseWithdrawn);

@@ -30,6 +30,10 @@ export async function openFakeStation(view) {
 class FakeStation {
   /** Texts of all scans, in the order they arrived. */
   scans = [];
+  /** Numbers of all slots that were to look again, in order. */
+  looks = [];
+  /** What happens when a slot is to look; says whether it found a board. */
+  look = () => false;
   /** What the next scans are answered. */
   answer = { accepted: true, word: 'order_selected' };
   /** `up`: answers · `down`: closes every connection · `hangs`: takes requests, never answers · `refuses`: 401. */
@@ -109,6 +113,14 @@ class FakeStation {
       this.scans.push(JSON.parse(body).text);
       response.setHeader('content-type', 'application/json');
       return response.end(JSON.stringify(this.answer));
+    }
+    const look = /^\/api\/slots\/(\d+)\/look$/.exec(path);
+    if (look && request.method === 'POST') {
+      const slot = Number(look[1]);
+      this.looks.push(slot);
+      const found = await this.look(slot);
+      response.setHeader('content-type', 'application/json');
+      return response.end(JSON.stringify({ found }));
     }
     return response.writeHead(404).end();
   }

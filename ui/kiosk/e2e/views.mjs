@@ -20,6 +20,7 @@ export function slot(number, state, more = {}) {
     code: state === 'pass' || state === 'seen_before' ? '7K3M-Q8ZD-0XWN-4T1H-9' : null,
     visit: known ? 'v-0007' : null,
     trouble,
+    can_look: state === 'empty',
     since_ms: 60_000,
     ...more,
   };

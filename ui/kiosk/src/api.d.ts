@@ -38,6 +38,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/slots/{number}/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A touch on a slot that shows EMPTY: a board is in here. The slot looks again at once; when
+         *     nothing answers, its tile says no contact until a board does, the next touch, or a minute.
+         */
+        post: operations["look_again"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/view": {
         parameters: {
             query?: never;
@@ -94,6 +114,14 @@ export interface components {
              */
             unsynced: number;
         };
+        /** @description What a slot saw when it looked again. */
+        LookAnswer: {
+            /**
+             * @description Whether a board makes contact. False also when a touch took the word back, or the slot did
+             *     not answer in time: its tile tells.
+             */
+            found: boolean;
+        };
         /** @description The work order in hand. */
         OrderView: {
             /** @description Hardware revisions the release is for, joined by ", ". */
@@ -144,6 +172,11 @@ export interface components {
         SlotState: "empty" | "contact" | "reading" | "flashing" | "verifying" | "activating" | "testing" | "recording" | "pass" | "seen_before" | "fail" | "closed";
         /** @description One slot of the fixture. */
         SlotView: {
+            /**
+             * @description Whether a touch has the slot look again: EMPTY, or a board somebody says is here and
+             *     nothing answers from; a touch on that one takes the word back.
+             */
+            can_look: boolean;
             /** @description The unit's activation code, once it has one. */
             code: string | null;
             /**
@@ -228,7 +261,7 @@ export interface components {
          * @description Stable trouble codes. Numbers are never reused.
          * @enum {string}
          */
-        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-41" | "F-42" | "F-43" | "F-44" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-99";
+        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-41" | "F-42" | "F-43" | "F-44" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-99";
     };
     responses: never;
     parameters: never;
@@ -289,6 +322,43 @@ export interface operations {
             };
             /** @description No cookie: open the page through its entry address */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    look_again: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The slot, as printed on the fixture */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the slot saw */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LookAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such slot */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -28,6 +28,7 @@ const LIKELY: Record<TroubleCode, [Blame, Act]> = {
   'F-36': ['release', 'call_lead'],
   'F-37': ['release', 'wait_for_station'],
   'F-38': ['station', 'call_lead'],
+  'F-39': ['release', 'call_lead'],
   'F-41': ['station', 'call_lead'],
   'F-42': ['station', 'call_lead'],
   'F-43': ['station', 'call_lead'],
@@ -75,6 +76,7 @@ export function sampleSlot(number: number, state: SlotState, sinceMs = 60_000): 
     code: null,
     visit: null,
     trouble: code === undefined ? null : sampleTrouble(code, number),
+    can_look: state === 'empty',
     since_ms: sinceMs,
     ...STATES[state],
   };

@@ -42,6 +42,25 @@ describe('a tile says what the slot is', () => {
     expect(tileOf(sampleSlot(3, 'fail'), en, 0).detail).toBe('F-10 · Seat again');
   });
 
+  test('an empty slot asks for a touch where the station would look again', () => {
+    for (const tag of LANGUAGE_TAGS) {
+      const words = LANGUAGES[tag];
+      expect(tileOf(sampleSlot(1, 'empty'), words, 0)).toMatchObject({ detail: words.boardInHere, looks: true });
+    }
+    expect(tileOf({ ...sampleSlot(1, 'empty'), can_look: false }, en, 0)).toMatchObject({ detail: '', looks: false });
+    expect(ALL_STATES.filter((state) => tileOf(sampleSlot(1, state), en, 0).looks)).toEqual(['empty']);
+    expect(unknownTile(1, en).looks).toBe(false);
+  });
+
+  test('a board that does not answer is red, says its act, and can be touched again', () => {
+    const claimed = tileOf({ ...sampleSlot(2, 'fail'), can_look: true }, en, 0);
+    expect(claimed).toMatchObject({ tone: 'bad', detail: 'F-10 · Seat again', looks: true });
+    const card = troubleCard(sampleTrouble('F-10', 2), 2, en);
+    expect(`${card.what} ${card.act}`).toBe(
+      'No contact with the board. Check that it has power. Lift the board, wipe it, seat it again.',
+    );
+  });
+
   test('a PASS fills its tile for four seconds, then settles', () => {
     expect(tileOf(sampleSlot(1, 'pass', 0), en, FRESH_MS - 1).fresh).toBe(true);
     expect(tileOf(sampleSlot(1, 'pass', 0), en, FRESH_MS).fresh).toBe(false);

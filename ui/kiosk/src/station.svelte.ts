@@ -1,12 +1,13 @@
 /**
  * The page's one connection to the station daemon.
  *
- * Owns the event stream, the watchdog behind it and the order in which scans are sent. Leaves
+ * Owns the event stream, the watchdog behind it, the order in which scans are sent, and touches on
+ * slots. Leaves
  * every decision about what may be shown to `link.ts`, and every decision about boards to the
  * daemon.
  */
 import { ANSWER_MS, hear, mustAsk, START, type Link, type LostReason, type News } from './link';
-import type { ScanAnswer, StationView } from './view';
+import type { LookAnswer, ScanAnswer, StationView } from './view';
 
 const RETRY_MS = 1000;
 const WATCH_MS = 500;
@@ -42,6 +43,16 @@ export class Station {
     const answer = this.#scans.then(() => sendScan(text));
     this.#scans = answer.catch(() => undefined);
     return answer;
+  }
+
+  /** Has a slot look again; whether a board makes contact. */
+  async look(slot: number): Promise<boolean> {
+    const response = await fetch(`/api/slots/${slot}/look`, {
+      method: 'POST',
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+    if (!response.ok) throw new Error(`the station answered the touch with ${response.status}`);
+    return ((await response.json()) as LookAnswer).found;
   }
 
   #connect(): void {

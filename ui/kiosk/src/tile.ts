@@ -27,6 +27,8 @@ export interface Tile {
   percent: number | undefined;
   /** A fresh PASS fills the tile, then settles. */
   fresh: boolean;
+  /** A touch says that a board is in here, or takes that back. */
+  looks: boolean;
 }
 
 /** How long a new PASS fills its tile. */
@@ -59,6 +61,7 @@ export function tileOf(slot: SlotView, words: Words, ageMs: number): Tile {
     code: (tone === 'good' || tone === 'odd') && slot.code != null ? slot.code : undefined,
     percent: tone === 'working' && slot.percent != null ? clampPercent(slot.percent) : undefined,
     fresh: slot.state === 'pass' && slot.since_ms + ageMs < FRESH_MS,
+    looks: slot.can_look,
   };
 }
 
@@ -73,6 +76,7 @@ export function unknownTile(number: number, words: Words): Tile {
     code: undefined,
     percent: undefined,
     fresh: false,
+    looks: false,
   };
 }
 
@@ -91,6 +95,7 @@ function detailOf(slot: SlotView, tone: Tone, words: Words): string {
     case 'closed':
       return slot.trouble == null ? '' : `${slot.trouble.code} · ${words.act[slot.trouble.act].word}`;
     case 'empty':
+      return slot.can_look ? words.boardInHere : '';
     case 'unknown':
       return '';
   }

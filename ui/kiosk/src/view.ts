@@ -17,6 +17,7 @@ export type TroubleCode = Trouble['code'];
 export type Act = Trouble['act'];
 export type Blame = Trouble['blame'];
 export type ScanAnswer = Schemas['ScanAnswer'];
+export type LookAnswer = Schemas['LookAnswer'];
 
 /** The screen API version this page was written for. */
 export const API = 1;

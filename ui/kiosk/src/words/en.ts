@@ -17,8 +17,9 @@ export const en: Words = {
     closed: 'CLOSED',
   },
   noNews: 'NO NEWS',
+  boardInHere: 'Board in here? Touch',
   trouble: {
-    'F-10': 'No contact with the board.',
+    'F-10': 'No contact with the board. Check that it has power.',
     'F-11': 'The contact with the board was lost.',
     'F-12': 'The board was taken out too early.',
     'F-13': 'What was written reads back differently.',
@@ -39,6 +40,7 @@ export const en: Words = {
     'F-36': 'This firmware was withdrawn.',
     'F-37': 'The firmware for this order is not here yet.',
     'F-38': 'All activation codes of this station are used.',
+    'F-39': 'This station cannot flash the chip of this firmware.',
     'F-41': "The station's disk is full.",
     'F-42': "The station's records are damaged.",
     'F-43': "The station's records belong to a newer version.",

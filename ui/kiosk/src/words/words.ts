@@ -22,6 +22,8 @@ export interface Words {
   state: Record<SlotState, string>;
   /** A slot whose state nobody knows. */
   noNews: string;
+  /** On an empty slot: what to do when a board is in it all the same. */
+  boardInHere: string;
   /** What happened, for each trouble. */
   trouble: Record<TroubleCode, string>;
   /** What the hands do now: one or two words for a tile, one sentence for a card. */
