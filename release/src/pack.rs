@@ -73,6 +73,16 @@ pub enum PackError {
         #[source]
         source: ImageError,
     },
+    /// Two images claim one address.
+    #[error("packing the images {first} and {second}: both claim the address {address:#010x}")]
+    Overlap {
+        /// The one that begins lower.
+        first: Name,
+        /// The other one.
+        second: Name,
+        /// The first address that both claim.
+        address: u64,
+    },
     /// No memory map: neither in the recipe nor in the chip table.
     #[error("packing for the chip {chip}: not in the chip table, and the recipe has no memory map")]
     UnknownChip {
@@ -124,6 +134,7 @@ impl Pack {
         }
         let images: Vec<ImageEntry> =
             self.images.iter().zip(&plain).map(|(file, plain)| entry(&file.name, plain)).collect();
+        check_apart(&images)?;
         let mut manifest = Manifest {
             format: MANIFEST_FORMAT.to_owned(),
             v: MANIFEST_VERSION,
@@ -175,6 +186,24 @@ fn read(file: &ImageFile, recipe: &Recipe) -> Result<Plain, ImageError> {
     let facts = read.facts.clone();
     let (segments, left_out) = read.for_recipe(recipe)?;
     Ok(Plain { segments, left_out, facts })
+}
+
+/// Refuses two images that claim one address, by their names; two of one name are refused for that
+/// by the manifest's rules.
+fn check_apart(images: &[ImageEntry]) -> Result<(), PackError> {
+    let mut pieces: Vec<(&SegmentEntry, &Name)> = images
+        .iter()
+        .flat_map(|image| image.segments.iter().map(|piece| (piece, &image.name)))
+        .collect();
+    pieces.sort_by_key(|(piece, _)| piece.address);
+    for pair in pieces.windows(2) {
+        let ((before, first), (after, second)) = (pair[0], pair[1]);
+        if first != second && after.address < before.address + before.bytes {
+            let (first, second) = (first.clone(), second.clone());
+            return Err(PackError::Overlap { first, second, address: after.address });
+        }
+    }
+    Ok(())
 }
 
 fn entry(name: &Name, plain: &Plain) -> ImageEntry {

@@ -14,7 +14,7 @@ pub(crate) mod writers;
 
 use release::image::{Facts, leave_out, place, read};
 use release::recipe::{Exclude, Memory};
-use release::{Digest, ImageError, ImageFormat, PackError, Segment, Summary};
+use release::{Digest, ImageError, ImageFile, ImageFormat, PackError, Segment, Summary};
 use zeroize::Zeroizing;
 
 use crate::workbench::*;
@@ -102,6 +102,16 @@ fn an_unknown_chip_needs_a_memory_map() {
     let mut pack = pack_of("demo-lamp", "1.0.0", firmware(8));
     pack.recipe.chip = label("Z80");
     assert!(matches!(pack.pack(&mut Numbered::default()), Err(PackError::UnknownChip { .. })));
+}
+
+#[test]
+fn two_images_that_claim_one_address_are_named() {
+    let mut pack = pack_of("demo-lamp", "1.0.0", firmware(16));
+    let (format, file) = (ImageFormat::Raw { address: 15 }, Zeroizing::new(vec![1]));
+    pack.images.push(ImageFile { name: name("config"), format, file });
+    let refused = pack.pack(&mut Numbered::default()).err().map(|error| error.to_string());
+    let words = "packing the images app and config: both claim the address 0x0000000f";
+    assert_eq!(refused.as_deref(), Some(words));
 }
 
 #[test]
