@@ -20,6 +20,7 @@ mod identity;
 mod listen;
 mod plan;
 pub mod probe;
+pub mod uart;
 
 pub use backend::{
     Backend, Contact, Presence, ProgramReport, Progress, SelfTest, Step, StepTimes, UnlockApproval,

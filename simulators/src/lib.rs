@@ -26,6 +26,7 @@ pub mod flash_file;
 pub mod nrf52;
 pub mod qemu;
 mod rom;
+pub mod rom_loader;
 pub mod serve;
 pub mod swd;
 pub mod timing;

@@ -1,0 +1,331 @@
+//! One serial port and the chip behind it, as a [`Backend`].
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::frame::Command;
+use super::link::Fault;
+use super::loader::{Loader, Restart};
+use super::profile::{self, Profile};
+use super::program;
+use crate::backend::{
+    Backend, Contact, Presence, ProgramReport, Progress, SelfTest, Step, UnlockApproval,
+    VerifyReport, Via,
+};
+use crate::chip::Chip;
+use crate::error::FlashError;
+use crate::identity::Identity;
+use crate::listen::{Heard, Listener};
+use crate::plan::Plan;
+
+/// One wait for the firmware's bytes.
+const LISTEN_WAIT: Duration = Duration::from_millis(20);
+
+/// How far the way to the chip is open.
+enum Line {
+    /// The port is not open.
+    Closed,
+    /// The port is open; who is behind it is not known.
+    Open(Loader),
+    /// The loader of an identified chip, until the visit ends.
+    Identified(Loader, &'static Profile),
+}
+
+/// One serial port and the ROM loader behind it.
+pub struct UartBackend {
+    path: String,
+    baud: u32,
+    line: Line,
+    /// The chip of this visit turned out to be locked.
+    locked: bool,
+    /// The program in flash was started: the loader is gone until the chip is reset.
+    running: bool,
+}
+
+impl UartBackend {
+    /// Takes a serial port by its path and the rate to speak at (up to 115200 is what every loader
+    /// understands); opens nothing yet.
+    pub fn new(path: impl Into<String>, baud: u32) -> Self {
+        Self { path: path.into(), baud, line: Line::Closed, locked: false, running: false }
+    }
+
+    fn open(&mut self) -> Result<Loader, FlashError> {
+        self.running = false;
+        match std::mem::replace(&mut self.line, Line::Closed) {
+            Line::Open(loader) | Line::Identified(loader, _) => Ok(loader),
+            Line::Closed => Loader::open(&self.path, self.baud),
+        }
+    }
+
+    fn identified(&mut self, wanted: Step) -> Result<(&mut Loader, &'static Profile), FlashError> {
+        match &mut self.line {
+            Line::Identified(loader, profile) => Ok((loader, profile)),
+            Line::Closed | Line::Open(_) if self.locked => Err(FlashError::Locked),
+            Line::Closed | Line::Open(_) => Err(FlashError::NotIdentified { wanted }),
+        }
+    }
+
+    /// Ends a step: a board that fell silent or a port that broke ends the visit.
+    fn settle<T>(&mut self, result: Result<T, FlashError>) -> Result<T, FlashError> {
+        if let Err(FlashError::ProbeLost { .. } | FlashError::Silent { .. }) = &result {
+            self.line = Line::Closed;
+        }
+        result
+    }
+
+    /// Who is behind an open loader.
+    fn who(loader: &mut Loader, profile: &Profile) -> Result<Identity, FlashError> {
+        let failed = |fault: Fault| fault.at(Step::Identify);
+        check_product(loader, profile, Step::Identify)?;
+        let family = profile.chip.family.to_owned();
+        let mut size = [0; 2];
+        match loader.read(profile.flash_size_at, &mut size) {
+            Ok(()) => {}
+            Err(Fault::Nack { to }) if to == Command::ReadMemory.name() => {
+                return Ok(Identity { family, part: String::new(), uid: None, locked: true });
+            }
+            Err(fault) => return Err(failed(fault)),
+        }
+        let kib = u16::from_le_bytes(size);
+        if kib < profile.flash_kib {
+            return Err(FlashError::WrongChip {
+                wanted: format!("{} with {} KiB of flash", profile.chip.name, profile.flash_kib),
+                found: format!("{}, {kib} KiB of flash", profile::product(profile.product_id)),
+            });
+        }
+        let mut words = [[0; 4]; 3];
+        for (word, address) in words.iter_mut().zip(profile.uid) {
+            loader.read(address, word).map_err(failed)?;
+        }
+        let part = format!("{}, {kib} KiB", profile::product(profile.product_id));
+        Ok(Identity { family, part, uid: Some(profile::uid(words)?), locked: false })
+    }
+
+    fn go(&mut self, during: Step) -> Result<Loader, FlashError> {
+        let (loader, profile) = self.identified(during)?;
+        let start = program::narrow(profile.chip.regions[0].start);
+        let gone = loader.go(start).map_err(|fault| fault.at(during));
+        self.settle(gone)?;
+        let loader = self.open()?;
+        self.running = true;
+        Ok(loader)
+    }
+}
+
+impl Backend for UartBackend {
+    fn contact(&mut self) -> Result<Contact, FlashError> {
+        if let Line::Identified(..) = self.line {
+            return Ok(match self.presence()? {
+                Presence::Still => Contact::Board,
+                Presence::Gone => Contact::Nothing,
+            });
+        }
+        self.locked = false;
+        let mut loader = self.open()?;
+        let found = match loader.knock() {
+            Ok(Restart::No | Restart::Yes) => Contact::Board,
+            Err(Fault::Silence { .. }) => Contact::Nothing,
+            // Something is there; identify says what is wrong with it.
+            Err(Fault::Noise { .. }) => Contact::Board,
+            Err(fault) => return Err(fault.at(Step::Contact)),
+        };
+        self.line = Line::Open(loader);
+        Ok(found)
+    }
+
+    fn identify(&mut self, chip: &'static Chip) -> Result<Identity, FlashError> {
+        self.locked = false;
+        let profile = profile::profile(chip.name)
+            .ok_or_else(|| FlashError::UnknownChip { chip: chip.name.to_owned() })?;
+        let mut loader = self.open()?;
+        let identity = match loader.sync().map_err(|fault| fault.at(Step::Identify)) {
+            Ok(_) => Self::who(&mut loader, profile),
+            Err(error) => Err(error),
+        };
+        self.line = Line::Open(loader);
+        let identity = self.settle(identity)?;
+        self.locked = identity.locked;
+        if !identity.locked {
+            let loader = self.open()?;
+            self.line = Line::Identified(loader, profile);
+        }
+        Ok(identity)
+    }
+
+    fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), FlashError> {
+        let read = self
+            .identified(Step::Read)
+            .and_then(|(loader, _)| program::read(loader, address, into, Step::Read));
+        self.settle(read)
+    }
+
+    fn program(
+        &mut self,
+        plan: &Plan<'_>,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<ProgramReport, FlashError> {
+        let done = self
+            .identified(Step::Program)
+            .and_then(|(loader, profile)| program::program(loader, profile, plan, on_progress));
+        self.settle(done)
+    }
+
+    fn verify(
+        &mut self,
+        plan: &Plan<'_>,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<VerifyReport, FlashError> {
+        let done = self
+            .identified(Step::Verify)
+            .and_then(|(loader, _)| program::compare(loader, plan, on_progress));
+        self.settle(done)
+    }
+
+    /// The loader's own port may be the firmware's too: it is then switched to 8N1 at the test's
+    /// rate after Go was answered.
+    fn self_test(
+        &mut self,
+        test: &SelfTest,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<String, FlashError> {
+        let during = Step::SelfTest;
+        let Via::Uart { endpoint, baud } = &test.via else {
+            let chip = self.identified(during)?.1.chip.name.to_owned();
+            return Err(FlashError::Unsupported { chip, step: during });
+        };
+        let lost = |fault: Fault| fault.at(during);
+        // A channel of its own is opened before the start, so that not one byte after it is lost.
+        let mut apart = match is_same_port(endpoint, &self.path) {
+            true => None,
+            false => Some(Listener::open(endpoint, *baud)?),
+        };
+        let loader = self.go(during)?;
+        let mut own = match &apart {
+            None => Some(loader.into_link().into_console(*baud).map_err(lost)?),
+            Some(_) => {
+                self.line = Line::Open(loader);
+                None
+            }
+        };
+        let begun = Instant::now();
+        let within = Duration::from_millis(test.within_ms);
+        let mut heard = Heard::default();
+        loop {
+            match (&mut own, &mut apart) {
+                (Some(port), _) => {
+                    let mut block = [0; 512];
+                    let count = program::listen(port.as_mut(), &mut block, LISTEN_WAIT);
+                    heard.take(&block[..count.map_err(lost)?]);
+                }
+                (None, Some(listener)) => heard.take(&listener.read_some()?),
+                (None, None) => {}
+            }
+            if let Some(line) = heard.line_with(&test.expect) {
+                return Ok(line);
+            }
+            if begun.elapsed() >= within {
+                let (expected, within_ms) = (test.expect.clone(), test.within_ms);
+                return Err(match heard.last() {
+                    Some(heard) => FlashError::SelfTestDiffered { expected, heard, within_ms },
+                    None => FlashError::SelfTestSilent { expected, within_ms },
+                });
+            }
+            on_progress(Progress {
+                step: during,
+                done_bytes: program::ms(begun),
+                total_bytes: test.within_ms,
+            });
+        }
+    }
+
+    fn reset_and_run(&mut self) -> Result<(), FlashError> {
+        let loader = self.go(Step::Reset)?;
+        self.line = Line::Open(loader);
+        Ok(())
+    }
+
+    fn protect(&mut self) -> Result<(), FlashError> {
+        let during = Step::Protect;
+        let (loader, profile) = self.identified(during)?;
+        let mut byte = [0; 4];
+        let start = program::narrow(profile.chip.regions[0].start);
+        let confirmed = loader
+            .readout_protect()
+            .and_then(|()| loader.sync())
+            .and_then(|_| loader.read(start, &mut byte));
+        let done = match confirmed {
+            Err(Fault::Nack { to }) if to == Command::ReadMemory.name() => Ok(()),
+            Ok(()) => {
+                Err(FlashError::NotProtected { detail: "flash can still be read".to_owned() })
+            }
+            Err(fault) => Err(fault.at(during)),
+        };
+        self.settle(done)?;
+        let loader = self.open()?;
+        self.line = Line::Open(loader);
+        self.locked = true;
+        Ok(())
+    }
+
+    fn unlock(&mut self, chip: &'static Chip, approval: &UnlockApproval) -> Result<(), FlashError> {
+        let during = Step::Unlock;
+        let profile = profile::profile(chip.name)
+            .ok_or_else(|| FlashError::UnknownChip { chip: chip.name.to_owned() })?;
+        let mut loader = self.open()?;
+        loader.sync().map_err(|fault| fault.at(during))?;
+        check_product(&mut loader, profile, during)?;
+        tracing::warn!(record = %approval.record, "erasing a locked chip whole");
+        let opened = loader.readout_unprotect().and_then(|()| loader.sync());
+        opened.map_err(|fault| fault.at(during))?;
+        self.line = Line::Open(loader);
+        self.locked = false;
+        Ok(())
+    }
+
+    fn presence(&mut self) -> Result<Presence, FlashError> {
+        let during = Step::Presence;
+        if self.running {
+            let chip = "a chip that runs its program".to_owned();
+            return Err(FlashError::Unsupported { chip, step: during });
+        }
+        let (mut loader, known) = match std::mem::replace(&mut self.line, Line::Closed) {
+            Line::Identified(loader, profile) => (loader, Some(profile)),
+            Line::Open(loader) => (loader, None),
+            Line::Closed => (Loader::open(&self.path, self.baud)?, None),
+        };
+        match (loader.still_there(), known) {
+            (Ok(Restart::No), Some(profile)) => {
+                self.line = Line::Identified(loader, profile);
+                Ok(Presence::Still)
+            }
+            (Ok(Restart::No | Restart::Yes), None) => {
+                self.line = Line::Open(loader);
+                Ok(Presence::Still)
+            }
+            // It was without power in between; the next visit begins with this loader.
+            (Ok(Restart::Yes) | Err(Fault::Restarted | Fault::Silence { .. }), _) => {
+                self.line = Line::Open(loader);
+                Ok(Presence::Gone)
+            }
+            (Err(fault), _) => Err(fault.at(during)),
+        }
+    }
+}
+
+fn check_product(loader: &mut Loader, profile: &Profile, during: Step) -> Result<(), FlashError> {
+    let failed = |fault: Fault| fault.at(during);
+    loader.get().map_err(failed)?;
+    let found = loader.product_id().map_err(failed)?;
+    if found == profile.product_id {
+        return Ok(());
+    }
+    Err(FlashError::WrongChip {
+        wanted: profile::product(profile.product_id),
+        found: profile::product(found),
+    })
+}
+
+fn is_same_port(endpoint: &str, path: &str) -> bool {
+    let real = |name: &str| Path::new(name).canonicalize().ok();
+    endpoint == path || real(endpoint).is_some_and(|one| Some(one) == real(path))
+}

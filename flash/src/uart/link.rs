@@ -1,0 +1,202 @@
+//! A serial port with deadlines: bytes out, bytes in, and what went wrong as facts.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use serialport::{ClearBuffer, ErrorKind, Parity, SerialPort};
+
+use super::frame::{ACK, NACK};
+use crate::backend::Step;
+use crate::error::FlashError;
+
+/// Start, eight data bits, parity, stop.
+const BITS_PER_BYTE: u64 = 11;
+/// No byte for this long: the line is quiet.
+const QUIET: Duration = Duration::from_millis(20);
+/// A line that is never quiet is left alone after this long.
+const DRAIN_MAX: Duration = Duration::from_millis(500);
+/// Most bytes taken from the port at once.
+const TAKE_BYTES: usize = 512;
+
+/// What went wrong on the line. The first words of each differ; they are `detail` in a
+/// [`FlashError`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Nothing came in its time.
+    #[error("silence: no answer to {to} within {within_ms} ms")]
+    Silence {
+        /// What was sent.
+        to: &'static str,
+        /// How long was waited, in milliseconds.
+        within_ms: u64,
+    },
+    /// The loader greeted anew in the middle of a visit: the chip was reset or without power.
+    #[error("restart: the loader was reset or without power")]
+    Restarted,
+    /// The loader said no, also when asked again.
+    #[error("NACK: the loader refused {to}")]
+    Nack {
+        /// What was sent.
+        to: &'static str,
+    },
+    /// A byte that is neither ACK nor NACK where one had to be, also when asked again.
+    #[error("noise: {byte:#04x} in place of an answer to {to}")]
+    Noise {
+        /// What was sent.
+        to: &'static str,
+        /// What came.
+        byte: u8,
+    },
+    /// Something answers, but not understandably at any rate.
+    #[error("wrong baud: answers, but none that makes sense at {tried:?}")]
+    WrongBaud {
+        /// The rates tried.
+        tried: Vec<u32>,
+    },
+    /// A frame that the protocol does not allow was asked for or came back.
+    #[error("malformed: {what}")]
+    Malformed {
+        /// Which.
+        what: &'static str,
+    },
+    /// The port broke.
+    #[error("port lost: {detail}")]
+    Lost {
+        /// The operating system's words.
+        detail: String,
+    },
+}
+
+impl Fault {
+    /// As the error of a step.
+    pub fn at(self, during: Step) -> FlashError {
+        let detail = self.to_string();
+        match self {
+            Self::Silence { .. } | Self::Restarted => FlashError::Silent { during, detail },
+            Self::Lost { .. } => FlashError::ProbeLost { during, detail },
+            Self::Nack { .. }
+            | Self::Noise { .. }
+            | Self::WrongBaud { .. }
+            | Self::Malformed { .. } => FlashError::Driver { during, detail },
+        }
+    }
+}
+
+/// An open port.
+pub(super) struct Link {
+    port: Box<dyn SerialPort>,
+    baud: u32,
+}
+
+impl Link {
+    /// Opens the port for this process alone: 8 data bits, even parity, 1 stop bit.
+    pub(super) fn open(path: &str, baud: u32) -> Result<Self, FlashError> {
+        let port = serialport::new(path, baud).parity(Parity::Even).open();
+        let port = port.map_err(|error| {
+            let detail = error.to_string();
+            if error.kind() == ErrorKind::Io(io::ErrorKind::PermissionDenied) {
+                FlashError::PermissionDenied { what: path.to_owned(), detail }
+            } else {
+                FlashError::ProbeMissing { selector: path.to_owned(), detail }
+            }
+        })?;
+        Ok(Self { port, baud })
+    }
+
+    /// Symbols per second.
+    pub(super) fn baud(&self) -> u32 {
+        self.baud
+    }
+
+    /// Another rate, from the next byte on.
+    pub(super) fn set_baud(&mut self, baud: u32) -> Result<(), Fault> {
+        self.port.set_baud_rate(baud).map_err(|error| lost(&error))?;
+        self.baud = baud;
+        Ok(())
+    }
+
+    /// As a program's console: no parity, this rate.
+    pub(super) fn into_console(mut self, baud: u32) -> Result<Box<dyn SerialPort>, Fault> {
+        self.port.set_parity(Parity::None).map_err(|error| lost(&error))?;
+        self.set_baud(baud)?;
+        Ok(self.port)
+    }
+
+    /// The time `bytes` bytes need on the wire.
+    pub(super) fn wire_time(&self, bytes: usize) -> Duration {
+        let nanos = BITS_PER_BYTE * 1_000_000_000 / u64::from(self.baud.max(1));
+        Duration::from_nanos(nanos.saturating_mul(bytes as u64))
+    }
+
+    /// Sends all of `bytes`.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let within = Duration::from_secs(1) + self.wire_time(bytes.len());
+        self.port.set_timeout(within).map_err(|error| lost(&error))?;
+        self.port.write_all(bytes).map_err(|error| lost(&error))
+    }
+
+    /// Fills `into`, all of it within `within` and the time on the wire.
+    pub(super) fn take(
+        &mut self,
+        into: &mut [u8],
+        to: &'static str,
+        within: Duration,
+    ) -> Result<(), Fault> {
+        let within = within + self.wire_time(into.len());
+        let deadline = Instant::now() + within;
+        let mut done = 0;
+        while done < into.len() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            done += self.take_some(&mut into[done..], left)?;
+            if done < into.len() && Instant::now() >= deadline {
+                let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+                return Err(Fault::Silence { to, within_ms });
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the answer to what was sent: ACK is fine, everything else a fault.
+    pub(super) fn ack(&mut self, to: &'static str, within: Duration) -> Result<(), Fault> {
+        let mut answer = [0];
+        self.take(&mut answer, to, within)?;
+        match answer[0] {
+            ACK => Ok(()),
+            NACK => Err(Fault::Nack { to }),
+            byte => Err(Fault::Noise { to, byte }),
+        }
+    }
+
+    /// Throws away what comes until the line is quiet.
+    pub(super) fn drain(&mut self) -> Result<(), Fault> {
+        self.port.clear(ClearBuffer::Input).map_err(|error| lost(&error))?;
+        let begun = Instant::now();
+        let mut block = [0; TAKE_BYTES];
+        while self.take_some(&mut block, QUIET)? > 0 && begun.elapsed() < DRAIN_MAX {}
+        Ok(())
+    }
+
+    /// What came within `within`; nothing is 0.
+    fn take_some(&mut self, into: &mut [u8], within: Duration) -> Result<usize, Fault> {
+        self.port.set_timeout(within).map_err(|error| lost(&error))?;
+        match self.port.read(into) {
+            Ok(0) => Err(lost(&io::Error::from(io::ErrorKind::UnexpectedEof))),
+            Ok(count) => Ok(count),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::TimedOut
+                        | io::ErrorKind::WouldBlock
+                        | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(0)
+            }
+            Err(error) => Err(lost(&error)),
+        }
+    }
+}
+
+fn lost(error: &dyn std::error::Error) -> Fault {
+    Fault::Lost { detail: error.to_string() }
+}

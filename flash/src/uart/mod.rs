@@ -1,0 +1,22 @@
+//! The back end for serial ports: STM32 ROM loaders by application note AN3155.
+//!
+//! [`UartBackend`] is one serial port and the chip behind it; [`Loader`] the protocol with its
+//! deadlines and retries; [`frame`] its frames, pure; [`PROFILES`] the chips.
+//!
+//! Leaves to others: bringing the chip into its loader (BOOT0 and reset are the fixture's), and
+//! deadlines beyond the protocol's own. Every wait in here ends by itself.
+//!
+//! Promises: the comparison after programming reads every planned byte back over the wire; a locked
+//! chip is erased only by [`crate::Backend::unlock`].
+
+mod backend;
+pub mod frame;
+mod link;
+mod loader;
+mod profile;
+mod program;
+
+pub use backend::UartBackend;
+pub use link::Fault;
+pub use loader::{BAUDS, Loader, Restart};
+pub use profile::{PRODUCTS, PROFILES, Profile, UID_PLACES, UidPlace, profile};

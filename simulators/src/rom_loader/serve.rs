@@ -1,0 +1,161 @@
+//! The loader behind a pseudo-terminal, its levers behind a TCP port.
+//!
+//! Owns the terminal, the socket, the threads and the wall clock. The station's baud rate is read
+//! from the terminal's settings whenever bytes come or go.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use serialport::{SerialPort, TTYPort};
+
+use super::chip::Chip;
+use super::lever;
+use super::wire::Wire;
+
+/// The longest wait for the station's next byte; then the clock and the levers are looked at.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// What to serve.
+#[derive(Debug)]
+pub struct Settings {
+    /// The chip.
+    pub chip: Chip,
+    /// Where the levers listen; port 0 picks one.
+    pub control: SocketAddr,
+    /// Factor on the time of bytes and of the chip; 0 = everything is instant.
+    pub time_scale: f64,
+}
+
+/// A loader being served. Dropping it takes the serial port away.
+#[derive(Debug)]
+pub struct Served {
+    /// The serial port for the station.
+    pub tty: String,
+    /// Where the levers listen.
+    pub control: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    /// Waits until the adapter is unplugged.
+    pub fn wait(mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread was printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts a loader.
+///
+/// # Errors
+/// No pseudo-terminal, or the control port cannot be listened on.
+pub fn serve(settings: Settings) -> io::Result<Served> {
+    let (near, far) = TTYPort::pair().map_err(io::Error::from)?;
+    let tty = far.name().ok_or(ErrorKind::NotFound)?;
+    // Held open without the lock that `far` has: the station opens this end for itself alone.
+    let held = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&tty)?;
+    drop(far);
+    let levers = TcpListener::bind(settings.control)?;
+    let control = levers.local_addr()?;
+    let wire = Arc::new(Mutex::new(Wire::new(settings.chip, settings.time_scale)));
+    let stop = Arc::new(AtomicBool::new(false));
+
+    let shared = Arc::clone(&wire);
+    thread::spawn(move || {
+        for stream in levers.incoming().flatten() {
+            let wire = Arc::clone(&shared);
+            thread::spawn(move || {
+                if let Err(error) = pull_levers(stream, &wire) {
+                    tracing::debug!(%error, "connection ended");
+                }
+            });
+        }
+    });
+    let line = Line { near, far: Some(held), wire, stop: Arc::clone(&stop), start: Instant::now() };
+    let thread = thread::Builder::new().name("rom-loader".to_owned()).spawn(move || {
+        if let Err(error) = line.run() {
+            tracing::error!(%error, "the serial line ended");
+        }
+    })?;
+    Ok(Served { tty, control, stop, thread: Some(thread) })
+}
+
+struct Line {
+    near: TTYPort,
+    /// Held open, so that the station may close and open its end.
+    far: Option<File>,
+    wire: Arc<Mutex<Wire>>,
+    stop: Arc<AtomicBool>,
+    start: Instant,
+}
+
+impl Line {
+    fn run(mut self) -> io::Result<()> {
+        let mut block = [0; 512];
+        while !self.stop.load(Ordering::Relaxed) {
+            if locked(&self.wire).unplugged {
+                self.far = None;
+                return Ok(());
+            }
+            let baud = self.near.baud_rate().map_err(io::Error::from)?;
+            let now = self.start.elapsed();
+            let (bytes, due) = {
+                let mut wire = locked(&self.wire);
+                (wire.arrived(baud, now), wire.next_due())
+            };
+            if !bytes.is_empty() {
+                self.near.write_all(&bytes)?;
+            }
+            let wait = due.map_or(WAIT, |due| due.saturating_sub(self.start.elapsed()).min(WAIT));
+            self.near.set_timeout(wait).map_err(io::Error::from)?;
+            match self.near.read(&mut block) {
+                Ok(count) => {
+                    let baud = self.near.baud_rate().map_err(io::Error::from)?;
+                    let now = self.start.elapsed();
+                    locked(&self.wire).receive(&block[..count], baud, now);
+                }
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pull_levers(stream: TcpStream, wire: &Mutex<Wire>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut output = stream.try_clone()?;
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        let answer = match lever::parse(&line) {
+            Some(lever) => locked(wire).pull(lever),
+            None => format!("error no lever: {line:?}"),
+        };
+        output.write_all(format!("{answer}\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A thread that panicked leaves a wire that is still whole.
+fn locked(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
+    wire.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,93 @@
+//! `rom-loader` as a process: what it prints, what its serial port and its levers answer.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "only tests")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const UID: &str = "0123456789ABCDEF01234567";
+
+struct Loader {
+    process: Child,
+    tty: String,
+    control: TcpStream,
+}
+
+impl Loader {
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_rom-loader"))
+            .args(["--uid", UID, "--until-stdin-ends"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ports: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let control = TcpStream::connect(ports["control"].as_str().unwrap()).unwrap();
+        control.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self { process, tty: ports["tty"].as_str().unwrap().to_owned(), control }
+    }
+
+    fn ask(&self, lever: &str) -> String {
+        (&self.control).write_all(format!("{lever}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::with_capacity(1, &self.control).read_line(&mut answer).unwrap();
+        answer.trim_end().to_owned()
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        // Both fail only if it ended by itself.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+#[test]
+fn the_process_speaks_on_its_serial_port_and_keeps_its_flash_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chip.flash");
+    let arguments = ["--chip", "stm32f103", "--time-scale", "0", "--flash", file.to_str().unwrap()];
+    let loader = Loader::start(&arguments);
+    let mut port = serialport::new(&loader.tty, 57_600)
+        .timeout(Duration::from_secs(30))
+        .parity(serialport::Parity::Even)
+        .open()
+        .unwrap();
+    let mut check = |say: &[u8], wanted: &[u8]| {
+        port.write_all(say).unwrap();
+        let mut heard = vec![0; wanted.len()];
+        port.read_exact(&mut heard).unwrap();
+        assert_eq!(heard, wanted, "{say:02x?}");
+    };
+    check(&[0x7F], &[0x79]);
+    check(&[0x02, 0xFD], &[0x79, 1, 0x04, 0x10, 0x79]);
+    check(&[0x31, 0xCE], &[0x79]);
+    check(&[0x08, 0, 0, 0x10, 0x18], &[0x79]);
+    check(&[1, 0xAB, 0xCD, 0x67], &[0x79]);
+    check(&[0x11, 0xEE], &[0x79]);
+    check(&[0x1F, 0xFF, 0xF7, 0xE8, 0xFF], &[0x79]);
+    check(&[11, 0xF4], &[&[0x79][..], &hex::decode(UID).unwrap()].concat());
+    assert_eq!(loader.ask("dump-hex 0x08000010 2"), "ok abcd");
+    assert!(loader.ask("nonsense").starts_with("error"));
+    drop(loader);
+
+    let loader = Loader::start(&arguments);
+    assert_eq!(loader.ask("dump-hex 0x08000010 4"), "ok abcdffff");
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_what_would_be_right() {
+    let check = |arguments: &[&str], wanted: &str| {
+        let out = Command::new(env!("CARGO_BIN_EXE_rom-loader")).args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success() && text.contains(wanted), "{text}");
+    };
+    check(&["--chip", "stm32h7", "--uid", UID], "stm32f103, stm32f303");
+    check(&["--chip", "stm32f103", "--uid", "01"], "24 hex digits");
+}
