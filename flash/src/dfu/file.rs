@@ -215,7 +215,10 @@ mod tests {
         file
     }
 
-    fn dfuse(targets: &[(u8, &[(u32, &[u8])])]) -> Vec<u8> {
+    /// Address and bytes.
+    type Part<'a> = (u32, &'a [u8]);
+
+    fn dfuse(targets: &[(u8, &[Part<'_>])]) -> Vec<u8> {
         let mut body = Vec::new();
         for (alternate, elements) in targets {
             let mut parts = Vec::new();

@@ -311,6 +311,11 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
             Err(error) => return Err(failed(error)),
         }
         let uid = self.read_uid(&mut talk, profile.uid_address).map_err(&failed)?;
+        // A code is bound to these bytes for ever: they are read twice.
+        if uid != self.read_uid(&mut talk, profile.uid_address).map_err(&failed)? {
+            let detail = "the unique id read differently the second time".to_owned();
+            return Err(FlashError::Driver { during, detail });
+        }
         let uid = uid.map(Uid::new).transpose()?;
         if uid.is_none() {
             self.weak = serial;

@@ -24,7 +24,9 @@ const WHOLE_ERASE_LIMIT: Duration = Duration::from_secs(90);
 const SHORT_LIMIT: Duration = Duration::from_secs(5);
 /// The start of a new program on a device that stays on the bus.
 const MANIFEST_LIMIT: Duration = Duration::from_secs(30);
-/// A device that names no time is asked again after this.
+/// A device that names no time is asked again at once so many times,
+const ASKED_AT_ONCE: u32 = 4;
+/// and then after this.
 const POLL_LEAST: Duration = Duration::from_millis(1);
 /// The Linux kernel refuses longer control transfers from programs by default.
 const BLOCK_BYTES_MAX: usize = 4096;
@@ -213,7 +215,7 @@ impl<T: Transport> Talk<T> {
                 State::Idle => return Ok(()),
                 State::Error => self.clear_status()?,
                 State::DownloadBusy => {
-                    self.pause(status.poll, begun, SHORT_LIMIT, doing, time)?;
+                    self.pause(status.poll, ASKED_AT_ONCE, (begun, SHORT_LIMIT), doing, time)?;
                 }
                 State::DownloadSync
                 | State::DownloadIdle
@@ -230,12 +232,12 @@ impl<T: Transport> Talk<T> {
     fn pause(
         &mut self,
         poll: Duration,
-        begun: Duration,
-        limit: Duration,
+        asked: u32,
+        (begun, limit): (Duration, Duration),
         doing: Doing,
         time: &mut dyn Waiter,
     ) -> Result<(), DfuError> {
-        let poll = poll.max(POLL_LEAST);
+        let poll = if poll.is_zero() && asked >= ASKED_AT_ONCE { POLL_LEAST } else { poll };
         if (time.now() + poll).saturating_sub(begun) > limit {
             return Err(DfuError::Overdue { doing, limit });
         }
@@ -251,15 +253,17 @@ impl<T: Transport> Talk<T> {
         time: &mut dyn Waiter,
     ) -> Result<(), DfuError> {
         let begun = time.now();
+        let mut asked = 0;
         loop {
             let status = match self.status(doing) {
                 Err(DfuError::Usb { fault, .. }) => return Err(self.after(fault, doing)),
                 status => status?,
             };
+            asked += 1;
             match status.state {
                 State::DownloadIdle => return Ok(()),
                 State::DownloadBusy | State::DownloadSync => {
-                    self.pause(status.poll, begun, limit, doing, time)?;
+                    self.pause(status.poll, asked, (begun, limit), doing, time)?;
                 }
                 State::Error => return Err(DfuError::Refused { doing, code: status.code }),
                 found @ (State::AppIdle
@@ -311,6 +315,7 @@ impl<T: Transport> Talk<T> {
     }
 
     /// DfuSe: takes the read protection away. Everything is erased and the device resets itself.
+    /// `Ok` says that the device took the order: look into the port.
     ///
     /// # Errors
     /// [`DfuError::Refused`], [`DfuError::OutOfStep`], transfer errors before it has begun.
@@ -319,7 +324,8 @@ impl<T: Transport> Talk<T> {
         self.send(DNLOAD, 0, &[READ_UNPROTECT], doing)?;
         match self.status(doing) {
             Ok(Status { state: State::DownloadBusy, .. })
-            | Err(DfuError::Usb { fault: UsbFault::Gone, .. }) => Ok(()),
+            // It may reset before it answers; the port tells whether it did.
+            | Err(DfuError::Usb { .. }) => Ok(()),
             Ok(Status { state: State::Error, code, .. }) => Err(DfuError::Refused { doing, code }),
             Ok(Status { state: found, .. }) => Err(DfuError::OutOfStep { doing, found }),
             Err(error) => Err(error),
@@ -435,11 +441,11 @@ impl<T: Transport> Talk<T> {
     pub fn leave(&mut self, address: u64, time: &mut dyn Waiter) -> Result<(), DfuError> {
         let doing = Doing::Leave;
         self.set_address(address, time)?;
-        self.send(DNLOAD, 0, &[], doing)?;
+        self.send(DNLOAD, FIRST_DATA_BLOCK, &[], doing)?;
         match self.status(doing) {
             Ok(Status { state: State::Manifest | State::ManifestSync, .. })
-            // Some loaders jump before they answer.
-            | Err(DfuError::Usb { fault: UsbFault::Gone, .. }) => Ok(()),
+            // Some loaders jump before they answer; the port tells whether this one did.
+            | Err(DfuError::Usb { .. }) => Ok(()),
             Ok(Status { state: State::Error, code, .. }) => Err(DfuError::Refused { doing, code }),
             Ok(Status { state: found, .. }) => Err(DfuError::OutOfStep { doing, found }),
             Err(error) => Err(error),
@@ -502,7 +508,8 @@ impl<T: Transport> Talk<T> {
             match status.state {
                 State::Idle | State::AppIdle => return Ok(()),
                 State::ManifestSync | State::Manifest | State::DownloadBusy => {
-                    self.pause(status.poll, begun, MANIFEST_LIMIT, doing, time)?;
+                    let limit = (begun, MANIFEST_LIMIT);
+                    self.pause(status.poll, ASKED_AT_ONCE, limit, doing, time)?;
                 }
                 State::ManifestWaitReset => {
                     return self

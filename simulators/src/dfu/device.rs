@@ -144,9 +144,10 @@ impl Device {
         self.levers.push((0, lever));
     }
 
-    /// Lets go of every lever that was not reached.
-    pub fn heal(&mut self) {
-        self.levers.clear();
+    /// Lets go of every lever; answers how many were not reached.
+    pub fn heal(&mut self) -> usize {
+        let levers = std::mem::take(&mut self.levers);
+        levers.iter().filter(|(count, lever)| *count < lever.nth).count()
     }
 
     /// From now on the loader ignores the order to leave.
