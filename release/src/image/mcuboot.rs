@@ -2,17 +2,17 @@
 //! flashed.
 //!
 //! Layout: MCUboot's `bootutil/image.h`, all little-endian. Nothing is decided by what stands here;
-//! but a header at the very start of a piece whose lengths or SHA-256 are wrong is refused, because
+//! but a header at the very start of a piece whose lengths or hash are wrong is refused, because
 //! the boot loader would refuse it on every board. Signatures are not checked: their keys are the
 //! boot loader's.
 
 use std::fmt;
 
+use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use super::Segment;
 use super::fields::{le16, le32, part};
-use crate::digest::Digest;
 use crate::limits::{MCUBOOT_HEADERS_MAX, MCUBOOT_TLVS_MAX};
 
 const MAGIC: u32 = 0x96F3_B83D;
@@ -20,7 +20,9 @@ const HEADER: usize = 32;
 const TLV_MAGIC: u16 = 0x6907;
 const TLV_MAGIC_PROTECTED: u16 = 0x6908;
 const TLV_HEADER: usize = 4;
-const TLV_SHA256: u16 = 0x10;
+/// The TLVs that hold a hash of header, code and protected TLVs.
+const HASHES: [(u64, &digest::Algorithm); 3] =
+    [(0x10, &digest::SHA256), (0x11, &digest::SHA384), (0x12, &digest::SHA512)];
 const ENCRYPTED: u32 = 0x04 | 0x08;
 /// Slots begin at pages; no chip we know has smaller ones.
 const PAGE: u64 = 1024;
@@ -41,8 +43,8 @@ pub struct Mcuboot {
     pub image_bytes: u64,
     /// Flags as `bootutil/image.h` names them.
     pub flags: u64,
-    /// What its SHA-256 says.
-    pub sha256: HashSeen,
+    /// What its SHA-256, SHA-384 or SHA-512 says.
+    pub hash: HashSeen,
     /// Type, length values behind the code, in order.
     pub tlvs: Vec<Tlv>,
 }
@@ -59,7 +61,7 @@ pub struct Tlv {
     pub protected: bool,
 }
 
-/// What an MCUboot image's SHA-256 says.
+/// What an MCUboot image's hash says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HashSeen {
@@ -67,7 +69,7 @@ pub enum HashSeen {
     Good,
     /// The code is encrypted and the hash is of the plain code.
     Encrypted,
-    /// There is none, only another hash or none at all.
+    /// There is none.
     Absent,
 }
 
@@ -102,9 +104,9 @@ pub enum McubootFault {
         /// The limit.
         tlvs_max: usize,
     },
-    /// The SHA-256 is of other bytes.
-    #[error("the SHA-256 is of other bytes")]
-    Sha256,
+    /// The hash is of other bytes.
+    #[error("the hash is of other bytes")]
+    Hash,
 }
 
 /// Whether bytes begin with MCUboot's magic number.
@@ -168,21 +170,23 @@ fn header(address: u64, bytes: &[u8]) -> Result<(Mcuboot, usize), McubootFault> 
         .ok_or(cut_off)?;
 
     let mut tlvs = Vec::new();
-    let mut sha256 = None;
+    let mut said = None;
     let mut at = code_end;
     if protected_bytes > 0 {
-        at = area(bytes, at, true, &mut tlvs, &mut sha256)?;
+        at = area(bytes, at, true, &mut tlvs, &mut said)?;
         if at - code_end != protected_bytes {
             return Err(McubootFault::Tlvs);
         }
     }
     let hashed = part(bytes, 0, at).ok_or(cut_off)?;
-    let end = area(bytes, at, false, &mut tlvs, &mut sha256)?;
-    let sha256 = match sha256 {
+    let end = area(bytes, at, false, &mut tlvs, &mut said)?;
+    let hash = match said {
         None => HashSeen::Absent,
         Some(_) if flags & ENCRYPTED != 0 => HashSeen::Encrypted,
-        Some(said) if said == Digest::of(hashed).as_bytes() => HashSeen::Good,
-        Some(_) => return Err(McubootFault::Sha256),
+        Some((algorithm, said)) if digest::digest(algorithm, hashed).as_ref() == said => {
+            HashSeen::Good
+        }
+        Some(_) => return Err(McubootFault::Hash),
     };
     let image = Mcuboot {
         address,
@@ -190,7 +194,7 @@ fn header(address: u64, bytes: &[u8]) -> Result<(Mcuboot, usize), McubootFault> 
         header_bytes: u64::from(header_bytes),
         image_bytes: u64::from(image_bytes),
         flags: u64::from(flags),
-        sha256,
+        hash,
         tlvs,
     };
     Ok((image, end))
@@ -202,7 +206,7 @@ fn area<'a>(
     start: usize,
     protected: bool,
     tlvs: &mut Vec<Tlv>,
-    sha256: &mut Option<&'a [u8]>,
+    said: &mut Option<(&'static digest::Algorithm, &'a [u8])>,
 ) -> Result<usize, McubootFault> {
     let magic = if protected { TLV_MAGIC_PROTECTED } else { TLV_MAGIC };
     let total = le16(bytes, start + 2).filter(|_| le16(bytes, start) == Some(magic));
@@ -216,10 +220,11 @@ fn area<'a>(
         if tlvs.len() == MCUBOOT_TLVS_MAX {
             return Err(McubootFault::TooManyTlvs { tlvs_max: MCUBOOT_TLVS_MAX });
         }
-        if kind == TLV_SHA256 {
-            *sha256 = Some(value);
+        let kind = u64::from(kind);
+        if let Some(&(_, algorithm)) = HASHES.iter().find(|(hash, _)| *hash == kind) {
+            *said = Some((algorithm, value));
         }
-        tlvs.push(Tlv { kind: u64::from(kind), bytes: u64::from(length), protected });
+        tlvs.push(Tlv { kind, bytes: u64::from(length), protected });
         at += TLV_HEADER + value.len();
     }
     // `at` passes the end only if the area is shorter than its own header.
@@ -262,8 +267,8 @@ impl fmt::Display for Tlv {
 
 impl fmt::Display for Mcuboot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, version, header_bytes, image_bytes, flags, sha256, tlvs } = self;
-        let sha256 = match sha256 {
+        let Self { address, version, header_bytes, image_bytes, flags, hash, tlvs } = self;
+        let hash = match hash {
             HashSeen::Good => "good",
             HashSeen::Encrypted => "of the plain code, which is encrypted",
             HashSeen::Absent => "absent",
@@ -272,7 +277,7 @@ impl fmt::Display for Mcuboot {
             f,
             "{version} at {address:#010x}, header {header_bytes} + code {image_bytes} bytes"
         )?;
-        write!(f, ", flags {flags:#x}, SHA-256 {sha256}")?;
+        write!(f, ", flags {flags:#x}, hash {hash}")?;
         for (index, tlv) in tlvs.iter().enumerate() {
             write!(f, "{}{tlv}", if index == 0 { "; " } else { ", " })?;
         }

@@ -27,7 +27,7 @@ fn a_header_at_the_start_or_at_a_page_is_shown() {
     let [image] = &facts.mcuboot[..] else { panic!("{facts:?}") };
     assert_eq!((image.address, image.version.as_str()), (0xC000, "1.2.3+4"));
     assert_eq!((image.header_bytes, image.image_bytes, image.flags), (32, 100, 0));
-    assert_eq!(image.sha256, HashSeen::Good);
+    assert_eq!(image.hash, HashSeen::Good);
     let tlvs: Vec<(u64, u64, bool)> =
         image.tlvs.iter().map(|tlv| (tlv.kind, tlv.bytes, tlv.protected)).collect();
     assert_eq!(tlvs, [(0x50, 4, true), (0x10, 32, false), (0x01, 32, false), (0x24, 64, false)]);
@@ -59,7 +59,7 @@ fn a_damaged_image_at_the_start_is_refused_and_inside_is_code() {
         ("no TLVs", example()[..132].to_vec(), "the TLVs behind the code are damaged"),
         ("a protected length", spoilt(10, 16), "the TLVs behind the code are damaged"),
         ("a TLV's length", spoilt(132 + 6, 5), "the TLVs behind the code are damaged"),
-        ("a flipped bit of code", spoilt(50, 0), "the SHA-256 is of other bytes"),
+        ("a flipped bit of code", spoilt(50, 0), "the hash is of other bytes"),
     ];
     for (what, file, words) in cases {
         check_refused(what, AT, &file, words);
@@ -74,7 +74,25 @@ fn a_damaged_image_at_the_start_is_refused_and_inside_is_code() {
 fn an_encrypted_image_has_a_hash_we_cannot_check() {
     let mut file = mcuboot(4, &firmware(100), &[]);
     file[50] ^= 1;
-    assert_eq!(good(AT, &file).1.mcuboot[0].sha256, HashSeen::Encrypted);
+    assert_eq!(good(AT, &file).1.mcuboot[0].hash, HashSeen::Encrypted);
+}
+
+#[test]
+fn the_longer_hashes_are_checked_too() {
+    for (kind, algorithm) in [(0x11u16, &ring::digest::SHA384), (0x12, &ring::digest::SHA512)] {
+        let file = example();
+        // Up to the end of the protected TLVs, then one hash only.
+        let mut file = file[..32 + 100 + 12].to_vec();
+        let hash = ring::digest::digest(algorithm, &file);
+        let length = hash.as_ref().len() as u16;
+        for half in [0x6907, length + 8, kind, length] {
+            file.extend(half.to_le_bytes());
+        }
+        file.extend_from_slice(hash.as_ref());
+        assert_eq!(good(AT, &file).1.mcuboot[0].hash, HashSeen::Good);
+        file[60] ^= 1;
+        check_refused("a flipped bit", AT, &file, "the hash is of other bytes");
+    }
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn the_summary_shows_the_format_the_entry_the_headers_and_the_gaps() {
         "  format   elf\n",
         "  entry    0x00000101\n",
         "  says     for Arm\n",
-        "  mcuboot  1.2.3+4 at 0x00000400, header 32 + code 100 bytes, flags 0x0, SHA-256 good; \
+        "  mcuboot  1.2.3+4 at 0x00000400, header 32 + code 100 bytes, flags 0x0, hash good; \
          security counter (4 bytes, protected), SHA-256 (32 bytes), key hash (32 bytes), \
          Ed25519 signature (64 bytes)\n",
         "  gap      0x00000520..0x00008000 31456 bytes\n",
