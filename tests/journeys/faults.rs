@@ -60,6 +60,24 @@ fn a_fault_in_one_slot_has_its_own_trouble_and_stops_no_other() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_unpowered_board_a_worker_points_at_is_no_contact_and_passes_once_it_has_power() -> Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let mut world = world(folder.path(), 1)?;
+    world.boards[0].pull("power off")?;
+    world.boards[0].insert()?;
+    world.slot_becomes(1, &["empty"], VISIT)?;
+    assert!(!world.station.look(1)?, "nothing answers without power");
+    let tile = world.slot_becomes(1, &["fail"], VISIT)?;
+    assert_eq!(tile["trouble"]["code"], "F-10", "{tile}");
+    assert_eq!(tile["visit"], serde_json::Value::Null, "{tile}");
+    world.boards[0].pull("power on")?;
+    world.slot_becomes(1, &["pass"], VISIT)?;
+    world.verify_journal()?;
+    Ok(())
+}
+
 /// `(UID, code)` of every reservation the hub has heard of.
 fn reserved_codes(world: &World) -> Result<Vec<(String, String)>> {
     let journal = world.hub.journal(world.station.name())?;

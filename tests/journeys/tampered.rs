@@ -126,13 +126,24 @@ fn a_station_does_not_enrol_at_a_hub_with_another_certificate() -> Result<()> {
 
 #[test]
 fn a_release_for_another_chip_is_refused_in_the_slot_and_writes_nothing() -> Result<()> {
+    refused_in_the_slot("nrf51", "nRF51822_xxAA", "F-15")
+}
+
+#[test]
+fn a_release_for_a_chip_the_station_cannot_flash_is_refused_in_the_slot_and_writes_nothing()
+-> Result<()> {
+    refused_in_the_slot("nrf52", "nRF52840_xxAA", "F-39")
+}
+
+/// A board meets a release for `chip`: the slot says `code`, and nothing is written.
+fn refused_in_the_slot(family: &str, chip: &str, code: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let recipe = Recipe::plain("nrf51", "nRF51822_xxAA", &[]);
+    let recipe = Recipe::plain(family, chip, &[]);
     let programs = Programs::beside_this_test()?;
     let mut world = World::set_up(&programs, folder.path(), plan(Some(recipe)), &mut |_| ())?;
     world.boards[0].insert()?;
     let tile = world.slot_becomes(1, &["fail", "pass"], VISIT)?;
-    assert_eq!(tile["trouble"]["code"], "F-15", "{tile}");
+    assert_eq!(tile["trouble"]["code"], code, "{tile}");
     let flash = world.boards[0].flash(0, 1024)?;
     assert!(flash.chars().all(|digit| digit.eq_ignore_ascii_case(&'f')), "the chip was written");
     Ok(())

@@ -177,6 +177,20 @@ impl Station {
             .with_context(|| format!("scanning {text:?}"))
     }
 
+    /// Touches a slot's tile: a board is in here. Whether the station found one.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn look(&self, slot: usize) -> Result<bool> {
+        let screen = self.screen()?;
+        let answer: Value = ureq::post(format!("{}/api/slots/{slot}/look", screen.base))
+            .header("Cookie", &screen.cookie)
+            .send_empty()
+            .and_then(|mut answer| answer.body_mut().read_json())
+            .with_context(|| format!("touching the tile of slot {slot}"))?;
+        answer["found"].as_bool().context("an answer that does not say whether a board was found")
+    }
+
     fn screen(&self) -> Result<&Screen> {
         self.screen.as_ref().context("the station does not run")
     }
