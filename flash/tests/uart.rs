@@ -16,6 +16,7 @@ use simulators::rom_loader::chip::model;
 use simulators::rom_loader::{Served, Settings, serve};
 
 const F103: &str = "STM32F103CB";
+const SMALL: &str = "STM32F103C8";
 const F303: &str = "STM32F303CB";
 const UID: [u8; 12] = [0x23, 0, 0x25, 0, 0x07, 0x57, 0x32, 0x57, 0x34, 0x36, 0x34, 0x20];
 const BASE: u64 = 0x0800_0000;
@@ -35,6 +36,7 @@ impl Board {
     fn with(name: &str, uid: [u8; 12], time_scale: f64) -> Self {
         let model = match name {
             F303 => "stm32f303",
+            SMALL => "stm32f103x8",
             _ => "stm32f103",
         };
         let chip = simulators::rom_loader::Chip::new(model_of(model), uid, None).unwrap();
@@ -305,30 +307,31 @@ fn an_answer_disturbed_inside_a_write_or_an_erase_leaves_no_rubbish_in_flash() {
 fn silence_nack_noise_and_a_wrong_baud_are_told_apart() {
     let check = |(lever, begins, silent): &(&str, &str, bool)| {
         let board = Board::new(F103);
-        let (mut backend, _) = board.identified(F103);
-        board.pull(lever);
-        let image = noise(0x400, 8);
-        let error = program(&mut backend, F103, &[(BASE, &image)]).0.unwrap_err();
+        let error = if lever.starts_with("baud") {
+            board.pull(lever);
+            board.backend().identify(chip(F103)).unwrap_err()
+        } else {
+            let (mut backend, _) = board.identified(F103);
+            board.pull(lever);
+            program(&mut backend, F103, &[(BASE, &noise(0x400, 8))]).0.unwrap_err()
+        };
         let is_silent = matches!(error, FlashError::Silent { .. });
         let (FlashError::Silent { detail, .. } | FlashError::Driver { detail, .. }) = &error else {
             panic!("{lever}: {error:?}");
         };
         assert!(detail.starts_with(begins), "{lever}: {error:?}");
         assert_eq!(is_silent, *silent, "{lever}: {error:?}");
+        if lever.starts_with("baud") {
+            assert!(BAUDS.iter().all(|baud| detail.contains(&baud.to_string())), "{detail}");
+        }
     };
     let cases = [
         ("silence", "silence: ", true),
         ("nack 1000", "NACK: ", false),
         ("noise 100000", "noise: ", false),
+        ("baud 230400", "wrong baud: ", false),
     ];
     all_at_once(&cases, check);
-
-    let board = Board::new(F103);
-    board.pull("baud 230400");
-    let error = board.backend().identify(chip(F103)).unwrap_err();
-    let FlashError::Driver { during: Step::Identify, detail } = &error else { panic!("{error:?}") };
-    assert!(detail.starts_with("wrong baud: "), "{detail}");
-    assert!(BAUDS.iter().all(|baud| detail.contains(&baud.to_string())), "{detail}");
 }
 
 #[test]
@@ -407,6 +410,12 @@ fn another_chip_or_an_empty_id_is_refused_before_anything_is_written() {
     let image = [1; 4];
     let done = program(&mut backend, F103, &[(BASE, &image)]).0;
     assert_eq!(done, Err(FlashError::NotIdentified { wanted: Step::Program }));
+
+    let board = Board::new(SMALL);
+    let error = board.backend().identify(chip(F103)).unwrap_err();
+    let FlashError::WrongChip { wanted, found } = &error else { panic!("{error:?}") };
+    assert!(wanted.contains("128 KiB") && found.contains("64 KiB"), "{error:?}");
+    assert!(board.identified(SMALL).1.part.ends_with("64 KiB"));
 
     for uid in [[0xFF; 12], [0; 12]] {
         let board = Board::with(F103, uid, 0.0);

@@ -88,6 +88,6 @@ fn wrong_arguments_are_refused_with_what_would_be_right() {
         let text = String::from_utf8_lossy(&out.stderr);
         assert!(!out.status.success() && text.contains(wanted), "{text}");
     };
-    check(&["--chip", "stm32h7", "--uid", UID], "stm32f103, stm32f303");
+    check(&["--chip", "stm32h7", "--uid", UID], "stm32f103, stm32f103x8, stm32f303");
     check(&["--chip", "stm32f103", "--uid", "01"], "24 hex digits");
 }

@@ -312,7 +312,10 @@ impl Loader {
                 Err(fault @ (Fault::Lost { .. } | Fault::Malformed { .. })) => return Err(fault),
                 Err(fault) => fault,
             };
-            if let Err(worse) = self.recover() {
+            // A refusal leaves the loader where it expects a command, unless bytes got lost before.
+            let refused_once = matches!(fault, Fault::Nack { .. }) && tries == 1;
+            let recovered = if refused_once { self.link.drain() } else { self.recover() };
+            if let Err(worse) = recovered {
                 // A line that is silent now is the older fact only if it was silent before.
                 return Err(match (worse, fault) {
                     (Fault::Silence { .. }, silence @ Fault::Silence { .. }) => silence,

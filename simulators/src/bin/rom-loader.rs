@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "rom-loader", version)]
 struct Arguments {
-    /// The chip to model: stm32f103 or stm32f303.
+    /// The chip to model: stm32f103, stm32f103x8 (half its flash) or stm32f303.
     #[arg(long, value_parser = chip)]
     chip: &'static Model,
     /// Unique id: 24 hex digits, the bytes as they lie in memory.
