@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
@@ -107,7 +107,9 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         if let Err(error) = self.ask_to_end() {
-            eprintln!("{error:#}");
+            // Nobody can be told any more; the program's own log is where one looks.
+            let log = File::options().append(true).open(&self.log);
+            drop(log.and_then(|mut log| writeln!(log, "{error:#}")));
         }
     }
 }
