@@ -36,8 +36,8 @@ pub(crate) const TO_OPEN_A_WINDOW: &[&str] =
 pub(crate) const TO_DRIVE_A_WINDOW: &[&str] = &["webkit2gtk-driver", "xauth", "xvfb"];
 /// Firmware that other people wrote.
 pub(crate) const TO_FLASH: &[&str] = &["firmware-microbit-micropython"];
-/// Packages for the boards that other people wrote.
-pub(crate) const TO_EMULATE: &[&str] = &["qemu-system-arm"];
+/// Boards and flashing programs that other people wrote.
+pub(crate) const TO_EMULATE: &[&str] = &["qemu-system-arm", "stm32flash"];
 
 /// Installs the Debian packages that are missing, saying which.
 pub(crate) fn debian(packages: &[&str]) -> Result<()> {

@@ -15,7 +15,11 @@ use crate::{
 };
 
 /// The features behind which tests wait for programs written by others.
-const DEEP: &str = "flash/qemu,simulators/qemu,tests/deep";
+const DEEP: &str = "flash/qemu,simulators/qemu,simulators/stm32flash,tests/deep";
+
+/// Workspaces of their own, which `--all` does not reach.
+const OUTSIDE: [&str; 3] =
+    ["device-sdk/demo/Cargo.toml", "release/fuzz/Cargo.toml", "src-tauri/Cargo.toml"];
 
 /// Everything in `test`; `deep` adds what is slow.
 pub(crate) fn test(deep: bool) -> Result<()> {
@@ -52,7 +56,10 @@ pub(crate) fn test(deep: bool) -> Result<()> {
         });
         stages.run("boards and firmware written by others", || {
             machine::debian(machine::TO_EMULATE)?;
-            deep_tests("binary(others) | binary(qemu) | binary(emulated_board)", &[])
+            deep_tests(
+                "binary(others) | binary(qemu) | binary(emulated_board) | binary(stm32flash)",
+                &[],
+            )
         });
         stages.run("kiosk window", window::watched);
     }
@@ -106,7 +113,7 @@ pub(crate) fn types() -> Result<()> {
 
 fn format() -> Result<()> {
     must(cargo().args(["fmt", "--all", "--check"]))?;
-    for manifest in ["device-sdk/demo/Cargo.toml", "src-tauri/Cargo.toml"] {
+    for manifest in OUTSIDE {
         must(cargo().args(["fmt", "--check", "--manifest-path", manifest]))?;
     }
     Ok(())
