@@ -1,8 +1,8 @@
 //! Old image + patch = new image, as the patch arrives.
 //!
 //! Owns the order of checks: header and limits, then the old image's digest, then bytes, then the
-//! new image's digest. Leaves flash to the caller ([`Flash`]). Allocates nothing; [`Apply`] is all
-//! its memory, beside one page lent by the caller and a few hundred bytes of stack.
+//! new image's digest. Leaves flash to the caller ([`Flash`]). Allocates nothing; [`Apply`] and the
+//! [`Workspace`] are all its memory, beside one page lent by the caller and the stack.
 //!
 //! Promise: nothing is written before the old image's digest was right, and [`Apply::finish`]
 //! returns `Ok` only if the whole new image has the digest the patch names. Whatever the patch
@@ -88,7 +88,7 @@ pub enum ApplyError {
 }
 
 /// Memory that applying takes on this machine, beside one page and the stack.
-pub const RAM_BYTES: usize = size_of::<Apply<'static>>();
+pub const RAM_BYTES: usize = size_of::<Apply<'static>>() + size_of::<Workspace>();
 
 /// What a device has.
 #[derive(Clone, Copy, Debug)]
@@ -99,14 +99,33 @@ pub struct Room {
     pub new_len_max: u32,
 }
 
+/// The large part of the memory: all zeros at first, so that a device keeps it in a static.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    reader: Reader,
+    codec: Codec,
+}
+
+impl Workspace {
+    /// An unused one.
+    pub const fn new() -> Self {
+        Self { reader: Reader::new(), codec: Codec::blank() }
+    }
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A patch being applied.
 #[derive(Debug)]
 pub struct Apply<'p> {
     page: &'p mut [u8],
     room: Room,
     state: State,
-    reader: Reader,
-    codec: Codec,
+    work: &'p mut Workspace,
     sha: Sha256,
     written: u32,
     in_page: u32,
@@ -124,7 +143,9 @@ enum State {
 
 impl<'p> Apply<'p> {
     /// Begins; `page` is the unit in which the new image is written.
-    pub fn new(room: Room, page: &'p mut [u8]) -> Self {
+    /// `work` may have been used before.
+    pub fn new(room: Room, page: &'p mut [u8], work: &'p mut Workspace) -> Self {
+        work.reader = Reader::new();
         let state = if page.is_empty() {
             State::Failed(ApplyError::NoPage)
         } else {
@@ -134,8 +155,7 @@ impl<'p> Apply<'p> {
             page,
             room,
             state,
-            reader: Reader::new(),
-            codec: Codec::new(Facts::NOTHING),
+            work,
             sha: Sha256::new(),
             written: 0,
             in_page: 0,
@@ -200,10 +220,10 @@ impl<'p> Apply<'p> {
             }
             State::Coded => {
                 while !patch.is_empty() {
-                    let taken = self.reader.feed(patch);
+                    let taken = self.work.reader.feed(patch);
                     patch = patch.get(taken..).unwrap_or(&[]);
                     self.run(flash)?;
-                    if taken == 0 && self.codec.stage == Stage::Done {
+                    if taken == 0 && self.work.codec.stage == Stage::Done {
                         return Err(ApplyError::Trailing);
                     }
                 }
@@ -239,7 +259,7 @@ impl<'p> Apply<'p> {
         self.state = match header.body {
             Body::Stored => State::Stored,
             Body::Coded { isa, base, map_entries } => {
-                self.codec.begin(Facts {
+                self.work.codec.begin(Facts {
                     isa,
                     old_len,
                     new_len: header.new_len,
@@ -253,7 +273,7 @@ impl<'p> Apply<'p> {
     }
 
     fn run<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
-        while self.codec.stage != Stage::Done && self.reader.ready() {
+        while self.work.codec.stage != Stage::Done && self.work.reader.ready() {
             let mut scene = Applying {
                 page: self.page,
                 flash,
@@ -263,11 +283,11 @@ impl<'p> Apply<'p> {
                 in_page: &mut self.in_page,
                 fault: None,
             };
-            let step = self.codec.step(&mut self.reader, &mut scene);
+            let step = self.work.codec.step(&mut self.work.reader, &mut scene);
             if let Some(fault) = scene.fault {
                 return Err(fault.into());
             }
-            if self.reader.overran() {
+            if self.work.reader.overran() {
                 return Err(ApplyError::Truncated);
             }
             step.map_err(|_| ApplyError::Damaged)?;
@@ -293,9 +313,9 @@ impl<'p> Apply<'p> {
             State::Failed(error) => return Err(error),
             State::Stored => {}
             State::Coded => {
-                self.reader.end();
+                self.work.reader.end();
                 self.run(flash)?;
-                if self.reader.overfed() {
+                if self.work.reader.overfed() {
                     return Err(ApplyError::Trailing);
                 }
             }
@@ -428,7 +448,8 @@ pub fn apply(old: &[u8], patch: &[u8]) -> Result<Vec<u8>, ApplyError> {
     let room = Room { old_len, new_len_max: crate::header::IMAGE_BYTES_MAX };
     let mut page = vec![0; 4096];
     let mut flash = InMemory { old, new: Vec::new() };
-    let mut apply = Apply::new(room, &mut page);
+    let mut work = Workspace::new();
+    let mut apply = Apply::new(room, &mut page, &mut work);
     apply.feed(patch, &mut flash)?;
     apply.finish(&mut flash)?;
     Ok(flash.new)

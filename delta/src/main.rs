@@ -32,7 +32,7 @@ enum Verb {
         /// Where the patch goes.
         #[arg(short, long)]
         output: PathBuf,
-        /// Instruction set: auto, none, thumb, avr, riscv, tc32.
+        /// Instruction set: auto, none, thumb, avr, riscv, tc32, xtensa.
         #[arg(long, default_value = "auto", value_parser = isa)]
         isa: Choice,
         /// Say where the bytes went.

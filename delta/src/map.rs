@@ -34,6 +34,11 @@ impl AddressMap {
         Self { entries: [(U24([0; 3]), U24([0; 3])); MAP_ENTRIES_MAX], len: 0 }
     }
 
+    /// Forgets everything.
+    pub(crate) fn begin(&mut self) {
+        self.len = 0;
+    }
+
     /// Adds "from `old` on, things went to `new`". A full map forgets it.
     pub(crate) fn add(&mut self, old: u32, new: u32) {
         let len = usize::from(self.len);
@@ -94,8 +99,14 @@ pub(crate) struct TargetCache {
 }
 
 impl TargetCache {
-    pub(crate) const fn new() -> Self {
-        Self { entries: [(U24([0xFF; 3]), U24([0; 3])); CACHE_ENTRIES] }
+    /// All zeros; [`begin`](Self::begin) makes it usable.
+    pub(crate) const fn blank() -> Self {
+        Self { entries: [(U24([0; 3]), U24([0; 3])); CACHE_ENTRIES] }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn begin(&mut self) {
+        self.entries.fill((U24([0xFF; 3]), U24([0; 3])));
     }
 
     fn at(old: u32) -> usize {
@@ -131,6 +142,12 @@ pub(crate) struct VariableMap {
 impl VariableMap {
     pub(crate) const fn new() -> Self {
         Self { entries: [(U24([0; 3]), U24([0; 3])); VARIABLES_MAX], len: 0, victim: 0 }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn begin(&mut self) {
+        self.len = 0;
+        self.victim = 0;
     }
 
     fn above(&self, address: u32) -> usize {

@@ -116,14 +116,30 @@ pub(crate) struct Mix<const N: usize> {
 }
 
 impl Model {
-    pub(crate) fn new() -> Self {
+    /// All zeros: built where it stays. [`begin`](Self::begin) makes it usable.
+    pub(crate) const fn blank() -> Self {
         Self {
-            slab: prior::SLAB,
-            weights: prior::WEIGHTS,
-            numbers: prior::NUMBERS,
-            dither: 1,
+            slab: [0; SLAB],
+            weights: [0; WEIGHTS],
+            numbers: [[0; NUMBER_SLOTS]; NUMBERS],
+            dither: 0,
             #[cfg(feature = "train")]
-            seen: Seen::new(),
+            seen: Seen { bits: Vec::new(), visits: Vec::new() },
+        }
+    }
+
+    /// Nothing seen yet.
+    pub(crate) fn begin(&mut self) {
+        static SLAB_PRIOR: [Slot; SLAB] = prior::SLAB;
+        static WEIGHTS_PRIOR: [i16; WEIGHTS] = prior::WEIGHTS;
+        static NUMBERS_PRIOR: [[Slot; NUMBER_SLOTS]; NUMBERS] = prior::NUMBERS;
+        self.slab.copy_from_slice(&SLAB_PRIOR);
+        self.weights.copy_from_slice(&WEIGHTS_PRIOR);
+        self.numbers.copy_from_slice(&NUMBERS_PRIOR);
+        self.dither = 1;
+        #[cfg(feature = "train")]
+        {
+            self.seen = Seen::new();
         }
     }
 

@@ -34,7 +34,7 @@ fn decoded(old: &[u8], patch: &[u8]) -> Result<Vec<u8>, String> {
 
 #[test]
 fn a_decoder_written_from_the_format_page_alone_agrees() {
-    for (seed, isa) in (100..).zip(Isa::ALL.into_iter().cycle().take(10)) {
+    for (seed, isa) in (100..).zip(Isa::ALL.into_iter().cycle().take(12)) {
         println!("seed {seed} {isa:?}");
         let mut dice = Dice::new(seed);
         let old = firmware(&mut dice, 3000);

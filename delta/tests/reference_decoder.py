@@ -373,7 +373,40 @@ class Tc32(NoCode):
         return halves(f & 0xF800 | d >> 12 & 0x7FF, s & 0xF800 | d >> 1 & 0x7FF, b[4:])
 
 
-SETS = [NoCode, Thumb, Avr, RiscV, Tc32]
+class Xtensa(NoCode):
+    ram = (0x3FC80000, 0x380000)
+
+    def find(self, b, place):
+        w = b[0] | b[1] << 8 | b[2] << 16
+        if w & 15 == 5:
+            return (0, True, 3, ((place & ~3) + 4 + 4 * sx(w >> 6, 18)) & U32)
+        if w & 15 == 1:
+            return (1, True, 3, ((place + 3 & ~3) + 0xFFFC0000 + 4 * (w >> 8)) & U32)
+        if w & 63 == 6:
+            return (2, False, 3, (place + 4 + sx(w >> 6, 18)) & U32)
+        return None
+
+    def aim(self, b, place, target):
+        w = b[0] | b[1] << 8 | b[2] << 16
+        if w & 15 == 5:
+            d = sx(target - (place & ~3) - 4, 32)
+            if d % 4 or sx(d >> 2, 18) != d >> 2:
+                return None
+            w = w & 63 | (d >> 2 & 0x3FFFF) << 6
+        elif w & 15 == 1:
+            d = (target - (place + 3 & ~3)) & U32
+            if d % 4 or d < 0xFFFC0000:
+                return None
+            w = w & 255 | (d >> 2 & 0xFFFF) << 8
+        else:
+            d = sx(target - place - 4, 32)
+            if sx(d, 18) != d:
+                return None
+            w = w & 63 | (d & 0x3FFFF) << 6
+        return w.to_bytes(3, "little") + b[3:]
+
+
+SETS = [NoCode, Thumb, Avr, RiscV, Tc32, Xtensa]
 
 
 class Reader:
@@ -456,7 +489,7 @@ class Reader:
 
     def copy(self, source, length, exact):
         aimed = not exact and self.number != 0 and self.model.bit(COPY + 5, 10)
-        self.source, self.left = source, length
+        self.source, self.left, self.instruction = source, length, source
         while self.left:
             if exact:
                 self.put(self.at_source(self.source))
@@ -468,7 +501,7 @@ class Reader:
                 if done:
                     continue
             at = len(self.new)
-            if self.number and not (at | self.source) & 1 and self.left >= 2 and self.source + 1 < self.end():
+            if 1 <= self.number <= 4 and not (at | self.source) & 1 and self.left >= 2 and self.source + 1 < self.end():
                 self.half()
                 if unsure and unsure[2] == 2:
                     now = self.isa.find(bytes(self.new[at:at + 2]) + bytes(6), at)
@@ -531,7 +564,7 @@ class Reader:
         window = bytes(self.at_source(i) for i in range(self.source, min(self.source + 8, self.end())))
         b = window + bytes(8 - len(window))
         from_old = self.source < old_len
-        if self.base is not None and self.number in (1, 3, 4) and at % 4 == 0 and self.left >= 4 and from_old:
+        if self.base is not None and self.number in (1, 3, 4, 5) and at % 4 == 0 and self.left >= 4 and from_old:
             word = u32(b, 0)
             target = ((word & ~1) - self.base) & U32
             if target < old_len and word >= 64:
@@ -541,8 +574,7 @@ class Reader:
                 def learn(got):
                     self.keep_target(target, (target + u32(got, 0) - word) & U32)
 
-                self.expect(7, 4, expected, known, int(expected == b), 1, learn)
-                return True, None
+                return self.expect(7, 4, expected, known, int(expected == b), 1, True, learn), None
         variable = self.isa.variable(b, self.source, at % 4 == 0) if from_old else None
         if variable and variable[1] <= self.left:
             address, length, always = variable
@@ -557,39 +589,62 @@ class Reader:
                             self.keep_variable(address, moved)
 
                 expected = self.isa.move(b, (address + s) & U32)
-                self.expect(5 if always else 6, length, expected, known, int(s == 0), 2, learn)
-                return True, None
+                kind = 5 if always else 6
+                return self.expect(kind, length, expected, known, int(s == 0), 2, always, learn), None
+        unsure = None
+        found = self.branch(b, from_old)
+        if found:
+            kind, always, length, target = found
+            to, known = self.went(target) if from_old else (target, 0)
+            if from_old and not known and self.number == 1 and kind in (2, 3):
+                last, beside = self.nearby[kind - 2]
+                if (last - target + 64) & U32 < 128:
+                    to = (to + beside) & U32
+            expected = self.isa.aim(b, at, to)
+            if expected == b and not always:
+                unsure = found
+            elif expected is not None:
+
+                def learn(got):
+                    now = self.isa.find(got, at)
+                    if target < old_len and now and now[0] == kind:
+                        self.keep_target(target, now[3])
+                        self.keep_nearby(found, now[3])
+
+                kind_or_new = kind if from_old else 4
+                done = self.expect(kind_or_new, length, expected, known, int(expected == b), 0, always, learn)
+                return done, found
+        if self.number == 2 and from_old and self.left >= 2 and (self.run < 32 or self.results[3] & 1 == 0):
+            word = u16(b, 0)
+            if 2 * word < old_len:
+                to, known = self.went(2 * word)
+                expected = (to >> 1 & 0xFFFF).to_bytes(2, "little") + b[2:]
+                if expected != b:
+
+                    def learn(got):
+                        self.keep_target(2 * word, 2 * u16(got, 0))
+
+                    return self.expect(3, 2, expected, known, 0, 1, False, learn), unsure
+        return False, unsure
+
+    def branch(self, b, from_old):
         if self.number == 1 and self.second:
-            return False, None
-        found = self.isa.find(b, self.source if from_old else self.source - old_len)
-        if not found or found[2] > self.left:
-            return False, None
-        kind, always, length, target = found
-        to, known = self.went(target) if from_old else (target, 0)
-        if from_old and not known and self.number == 1 and kind in (2, 3):
-            last, beside = self.nearby[kind - 2]
-            if (last - target + 64) & U32 < 128:
-                to = (to + beside) & U32
-        expected = self.isa.aim(b, at, to)
-        if expected is None:
-            return False, None
-        if expected == b and not always:
-            return False, found
+            return None
+        if self.number == 5:
+            if self.source < self.instruction:
+                return None
+            self.instruction = self.source + (2 if b[0] & 8 else 3)
+        found = self.isa.find(b, self.source if from_old else self.source - len(self.old))
+        return found if found and found[2] <= self.left else None
 
-        def learn(got):
-            now = self.isa.find(got, at)
-            if target < old_len and now and now[0] == kind:
-                self.keep_target(target, now[3])
-                self.keep_nearby(found, now[3])
-
-        self.expect(kind if from_old else 4, length, expected, known, int(expected == b), 0, learn)
-        return True, None
-
-    def expect(self, kind, length, expected, known, same, group, learn):
+    def expect(self, kind, length, expected, known, same, group, firm, learn):
+        """Whether the bytes were put."""
         m = self.model
         slot = REFERENCE + 32 * kind + 8 * (self.results[kind] & 3) + 4 * known + 2 * same + self.missed
         h = m.bit(slot, 13)
         self.results[kind] = 2 * self.results[kind] + 1 - h
+        if not h and not firm:
+            return False
         self.missed = 1 - h
         self.wrong = (2 * self.wrong + 1 - h) & 0xFF
         if h:
@@ -597,7 +652,7 @@ class Reader:
                 self.put(byte)
             self.run += length
             learn(expected)
-            return
+            return True
         self.run = 0
         got = b""
         for i in range(length):
@@ -609,6 +664,7 @@ class Reader:
             self.put(byte)
             got += bytes([byte])
         learn(got + bytes(8 - length))
+        return True
 
     # Section 8.2.
 
@@ -689,7 +745,7 @@ class Reader:
     def literal_unit(self, room):
         l2, h2, l1, h1 = self.past.to_bytes(4, "big")
         at, second = len(self.new), self.second
-        if self.number and at % 2 == 0 and room >= 2:
+        if 1 <= self.number <= 4 and at % 2 == 0 and room >= 2:
             h = self.literal(0, [second, second << 8 | h1, h2 << 8 | h1, l1 << 8 | h1, h2 << 16 | l2 << 8 | h1, at >> 1 & 1])
             low = self.literal(1, [second << 5 | h >> 3, second << 8 | h, l1 << 8 | h, h1 << 8 | h, h1 << 16 | l1 << 8 | h, l2 << 16 | h2 << 8 | h])
             self.put(low, False)

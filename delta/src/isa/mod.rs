@@ -7,6 +7,7 @@ pub(crate) mod avr;
 pub(crate) mod riscv;
 pub(crate) mod tc32;
 pub(crate) mod thumb;
+pub(crate) mod xtensa;
 
 /// Bytes looked at to recognise something.
 pub(crate) const WINDOW: usize = 8;
@@ -26,11 +27,14 @@ pub enum Isa {
     RiscV = 3,
     /// Telink TC32.
     Tc32 = 4,
+    /// Xtensa, little-endian.
+    Xtensa = 5,
 }
 
 impl Isa {
     /// All there are.
-    pub const ALL: [Self; 5] = [Self::None, Self::Thumb, Self::Avr, Self::RiscV, Self::Tc32];
+    pub const ALL: [Self; 6] =
+        [Self::None, Self::Thumb, Self::Avr, Self::RiscV, Self::Tc32, Self::Xtensa];
 
     /// The instruction set with this number in a patch header.
     pub const fn from_number(number: u8) -> Option<Self> {
@@ -40,6 +44,7 @@ impl Isa {
             2 => Some(Self::Avr),
             3 => Some(Self::RiscV),
             4 => Some(Self::Tc32),
+            5 => Some(Self::Xtensa),
             _ => None,
         }
     }
@@ -52,6 +57,7 @@ impl Isa {
             Self::Avr => "avr",
             Self::RiscV => "riscv",
             Self::Tc32 => "tc32",
+            Self::Xtensa => "xtensa",
         }
     }
 
@@ -62,7 +68,7 @@ impl Isa {
 
     /// Whether aligned 32-bit words may be pointers.
     pub(crate) const fn has_word_pointers(self) -> bool {
-        matches!(self, Self::Thumb | Self::RiscV | Self::Tc32)
+        matches!(self, Self::Thumb | Self::RiscV | Self::Tc32 | Self::Xtensa)
     }
 
     /// Whether instructions are made of little-endian halfwords, the opcode mostly in the upper
@@ -80,6 +86,7 @@ impl Isa {
             Self::Avr => avr::find(bytes, at),
             Self::RiscV => riscv::find(bytes, at),
             Self::Tc32 => tc32::find(bytes, at),
+            Self::Xtensa => xtensa::find(bytes, at),
         }
     }
 
@@ -91,6 +98,7 @@ impl Isa {
             Self::Avr => avr::aim(bytes, at, target),
             Self::RiscV => riscv::aim(bytes, at, target),
             Self::Tc32 => tc32::aim(bytes, at, target),
+            Self::Xtensa => xtensa::aim(bytes, at, target),
         }
     }
 
@@ -99,7 +107,7 @@ impl Isa {
     pub(crate) fn variable(self, bytes: [u8; WINDOW], at: u32, aligned: bool) -> Option<Variable> {
         match self {
             Self::None => None,
-            Self::Thumb | Self::RiscV | Self::Tc32 => {
+            Self::Thumb | Self::RiscV | Self::Tc32 | Self::Xtensa => {
                 let (start, len) = self.ram_window();
                 let [a, b, c, d, ..] = bytes;
                 let address = u32::from_le_bytes([a, b, c, d]).wrapping_sub(start);
@@ -113,7 +121,7 @@ impl Isa {
     pub(crate) fn move_variable(self, bytes: [u8; WINDOW], address: u32) -> [u8; WINDOW] {
         match self {
             Self::None => bytes,
-            Self::Thumb | Self::RiscV | Self::Tc32 => {
+            Self::Thumb | Self::RiscV | Self::Tc32 | Self::Xtensa => {
                 let [_, _, _, _, e, f, g, h] = bytes;
                 let (start, _) = self.ram_window();
                 let [a, b, c, d] = address.wrapping_add(start).to_le_bytes();
@@ -127,7 +135,7 @@ impl Isa {
     const fn ram_window(self) -> (u32, u32) {
         match self {
             Self::Thumb => (0x1FFF_0000, 0x11_0000),
-            Self::RiscV => (0x3FC8_0000, 0x38_0000),
+            Self::RiscV | Self::Xtensa => (0x3FC8_0000, 0x38_0000),
             Self::Tc32 => (0x0084_0000, 0x1_0000),
             Self::None | Self::Avr => (0, 0),
         }
@@ -148,6 +156,7 @@ impl Isa {
             Self::Avr => avr::mask(bytes, at, hard),
             Self::RiscV => riscv::mask(bytes, at),
             Self::Tc32 => tc32::mask(bytes, at),
+            Self::Xtensa => Some(xtensa::mask(bytes, at)),
         }
     }
 }

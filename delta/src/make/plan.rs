@@ -1,7 +1,7 @@
 //! From an alignment to a plan: which copies become map entries, which are made in passing.
 
 use super::align::{Piece, Prices, Seeds, Views, align};
-use crate::isa::{Isa, WINDOW};
+use crate::isa::{Isa, WINDOW, xtensa};
 use crate::map::{AddressMap, MAP_ENTRIES_MAX};
 use crate::walk::{Action, Facts};
 
@@ -149,11 +149,38 @@ fn from_pieces(old: &[u8], new: &[u8], isa: Isa, pieces: &[Piece]) -> Plan {
                     byte == new[(at + i) as usize]
                 })
             };
-            let aimed = isa != Isa::None;
+            let aimed = match isa {
+                Isa::None => false,
+                Isa::Xtensa => worth_aiming(old, new, &address_map, (*at, *source, *len)),
+                Isa::Thumb | Isa::Avr | Isa::RiscV | Isa::Tc32 => true,
+            };
             (*at, Action::Copy { source: *source, len: *len, exact, aimed })
         })
         .collect();
     Plan { isa, found, base, map, actions }
+}
+
+/// Whether predicting Xtensa's references gets more of them right than copying does: only then is a
+/// copy likely to be code, in step from its first byte.
+fn worth_aiming(old: &[u8], new: &[u8], map: &AddressMap, copy: (u32, u32, u32)) -> bool {
+    let (at, source, len) = copy;
+    let (mut right, mut same, mut done) = (0, 0, 0);
+    while source as usize + 3 <= old.len() && done + 3 <= len {
+        let bytes = window(old, (source + done) as usize);
+        if let Some(found) = Isa::Xtensa.find(bytes, source + done) {
+            let target = if (found.target as usize) < old.len() {
+                found.target.wrapping_add(map.shift(found.target))
+            } else {
+                found.target
+            };
+            let truth = &new[(at + done) as usize..][..3];
+            let expected = Isa::Xtensa.aim(bytes, at + done, target);
+            right += u32::from(expected.is_some_and(|e| e[..3] == *truth));
+            same += u32::from(bytes[..3] == *truth);
+        }
+        done += xtensa::instruction_bytes(bytes[0]);
+    }
+    right >= same
 }
 
 /// The load address that explains most changed words, if any explains enough.

@@ -87,6 +87,8 @@ pub(crate) struct Codec {
     left: u32,
     exact: bool,
     aimed: bool,
+    /// Where the next instruction begins in the source, if they have no alignment.
+    instruction: u32,
     /// Source minus new offset of the last copy from the old image, wrapping.
     diagonal: u32,
     actions: u8,
@@ -104,7 +106,7 @@ pub(crate) struct Codec {
 }
 
 /// The recent past.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Trail {
     /// Last new bytes, the latest lowest.
     bytes: u32,
@@ -120,13 +122,27 @@ struct Trail {
     missed: bool,
 }
 
+impl Trail {
+    const NOTHING: Self =
+        Self { bytes: 0, wrong: 0, run: 0, difference: 0, second: false, missed: false };
+}
+
 impl Codec {
+    /// Ready to walk.
+    #[cfg(feature = "make")]
     pub(crate) fn new(facts: Facts) -> Self {
+        let mut codec = Self::blank();
+        codec.begin(facts);
+        codec
+    }
+
+    /// Mostly zeros, so that it is built where it stays. [`begin`](Self::begin) makes it usable.
+    pub(crate) const fn blank() -> Self {
         Self {
-            facts,
-            model: Model::new(),
+            facts: Facts::NOTHING,
+            model: Model::blank(),
             map: AddressMap::new(),
-            targets: TargetCache::new(),
+            targets: TargetCache::blank(),
             variables: VariableMap::new(),
             stage: Stage::Map { number: 0 },
             at: 0,
@@ -136,6 +152,7 @@ impl Codec {
             left: 0,
             exact: false,
             aimed: false,
+            instruction: 0,
             diagonal: 0,
             actions: 0,
             missed: None,
@@ -143,13 +160,53 @@ impl Codec {
             swaps: [Swap::NONE; SWAPS],
             swap_results: 0,
             nearby: [(0, 0); 2],
-            trail: Trail::default(),
+            trail: Trail::NOTHING,
             results: [0; 8],
         }
     }
 
     /// Takes over what a header says, before the first step.
     pub(crate) fn begin(&mut self, facts: Facts) {
+        // Field by field: a whole new value would stand on the stack first.
+        let Self {
+            facts: _,
+            model,
+            map,
+            targets,
+            variables,
+            stage,
+            at,
+            last_map,
+            ahead,
+            source,
+            left,
+            exact,
+            aimed,
+            instruction,
+            diagonal,
+            actions,
+            missed,
+            unsure,
+            swaps,
+            swap_results,
+            nearby,
+            trail,
+            results,
+        } = self;
+        model.begin();
+        map.begin();
+        targets.begin();
+        variables.begin();
+        *stage = Stage::Map { number: 0 };
+        for number in [at, source, left, instruction, diagonal] {
+            *number = 0;
+        }
+        (*last_map, *ahead, *missed, *unsure) = ((0, 0), None, None, None);
+        (*exact, *aimed, *actions, *swap_results) = (false, false, 0, 0);
+        swaps.fill(Swap::NONE);
+        *nearby = [(0, 0); 2];
+        *trail = Trail::NOTHING;
+        *results = [0; 8];
         self.facts = facts;
     }
 
@@ -294,6 +351,7 @@ impl Codec {
         aimed: bool,
     ) {
         self.source = source;
+        self.instruction = source;
         self.left = len;
         self.exact = exact;
         self.aimed = !exact
@@ -323,6 +381,7 @@ impl Codec {
     }
 
     fn copy<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
+        self.unsure = None;
         if self.exact {
             let byte = scene.source(self.source);
             self.put(scene, byte, false);
@@ -339,7 +398,6 @@ impl Codec {
                 self.half(coder, scene);
                 self.learn_unsure(before);
             } else {
-                self.unsure = None;
                 self.byte(coder, scene);
             }
         }

@@ -4,14 +4,18 @@ use super::bytes::Part;
 use super::layout::slots;
 use super::{Codec, Facts, Scene};
 use crate::coder::{Coder, Kind};
-use crate::isa::{Isa, Reference, Variable, WINDOW};
+use crate::isa::{Isa, Reference, Variable, WINDOW, xtensa};
 use crate::model::limit;
 
 /// Labels and literal pools nearer than this to the last one are expected to move with it.
 const NEAR: u32 = 64;
+/// Tables are looked for within so many right bytes of a change.
+const WORD_POINTER_RUN: u32 = 32;
 
 /// Context numbers of the decisions, after the four kinds of references from the old image.
 mod kind {
+    /// The fourth kind is free on AVR.
+    pub(super) const WORD_POINTER: u8 = 3;
     pub(super) const FROM_NEW: u8 = 4;
     pub(super) const VARIABLE: u8 = 5;
     pub(super) const MAYBE_VARIABLE: u8 = 6;
@@ -32,6 +36,7 @@ pub(super) struct Missed {
 enum What {
     Branch { found: Reference, at: u32 },
     Pointer { word: u32 },
+    WordPointer { word: u32 },
     Variable { found: Variable, at: u32 },
 }
 
@@ -39,7 +44,7 @@ impl What {
     fn account(self) -> Kind {
         match self {
             Self::Branch { .. } => Kind::Branches,
-            Self::Pointer { .. } => Kind::Pointers,
+            Self::Pointer { .. } | Self::WordPointer { .. } => Kind::Pointers,
             Self::Variable { .. } => Kind::Variables,
         }
     }
@@ -56,6 +61,8 @@ struct Guess {
     known: bool,
     /// Nothing is expected to change.
     same: bool,
+    /// If wrong, the bytes are spelt out beside what was expected; otherwise it was only a try.
+    firm: bool,
 }
 
 impl Codec {
@@ -91,13 +98,13 @@ impl Codec {
     /// Tries to predict a whole reference; false if there is none here.
     pub(super) fn reference<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) -> bool {
         let bytes = self.window(scene);
-        let Some(guess) =
-            self.pointer(bytes).or_else(|| self.variable(bytes)).or_else(|| self.branch(bytes))
-        else {
-            return false;
-        };
-        self.expect(coder, scene, guess);
-        true
+        let guess = self
+            .pointer(bytes)
+            .or_else(|| self.variable(bytes))
+            .or_else(|| self.branch(bytes))
+            .or_else(|| self.word_pointer(bytes));
+        let Some(guess) = guess else { return false };
+        self.expect(coder, scene, guess)
     }
 
     /// An aligned word of the old image that lies inside it.
@@ -118,7 +125,7 @@ impl Codec {
         let [a, b, c, d] = word.wrapping_add(to.wrapping_sub(target)).to_le_bytes();
         let expected = [a, b, c, d, e, f, g, h];
         let (what, same) = (What::Pointer { word }, expected == bytes);
-        Some(Guess { what, expected, bytes: 4, kind: kind::POINTER, known, same })
+        Some(Guess { what, expected, bytes: 4, kind: kind::POINTER, known, same, firm: true })
     }
 
     /// A RAM address in the old image.
@@ -138,6 +145,7 @@ impl Codec {
             kind: if found.always { kind::VARIABLE } else { kind::MAYBE_VARIABLE },
             known,
             same: shift == 0,
+            firm: found.always,
         })
     }
 
@@ -146,6 +154,13 @@ impl Codec {
         let Facts { isa, old_len, .. } = self.facts;
         if isa == Isa::Thumb && self.trail.second {
             return None;
+        }
+        if isa == Isa::Xtensa {
+            if self.source < self.instruction {
+                return None;
+            }
+            let [first, ..] = bytes;
+            self.instruction = self.source + xtensa::instruction_bytes(first);
         }
         let from_old = self.source < old_len;
         let place = if from_old { self.source } else { self.source - old_len };
@@ -168,7 +183,39 @@ impl Codec {
         }
         let what = What::Branch { found, at: self.at };
         let kind = if from_old { found.kind & 3 } else { kind::FROM_NEW };
-        Some(Guess { what, expected, bytes: found.bytes, kind, known, same })
+        Some(Guess { what, expected, bytes: found.bytes, kind, known, same, firm: found.always })
+    }
+
+    /// AVR: a 16-bit word address in a table. Any two bytes could be one, so it is tried only near a
+    /// change, or after another one.
+    fn word_pointer(&self, bytes: [u8; WINDOW]) -> Option<Guess> {
+        let Facts { isa, old_len, .. } = self.facts;
+        let right = self.results[usize::from(kind::WORD_POINTER)] & 1 == 0;
+        let may = isa == Isa::Avr
+            && self.left >= 2
+            && self.source < old_len
+            && (right || self.trail.run < WORD_POINTER_RUN);
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let word = u32::from(u16::from_le_bytes([a, b]));
+        if !may || word * 2 >= old_len {
+            return None;
+        }
+        let (to, known) = self.went(word * 2);
+        let [a, b, ..] = (to >> 1).to_le_bytes();
+        let expected = [a, b, c, d, e, f, g, h];
+        if expected == bytes {
+            return None;
+        }
+        let what = What::WordPointer { word };
+        Some(Guess {
+            what,
+            expected,
+            bytes: 2,
+            kind: kind::WORD_POINTER,
+            known,
+            same: false,
+            firm: false,
+        })
     }
 
     /// Which of [`Codec::nearby`] a reference belongs to; past the end if none.
@@ -180,8 +227,9 @@ impl Codec {
         }
     }
 
-    fn expect<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S, guess: Guess) {
-        let Guess { what, expected, bytes, kind, known, same } = guess;
+    /// Whether the guess is right; false if it is not and was only a try.
+    fn expect<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S, guess: Guess) -> bool {
+        let Guess { what, expected, bytes, kind, known, same, firm } = guess;
         let results = &mut self.results[usize::from(kind) % 8];
         let context = usize::from(kind % 8) << 5
             | usize::from(*results & 3) << 3
@@ -194,6 +242,12 @@ impl Codec {
         let slot = slots::REFERENCE + context;
         let right = self.model.bit(coder, slot, limit::REFERENCE, right, what.account());
         *results = *results << 1 | u8::from(!right);
+        if !right && !firm {
+            if let What::Branch { found, .. } = what {
+                self.unsure = Some(found);
+            }
+            return false;
+        }
         self.trail.missed = !right;
         self.trail.wrong = self.trail.wrong << 1 | u8::from(!right);
         if right {
@@ -206,6 +260,7 @@ impl Codec {
             self.trail.run = 0;
             self.missed = Some(Missed { what, expected, got: [0; WINDOW], bytes, done: 0 });
         }
+        true
     }
 
     /// A byte of a reference that was predicted wrongly.
@@ -281,6 +336,9 @@ impl Codec {
                     let moved = u32::from_le_bytes([a, b, c, d]).wrapping_sub(word);
                     self.targets.keep(target, target.wrapping_add(moved));
                 }
+            }
+            What::WordPointer { word } => {
+                self.targets.keep(word * 2, u32::from(u16::from_le_bytes([a, b])) * 2);
             }
             What::Variable { found, at } => {
                 if let Some(now) = isa.variable(got, at, true) {
