@@ -1,9 +1,9 @@
 //! The simulated board is judged by a program we did not write: the stock probe-rs command line.
 
-use std::{env, path::Path, process::Command};
+use std::{env, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use journeys::world::{Board, BoardKind, Programs};
+use journeys::world::{BLOCK_ADDRESS, Board, BoardKind, Plan, Programs, World};
 
 const FIRMWARE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../device-sdk/demo/demo-lamp-1.0.0.hex");
@@ -56,6 +56,26 @@ fn the_stock_command_line_downloads_verifies_and_reads_back() -> Result<()> {
     output(probe_rs(&board, "download")?.args(["--binary-format", "hex", "--verify", FIRMWARE]))?;
     assert_eq!(bytes_read(&board, 0, 256)?, board.flash(0, 256)?.to_lowercase());
     assert_ne!(bytes_read(&board, 0, 8)?, "ff".repeat(8), "nothing was flashed");
+    Ok(())
+}
+
+#[test]
+fn the_stock_command_line_reads_what_the_station_wrote() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let programs = Programs::beside_this_test()?;
+    let plan = Plan::new(1, Path::new(FIRMWARE));
+    let mut world = World::set_up(&programs, folder.path(), plan, &mut |_| ())?;
+    world.boards[0].insert()?;
+    let tile = world.slot_becomes(1, &["pass", "fail"], Duration::from_secs(150))?;
+    assert_eq!(tile["state"], "pass", "{tile}");
+    world.station.stop()?;
+
+    let block = bytes_read(&world.boards[0], BLOCK_ADDRESS, 288)?;
+    assert_eq!(block, world.boards[0].flash(BLOCK_ADDRESS, 288)?.to_lowercase());
+    let uid = world.boards[0].uid.to_lowercase();
+    assert!(block.contains(&uid), "the block is not bound to chip {uid}: {block}");
+    let mut verify = probe_rs(&world.boards[0], "verify")?;
+    output(verify.args(["--binary-format", "hex", FIRMWARE])).context("the image")?;
     Ok(())
 }
 
