@@ -183,6 +183,9 @@ fn worth_aiming(old: &[u8], new: &[u8], map: &AddressMap, copy: (u32, u32, u32))
     right >= same
 }
 
+/// Changed words looked at for the load address.
+const PAIRS_MAX: usize = 4096;
+
 /// The load address that explains most changed words, if any explains enough.
 fn find_base(old: &[u8], new: &[u8], copies: &[(u32, u32, u32)], map: &AddressMap) -> Option<u32> {
     let mut pairs = Vec::new();
@@ -200,6 +203,9 @@ fn find_base(old: &[u8], new: &[u8], copies: &[(u32, u32, u32)], map: &AddressMa
             n += 4;
         }
     }
+    // Enough to tell; more would only take time.
+    let every = pairs.len().div_ceil(PAIRS_MAX).max(1);
+    let pairs: Vec<(u32, u32)> = pairs.into_iter().step_by(every).collect();
     let mut tops: std::collections::BTreeMap<u32, usize> = std::collections::BTreeMap::new();
     for (w, _) in &pairs {
         *tops.entry(w >> 20).or_default() += 1;
