@@ -48,7 +48,9 @@ fn a_fault_in_one_slot_has_its_own_trouble_and_stops_no_other() -> Result<()> {
         world.slot_becomes(slot, &["pass"], VISIT)?;
     }
 
+    world.all_records_arrive()?;
     let reserved = reserved_codes(&world)?;
+    assert!(!reserved.is_empty(), "no reservation has arrived");
     let mut chips: Vec<&str> = reserved.iter().map(|(uid, _)| uid.as_str()).collect();
     chips.sort_unstable();
     chips.dedup();
@@ -104,7 +106,9 @@ fn a_station_that_was_stopped_mid_write_goes_on_with_the_code_it_had_reserved() 
     if let Some(code) = flashing["code"].as_str() {
         assert_eq!(passed["code"], code);
     }
+    world.all_records_arrive()?;
     let reserved = reserved_codes(&world)?;
+    assert!(!reserved.is_empty(), "no reservation has arrived");
     assert!(
         reserved.iter().all(|(_, code)| passed["code"] == code.as_str()),
         "another code was reserved: {reserved:?}, passed with {}",

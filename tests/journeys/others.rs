@@ -28,6 +28,7 @@ fn micropython_runs_on_a_chip_we_did_not_write_and_what_was_left_out_is_shown() 
 
     world.boards[0].insert()?;
     world.slot_becomes(1, &["pass"], Duration::from_secs(150))?;
+    world.all_records_arrive()?;
     let journal = world.hub.journal(world.station.name())?;
     assert!(journal.to_string().contains("MicroPython v1.9"), "no banner in the evidence");
     world.verify_journal()?;

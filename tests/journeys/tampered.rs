@@ -166,6 +166,7 @@ fn a_chunk_damaged_on_the_stations_disk_is_never_flashed_and_is_fetched_again() 
 
     world.hub.start()?;
     world.slot_becomes(1, &["pass"], VISIT)?;
+    world.all_records_arrive()?;
     world.verify_journal()?;
     Ok(())
 }

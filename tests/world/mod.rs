@@ -204,6 +204,18 @@ impl World {
         .with_context(|| format!("waiting for slot {number} to be {states:?}; last {last}"))
     }
 
+    /// Waits until the hub has acknowledged every record of the station.
+    ///
+    /// # Errors
+    /// When it takes longer than half a minute.
+    pub fn all_records_arrive(&self) -> Result<()> {
+        until(READY_WITHIN, || {
+            let hub = self.station.view()?["hub"].take();
+            Ok((hub["state"] == "online" && hub["unsynced"] == 0).then_some(()))
+        })
+        .context("waiting for every record to arrive at the hub")
+    }
+
     /// Fails when a program that should run has ended.
     ///
     /// # Errors
