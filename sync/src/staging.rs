@@ -3,7 +3,14 @@
 //!
 //! Rebuildable: a staging that cannot be opened is emptied, and its chunks are fetched again.
 
+use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// sled's own threads let go of the folder's lock a moment after the last handle is dropped.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// How often a held lock is tried.
+const LOCK_LOOK: Duration = Duration::from_millis(10);
 
 /// Staging cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +32,33 @@ pub struct Staging {
     pieces: sled::Db,
 }
 
+fn open_when_free(folder: &Path) -> Result<sled::Db, sled::Error> {
+    let config = sled::Config::default().path(folder).cache_capacity(8 * 1024 * 1024);
+    let started = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if held(&error) && started.elapsed() < LOCK_WAIT => {
+                std::thread::park_timeout(LOCK_LOOK);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Whether the folder's lock is held; sled gives this error no kind of its own.
+fn held(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.to_string().starts_with("could not acquire lock")
+}
+
 impl Staging {
-    /// Opens the folder, emptying it when it is damaged.
+    /// Opens the folder, emptying it when it is damaged. Waits up to two seconds for one that was
+    /// closed just now.
     ///
     /// # Errors
     /// [`StagingError`] when even an empty one cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, StagingError> {
-        let open = || sled::Config::default().path(folder).cache_capacity(8 * 1024 * 1024).open();
+        let open = || open_when_free(folder);
         match open() {
             Ok(pieces) => Ok(Self { pieces }),
             Err(sled::Error::Corruption { .. } | sled::Error::Unsupported(_)) => {
@@ -126,6 +153,23 @@ mod tests {
 
     const CHUNK: [u8; 32] = [7; 32];
     const OTHER: [u8; 32] = [8; 32];
+
+    #[test]
+    fn a_staging_that_is_still_closing_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Staging::open(folder.path()).unwrap();
+        first.keep(&CHUNK, 0, b"abc").unwrap();
+        let path = folder.path().to_owned();
+        let (tried, trying) = std::sync::mpsc::channel();
+        let second = std::thread::spawn(move || {
+            assert!(sled::open(&path).is_err(), "the first one holds the lock");
+            tried.send(()).unwrap();
+            Staging::open(&path).unwrap().staged_bytes(&CHUNK).unwrap()
+        });
+        trying.recv().unwrap();
+        drop(first);
+        assert_eq!(second.join().unwrap(), 3);
+    }
 
     #[test]
     fn pieces_survive_a_restart_and_a_hole_ends_what_counts() {

@@ -5,7 +5,7 @@ use std::fs;
 use cargo_metadata::Package;
 use spdx::{Expression, LicenseReq};
 
-use crate::{resolved, top};
+use crate::{resolved, text::tracked, top};
 
 /// Licences a closed product may ship with.
 const LICENCES: &[&str] = &[
@@ -74,7 +74,12 @@ fn every_crate_comes_from_the_public_registry() {
 
 #[test]
 fn no_banned_crate_stands_in_any_lock_file() {
-    for lock in ["Cargo.lock", "src-tauri/Cargo.lock", "device-sdk/demo/Cargo.lock"] {
+    let locks: Vec<String> = tracked().into_iter().filter(|n| n.ends_with("Cargo.lock")).collect();
+    assert!(
+        locks.len() >= 3,
+        "the lock files of the station, the window and the firmware: {locks:?}"
+    );
+    for lock in &locks {
         let text = fs::read_to_string(top().join(lock))
             .unwrap_or_else(|error| panic!("reading {lock}: {error}"));
         for (name, why) in BANNED {

@@ -27,6 +27,7 @@ const DOORS: &[(&str, &[&str])] = &[
 const OUTSIDE: &[(&str, &str, &[&str])] = &[
     ("src-tauri/Cargo.toml", "kiosk-shell", &[]),
     ("device-sdk/demo/Cargo.toml", "demo-lamp", &["device-sdk"]),
+    ("delta/chip/Cargo.toml", "delta-chip", &["delta"]),
     ("release/fuzz/Cargo.toml", "release-fuzz", &["release"]),
 ];
 

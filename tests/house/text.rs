@@ -27,7 +27,8 @@ fn banned_words() -> Vec<(String, &'static str)> {
     .collect()
 }
 
-fn tracked() -> Vec<String> {
+/// The files git tracks, by their paths from the top folder.
+pub(crate) fn tracked() -> Vec<String> {
     let output = Command::new("git")
         .args(["ls-files", "-z"])
         .current_dir(top())

@@ -123,15 +123,26 @@ fn shown(programs: &Programs, folder: &std::path::Path) -> Result<()> {
 
 fn shown_in_window(programs: &Programs, folder: &std::path::Path) -> Result<()> {
     let shell = suite::window::shell()?;
-    let world = set_up(programs, folder)?;
+    let mut world = set_up(programs, folder)?;
     for board in &world.boards {
         board.insert()?;
     }
-    say("the kiosk window is open; close it or press Ctrl-C to end");
-    let status = Command::new(shell)
+    let asked = asked_to_end()?;
+    let mut window = Command::new(shell)
         .arg(world.station.kiosk_address()?)
-        .status()
+        .spawn()
         .context("opening the kiosk window")?;
+    say("the kiosk window is open; close it or press Ctrl-C to end");
+    let closed = until(Duration::MAX, || {
+        world.all_alive()?;
+        let closed = window.try_wait().context("looking after the kiosk window")?;
+        Ok(closed.map(Some).or_else(|| asked.load(Ordering::SeqCst).then_some(None)))
+    })?;
+    let Some(status) = closed else {
+        window.kill().context("closing the kiosk window")?;
+        window.wait().context("waiting for the kiosk window to close")?;
+        return Ok(());
+    };
     ensure!(status.success(), "the kiosk window ended with {status}");
     Ok(())
 }
@@ -150,14 +161,20 @@ fn set_up(programs: &Programs, folder: &std::path::Path) -> Result<World> {
 }
 
 fn until_asked_to_end(world: &mut World) -> Result<()> {
-    let asked = Arc::new(AtomicBool::new(false));
-    let heard = Arc::clone(&asked);
-    ctrlc::set_handler(move || heard.store(true, Ordering::SeqCst))
-        .context("listening for Ctrl-C")?;
+    let asked = asked_to_end()?;
     until(Duration::MAX, || {
         world.all_alive()?;
         Ok(asked.load(Ordering::SeqCst).then_some(()))
     })?;
     say("ending");
     Ok(())
+}
+
+/// Becomes true with Ctrl-C or SIGTERM.
+fn asked_to_end() -> Result<Arc<AtomicBool>> {
+    let asked = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&asked);
+    ctrlc::set_handler(move || heard.store(true, Ordering::SeqCst))
+        .context("listening for Ctrl-C")?;
+    Ok(asked)
 }
