@@ -51,6 +51,10 @@ pub struct Identity {
     pub part: String,
     /// The unique id; a locked chip does not tell it.
     pub uid: Option<Uid>,
+    /// A name that may repeat, where no unique id can be read: a DFU device's serial number. It
+    /// neither activates a unit nor tells that one was here before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weak: Option<String>,
     /// Read-protected: nothing can be read or written until it is erased whole.
     pub locked: bool,
 }

@@ -180,6 +180,7 @@ impl Backend for ProbeBackend {
                     family: chip.family.to_owned(),
                     part: String::new(),
                     uid: None,
+                    weak: None,
                     locked: true,
                 });
             }
@@ -200,7 +201,13 @@ impl Backend for ProbeBackend {
             Ok((part, Uid::new(uid)?))
         });
         let (part, uid) = self.settle(read).inspect_err(|_| self.link = Link::Closed)?;
-        Ok(Identity { family: chip.family.to_owned(), part, uid: Some(uid), locked: false })
+        Ok(Identity {
+            family: chip.family.to_owned(),
+            part,
+            uid: Some(uid),
+            weak: None,
+            locked: false,
+        })
     }
 
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), FlashError> {

@@ -6,7 +6,7 @@
 //!
 //! Leaves to others: who may flash what; the deadline of a whole step (transfers and busy devices
 //! have their own here). Promises as [`crate`]. A unique id comes from the chip's memory or not at
-//! all: the loader's serial number is folded from it, repeats, and is only ever a [`WeakSerial`].
+//! all: the loader's serial number is folded from it, repeats, and is only ever [`Identity::weak`].
 
 mod descriptor;
 mod error;
@@ -20,7 +20,6 @@ mod usb;
 mod visit;
 mod wire;
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::backend::{
@@ -54,23 +53,12 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// Between two looks into the port.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A loader's USB serial number. Two boards may carry the same one: never a unit's identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WeakSerial(String);
-
-impl fmt::Display for WeakSerial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// One slot and the DFU device in it.
 pub struct DfuBackend<P: Port, W> {
     port: P,
     time: W,
     visit: Option<Visit<P::Wire>>,
     locked: bool,
-    weak: Option<WeakSerial>,
 }
 
 /// A device in DFU mode with its memory chosen.
@@ -78,7 +66,8 @@ struct Entered<T> {
     talk: Talk<T>,
     sighting: Sighting,
     map: MemoryMap,
-    serial: Option<WeakSerial>,
+    /// The loader's serial number: two boards may carry the same one.
+    serial: Option<String>,
 }
 
 fn usb(doing: Doing) -> impl Fn(UsbFault) -> DfuError {
@@ -101,13 +90,7 @@ impl DfuBackend<UsbPort, WallTime> {
 impl<P: Port, W: Waiter> DfuBackend<P, W> {
     /// Takes a port; opens nothing yet.
     pub fn new(port: P, time: W) -> Self {
-        Self { port, time, visit: None, locked: false, weak: None }
-    }
-
-    /// The loader's serial number, if the last identified chip did not tell its unique id. An
-    /// identity with this and without a UID is weak: it must not activate or mean *seen before*.
-    pub fn weak_serial(&self) -> Option<&WeakSerial> {
-        self.weak.as_ref()
+        Self { port, time, visit: None, locked: false }
     }
 
     fn failed(&self, during: Step) -> impl Fn(DfuError) -> FlashError + use<P, W> {
@@ -230,7 +213,7 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
             let kib = map.writable_bytes() / 1024;
             return Err(wrong(format!("{} with {kib} KiB", map.name)));
         }
-        let serial = text(&mut wire, sighting.serial_index).map_err(&failed)?.map(WeakSerial);
+        let serial = text(&mut wire, sighting.serial_index).map_err(&failed)?;
         let mut talk = Talk::begin(wire, function, setting).map_err(&failed)?;
         talk.settle(&mut self.time).map_err(&failed)?;
         Ok((Entered { talk, sighting, map, serial }, profile))
@@ -296,7 +279,7 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
 
     fn identify(&mut self, chip: &'static Chip) -> Result<Identity, FlashError> {
         let during = Step::Identify;
-        (self.visit, self.locked, self.weak) = (None, false, None);
+        (self.visit, self.locked) = (None, false);
         let (entered, profile) = self.enter(chip, during)?;
         let failed = self.failed(during);
         let Entered { mut talk, sighting, map, serial } = entered;
@@ -305,8 +288,14 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
         match talk.upload(profile.flash_start, &mut first, &mut self.time, &mut |_| {}) {
             Ok(()) => {}
             Err(error) if talk::is_read_protected(&error) => {
-                (self.locked, self.weak) = (true, serial);
-                return Ok(Identity { family, part: String::new(), uid: None, locked: true });
+                self.locked = true;
+                return Ok(Identity {
+                    family,
+                    part: String::new(),
+                    uid: None,
+                    weak: serial,
+                    locked: true,
+                });
             }
             Err(error) => return Err(failed(error)),
         }
@@ -317,13 +306,11 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
             return Err(FlashError::Driver { during, detail });
         }
         let uid = uid.map(Uid::new).transpose()?;
-        if uid.is_none() {
-            self.weak = serial;
-        }
+        let weak = if uid.is_none() { serial } else { None };
         let part = format!("{} {} KiB", map.name, map.writable_bytes() / 1024);
         let flash_start = profile.flash_start;
         self.visit = Some(Visit { talk, chip, flash_start, map, sighting });
-        Ok(Identity { family, part, uid, locked: false })
+        Ok(Identity { family, part, uid, weak, locked: false })
     }
 
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), FlashError> {

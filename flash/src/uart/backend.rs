@@ -82,7 +82,13 @@ impl UartBackend {
         match loader.read(profile.flash_size_at, &mut size) {
             Ok(()) => {}
             Err(Fault::Nack { to }) if to == Command::ReadMemory.name() => {
-                return Ok(Identity { family, part: String::new(), uid: None, locked: true });
+                return Ok(Identity {
+                    family,
+                    part: String::new(),
+                    uid: None,
+                    weak: None,
+                    locked: true,
+                });
             }
             Err(fault) => return Err(failed(fault)),
         }
@@ -98,7 +104,7 @@ impl UartBackend {
             loader.read(address, word).map_err(failed)?;
         }
         let part = format!("{}, {kib} KiB", profile::product(profile.product_id));
-        Ok(Identity { family, part, uid: Some(profile::uid(words)?), locked: false })
+        Ok(Identity { family, part, uid: Some(profile::uid(words)?), weak: None, locked: false })
     }
 
     fn go(&mut self, during: Step) -> Result<Loader, FlashError> {

@@ -126,9 +126,7 @@ fn no_single_fault_anywhere_in_a_visit_makes_a_wrong_board_pass_or_a_board_unrep
                     let identity = hand.identify(&L4)?;
                     let told = identity.uid.as_ref().map(|uid| uid.as_bytes().to_vec());
                     assert!(told.is_none_or(|told| told == UID), "{request:?} {nth} {fault:?}");
-                    assert!(
-                        identity.uid.is_some() || hand.weak_serial().is_some() || identity.locked
-                    );
+                    assert!(identity.uid.is_some() || identity.weak.is_some() || identity.locked);
                     program(hand, &L4, &[(START, &image)])
                 };
                 let found = visit(&mut hand);
