@@ -145,7 +145,7 @@ async fn act_on(
                 .await?;
             let mut problem = Problem::of(ProblemType::JournalFork);
             problem.seq = Some(at);
-            Err(Refusal(problem).into())
+            Err(Refusal(Box::new(problem)).into())
         }
     }
 }
@@ -161,7 +161,7 @@ fn numbered<'a>(from: u64, texts: &'a [String], leaves: &[audit::Hash]) -> Vec<J
 fn gap(expected: u64) -> Refusal {
     let mut problem = Problem::of(ProblemType::JournalGap);
     problem.expected = Some(expected);
-    Refusal(problem)
+    Refusal(Box::new(problem))
 }
 
 fn not_verified(error: impl std::error::Error + 'static) -> Refusal {

@@ -8,8 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{ProblemType, Sha256};
-use release::{Bundle, CheckedBundle, Digest, FreshenWith, PinnedRoot, TrustedRepository, freshen};
+use protocol::Sha256;
+use release::{
+    Bundle, CheckedBundle, Digest, FreshenWith, PinnedRoot, ReleaseTrouble, TrustedRepository,
+    freshen,
+};
 
 use crate::hub::{Hub, TenantKeys};
 use crate::refusal::{Refusal, chain};
@@ -52,10 +55,9 @@ pub(crate) async fn publish(
 ) -> Result<Published, Refusal> {
     let now_ms = hub.now_ms();
     for digest in chunks {
-        let bytes = hub
-            .blobs
-            .read(digest)?
-            .ok_or_else(|| refused(format!("chunk {digest} was not uploaded")))?;
+        let bytes = hub.blobs.read(digest)?.ok_or_else(|| {
+            Refusal::release(ReleaseTrouble::Damaged, format!("chunk {digest} was not uploaded"))
+        })?;
         files.insert(format!("{CHUNKS}{digest}"), bytes);
     }
     let _freshening = hub.freshening.lock().await;
@@ -67,7 +69,9 @@ pub(crate) async fn publish(
     let root = match (&held_root, &first_root) {
         (Some((root, _)), _) => root.clone(),
         (None, Some(root)) => root.clone(),
-        (None, None) => return Err(refused("it holds no root".to_owned())),
+        (None, None) => {
+            return Err(Refusal::release(ReleaseTrouble::Damaged, "it holds no root".to_owned()));
+        }
     };
     let held = hub.store.metadata(scope).await?;
     let keys = hub.keys(scope).await?;
@@ -77,7 +81,7 @@ pub(crate) async fn publish(
         let pin = pinned(&root, tenant.as_str())?;
         let checked = Bundle::from_files(files)
             .and_then(|bundle| bundle.check(&pin, now_ms))
-            .map_err(|error| refused(chain(&error)))?;
+            .map_err(|error| refused_because(&error))?;
         let documents = renewed(&pin, &checked, held, &keys, now_ms)?;
         Ok::<_, Refusal>((checked, pin, documents))
     })
@@ -136,8 +140,9 @@ pub(crate) async fn refresh(hub: &Hub, scope: &TenantScope) -> Result<(), Refusa
     Ok(())
 }
 
-fn refused(detail: String) -> Refusal {
-    Refusal::because(ProblemType::BundleNotVerified, detail)
+fn refused_because(error: &(dyn std::error::Error + 'static)) -> Refusal {
+    let trouble = ReleaseTrouble::behind(error).unwrap_or(ReleaseTrouble::NotTrusted);
+    Refusal::release(trouble, chain(error))
 }
 
 /// The oldest root in the bundle: what stations pin from now on.
@@ -150,14 +155,17 @@ fn first_root(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, Refusal> {
         })
         .min_by_key(|(number, _)| *number)
         .map(|(_, bytes)| bytes.clone())
-        .ok_or_else(|| refused("it holds no root".to_owned()))
+        .ok_or_else(|| Refusal::release(ReleaseTrouble::Damaged, "it holds no root".to_owned()))
 }
 
 fn pinned(root: &[u8], tenant: &str) -> Result<PinnedRoot, Refusal> {
     let pin =
-        PinnedRoot::from_pin(root, &Digest::of(root)).map_err(|error| refused(chain(&error)))?;
+        PinnedRoot::from_pin(root, &Digest::of(root)).map_err(|error| refused_because(&error))?;
     if pin.tenant().as_str() != tenant {
-        return Err(refused(format!("its root is of the tenant {}", pin.tenant().as_str())));
+        return Err(Refusal::release(
+            ReleaseTrouble::NotTrusted,
+            format!("its root is of the tenant {}", pin.tenant().as_str()),
+        ));
     }
     Ok(pin)
 }
@@ -204,7 +212,7 @@ fn fresh(
         snapshot_life_ms: SNAPSHOT_LIFE_MS,
         timestamp_life_ms: TIMESTAMP_LIFE_MS,
     })
-    .map_err(|error| refused(chain(&error)))?;
+    .map_err(|error| refused_because(&error))?;
     let written = BTreeMap::from([
         ("snapshot.json".to_owned(), freshness.snapshot),
         ("timestamp.json".to_owned(), freshness.timestamp),
@@ -212,12 +220,18 @@ fn fresh(
     all.extend(written.clone());
     let trusted =
         TrustedRepository::verify(pin, &|name: &str| all.get(name).cloned(), None, now_ms)
-            .map_err(|error| refused(chain(&error)))?;
+            .map_err(|error| refused_because(&error))?;
     if let Some((product, error)) = trusted.refused().first() {
-        return Err(refused(format!("{}: {}", product.as_str(), chain(error))));
+        return Err(Refusal::release(
+            ReleaseTrouble::from(error),
+            format!("{}: {}", product.as_str(), chain(error)),
+        ));
     }
     if !trusted.lease_keys().keys().contains(&keys.secrets.lease.public()) {
-        return Err(refused("its root does not name this hub's lease key".to_owned()));
+        return Err(Refusal::release(
+            ReleaseTrouble::NotTrusted,
+            "its root does not name this hub's lease key".to_owned(),
+        ));
     }
     Ok(written)
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::{Problem, ProblemType};
+use release::ReleaseTrouble;
 
 use crate::blobs::BlobError;
 use crate::ca::CaError;
@@ -12,15 +13,34 @@ use crate::store::StoreError;
 
 /// A refusal on its way out.
 #[derive(Debug)]
-pub(crate) struct Refusal(pub(crate) Problem);
+pub(crate) struct Refusal(pub(crate) Box<Problem>);
 
 impl Refusal {
     pub(crate) fn of(kind: ProblemType) -> Self {
-        Self(Problem::of(kind))
+        Self(Box::new(Problem::of(kind)))
     }
 
     pub(crate) fn because(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self(Problem::of(kind).detail(detail))
+        Self(Box::new(Problem::of(kind).detail(detail)))
+    }
+
+    /// Something about a release that was to be published, with the trouble's code and act.
+    pub(crate) fn release(trouble: ReleaseTrouble, detail: impl Into<String>) -> Self {
+        let kind = match trouble {
+            ReleaseTrouble::NotTrusted => ProblemType::ReleaseNotTrusted,
+            ReleaseTrouble::Damaged => ProblemType::ReleaseDamaged,
+            ReleaseTrouble::ImageOutOfRange
+            | ReleaseTrouble::WrongChip
+            | ReleaseTrouble::ChipNotSupported
+            | ReleaseTrouble::ImageUnreadable
+            | ReleaseTrouble::RecipeRefused
+            | ReleaseTrouble::Withdrawn
+            | ReleaseTrouble::Machine => ProblemType::ReleaseRefused,
+        };
+        let mut problem = Problem::of(kind).detail(detail);
+        problem.act = trouble.act().to_owned();
+        problem.code = Some(trouble.code().to_owned());
+        Self(Box::new(problem))
     }
 
     /// The hub's own trouble: the log gets the chain of causes, the caller does not.
@@ -78,9 +98,7 @@ impl From<StoreError> for Refusal {
 impl From<BlobError> for Refusal {
     fn from(error: BlobError) -> Self {
         match &error {
-            BlobError::Differs(_) => {
-                Self::because(ProblemType::RequestMalformed, error.to_string())
-            }
+            BlobError::Differs(_) => Self::release(ReleaseTrouble::Damaged, error.to_string()),
             BlobError::Io { .. } => Self::internal(&error),
         }
     }

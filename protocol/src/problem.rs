@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! problem_types {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $title:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $title:literal, $act:literal;)*) => {
         /// What kind of refusal; the member `type`. Spellings are never reused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -32,56 +32,90 @@ macro_rules! problem_types {
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
+
+            /// The one thing to do, as a sentence for people.
+            #[must_use]
+            pub fn act(self) -> &'static str {
+                match self { $(Self::$name => $act,)* }
+            }
         }
     };
 }
 
 problem_types! {
     /// The enrolment code was used before.
-    EnrolmentCodeUsed = "enrolment-code-used", 409, "This enrolment code was already used";
+    EnrolmentCodeUsed = "enrolment-code-used", 409, "This enrolment code was already used",
+        "Make a new enrolment code.";
     /// The enrolment code is too old.
-    EnrolmentCodeExpired = "enrolment-code-expired", 410, "This enrolment code has expired";
+    EnrolmentCodeExpired = "enrolment-code-expired", 410, "This enrolment code has expired",
+        "Make a new enrolment code.";
     /// The hub never gave out this enrolment code.
-    EnrolmentCodeUnknown = "enrolment-code-unknown", 403, "This enrolment code is not known";
+    EnrolmentCodeUnknown = "enrolment-code-unknown", 403, "This enrolment code is not known",
+        "Check the code against the hub that gave it out.";
     /// The code was made for a station of another name.
     EnrolmentCodeOtherStation = "enrolment-code-other-station", 403,
-        "This enrolment code is for another station";
+        "This enrolment code is for another station",
+        "Enrol the station that the code names.";
     /// The certificate signing request or one of the keys is unusable.
-    EnrolmentKeyRefused = "enrolment-key-refused", 422, "A key of the station is not usable";
+    EnrolmentKeyRefused = "enrolment-key-refused", 422, "A key of the station is not usable",
+        "Enrol again with an empty station folder.";
     /// No client certificate, or one of a station that is not enrolled or was revoked.
-    CertificateRefused = "certificate-refused", 403, "The station's certificate is not accepted";
+    CertificateRefused = "certificate-refused", 403, "The station's certificate is not accepted",
+        "Enrol the station again, or ask who revoked it.";
     /// No token, or not the right one.
-    TokenRefused = "token-refused", 401, "The access token is not accepted";
+    TokenRefused = "token-refused", 401, "The access token is not accepted",
+        "Use the token that the hub wrote for this tenant.";
     /// Nothing by that name, for this caller.
-    NotFound = "not-found", 404, "There is nothing by this name";
+    NotFound = "not-found", 404, "There is nothing by this name",
+        "Check the name.";
     /// The method is not offered there.
-    MethodNotAllowed = "method-not-allowed", 405, "This cannot be done there";
+    MethodNotAllowed = "method-not-allowed", 405, "This cannot be done there",
+        "Check the address against the hub's API document.";
     /// Not parseable, or a value out of its bounds.
-    RequestMalformed = "request-malformed", 400, "The request is not well formed";
+    RequestMalformed = "request-malformed", 400, "The request is not well formed",
+        "Correct the request where it says so.";
     /// Body beyond its limit, before or after decompression.
-    RequestTooLarge = "request-too-large", 413, "The request is too large";
+    RequestTooLarge = "request-too-large", 413, "The request is too large",
+        "Send less at a time.";
     /// The range of a chunk cannot be served.
-    RangeNotSatisfiable = "range-not-satisfiable", 416, "There are no such bytes in it";
+    RangeNotSatisfiable = "range-not-satisfiable", 416, "There are no such bytes in it",
+        "Ask for bytes that the chunk has.";
     /// The station's checkpoint or a record does not verify.
-    JournalNotVerified = "journal-not-verified", 422, "The journal range does not verify";
+    JournalNotVerified = "journal-not-verified", 422, "The journal range does not verify",
+        "Keep the station's disk as it is and call whoever runs the hub.";
     /// Records between the hub's head and this push are missing; member `expected`.
-    JournalGap = "journal-gap", 412, "Earlier records are missing";
+    JournalGap = "journal-gap", 412, "Earlier records are missing",
+        "Send the records from the expected number on.";
     /// Another record is already held under the same number; both are kept. Member `seq`.
-    JournalFork = "journal-fork", 409, "Another record holds this number";
+    JournalFork = "journal-fork", 409, "Another record holds this number",
+        "Stop the station and compare both branches.";
     /// Something by this name exists already.
-    AlreadyExists = "already-exists", 409, "There is already something by this name";
+    AlreadyExists = "already-exists", 409, "There is already something by this name",
+        "Choose another name.";
     /// The order has fewer units left than the portion wants.
-    OrderExhausted = "order-exhausted", 409, "The work order has not that many units left";
+    OrderExhausted = "order-exhausted", 409, "The work order has not that many units left",
+        "Grant fewer units, or raise the order.";
     /// The allotment certificate is not for this station and product, or has no indices left.
-    AllotmentRefused = "allotment-refused", 422, "The allotment certificate cannot be used";
+    AllotmentRefused = "allotment-refused", 422, "The allotment certificate cannot be used",
+        "Certify a new allotment for this station and product.";
     /// A release must be published first.
-    NothingPublished = "nothing-published", 409, "No release was published yet";
-    /// The bundle's metadata, manifest or a chunk does not verify.
-    BundleNotVerified = "bundle-not-verified", 422, "The publication bundle does not verify";
+    NothingPublished = "nothing-published", 409, "No release was published yet",
+        "Publish a release first.";
+    /// What was to be published is not signed as the tenant's root demands; member `code`.
+    ReleaseNotTrusted = "release-not-trusted", 422, "The release is not trusted",
+        "Have the product's people sign it with the tenant's own keys.";
+    /// What was to be published is damaged or not whole; member `code`.
+    ReleaseDamaged = "release-damaged", 422, "The publication bundle is damaged",
+        "Copy the bundle again from where it was packed.";
+    /// What was to be published breaks a rule or was taken back; member `code`.
+    ReleaseRefused = "release-refused", 422, "The release cannot be published",
+        "Pack it again.";
     /// Grants are stopped for this station.
-    GrantsStopped = "grants-stopped", 409, "Grants are stopped for this station";
+    GrantsStopped = "grants-stopped", 409, "Grants are stopped for this station",
+        "Settle the station's fork first.";
     /// The hub's own trouble; see its log.
-    Internal = "internal", 500, "The hub has a trouble of its own";
+    Internal = "internal", 500, "The hub has a trouble of its own",
+        "Look into the hub's log.";
 }
 
 /// The body of a refusal, `application/problem+json`.
@@ -98,6 +132,12 @@ pub struct Problem {
     /// What exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The one thing to do, as a sentence for people.
+    #[serde(default)]
+    pub act: String,
+    /// The code a station's screen shows for the same cause, `F-32`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// With [`ProblemType::JournalGap`]: the first record that is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
@@ -115,6 +155,8 @@ impl Problem {
             title: kind.title().to_owned(),
             status: kind.status(),
             detail: None,
+            act: kind.act().to_owned(),
+            code: None,
             expected: None,
             seq: None,
         }
@@ -139,6 +181,8 @@ mod tests {
             assert_eq!(json["type"], kind.as_str());
             assert_eq!(json["status"], kind.status());
             assert!((400..600).contains(&kind.status()));
+            let act = kind.act();
+            assert!(act.ends_with('.') && act.matches('.').count() == 1, "one sentence: {act}");
         }
     }
 }

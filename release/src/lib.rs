@@ -39,6 +39,7 @@ pub mod format {}
 mod digest;
 mod pem;
 mod provider;
+mod trouble;
 mod words;
 
 pub use bundle::{Bundle, BundleError, CheckedBundle};
@@ -58,6 +59,7 @@ pub use random::{NoRandom, Random, SystemRandom};
 pub use recipe::Recipe;
 pub use sealed::{OpenError, OpenImage, Release, SealedRelease};
 pub use summary::Summary;
+pub use trouble::ReleaseTrouble;
 pub use tuf::{
     Documents, FreshenWith, Freshness, LeaseKeys, ListedRelease, PinnedRoot, SeenVersions,
     TrustError, TrustedRepository, freshen,

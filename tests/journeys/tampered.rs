@@ -37,6 +37,15 @@ fn refusal<T>(attempt: Result<T>) -> Result<String> {
     }
 }
 
+/// The trouble's code and its one act, as the refused command printed them.
+fn trouble(said: &str) -> Result<(&str, &str)> {
+    let (_, after) = said.split_once(": F-").with_context(|| format!("no code in {said:?}"))?;
+    let number = after.split(':').next().context("a code")?;
+    let act = said.trim_end().lines().last().context("an act")?;
+    anyhow::ensure!(act.ends_with('.') && !act.contains("F-"), "no act at the end of {said:?}");
+    Ok((number, act))
+}
+
 fn flip(path: &Path, place: usize) -> Result<()> {
     let mut bytes = fs::read(path)?;
     let byte = bytes.get_mut(place).context("the file is shorter")?;
@@ -64,7 +73,9 @@ fn a_bundle_with_one_flipped_byte_in_any_file_is_not_published() -> Result<()> {
         let middle = usize::try_from(fs::metadata(file)?.len())? / 2;
         flip(file, middle)?;
         let said = refusal(hub.publish(&release)).with_context(|| format!("{file:?} flipped"))?;
-        assert!(!said.is_empty());
+        let (code, act) = trouble(&said).with_context(|| format!("{file:?} flipped"))?;
+        assert!(matches!(code, "31" | "32"), "{file:?} flipped: {said}");
+        assert!(act.starts_with("Have the product's people") || act.starts_with("Copy"), "{said}");
         flip(file, middle)?;
     }
     hub.publish(&release).context("the bundle as R&D packed it")
@@ -77,7 +88,8 @@ fn a_truncated_chunk_is_not_published() -> Result<()> {
     let chunk = files(&release.bundle.join("chunks"))?.pop().context("a bundle without chunks")?;
     let bytes = fs::read(&chunk)?;
     fs::write(&chunk, &bytes[..bytes.len() - 1])?;
-    refusal(hub.publish(&release))?;
+    let said = refusal(hub.publish(&release))?;
+    assert_eq!(trouble(&said)?.0, "32", "{said}");
     Ok(())
 }
 
@@ -94,6 +106,9 @@ fn an_image_beyond_the_chips_flash_is_not_packed() -> Result<()> {
     let recipe = Recipe::demo_lamp(&Research::activation_key(&programs)?);
     let said = refusal(research.pack("2.0.0", &recipe, &beyond))?;
     assert!(said.to_lowercase().contains("80000"), "the refusal names the address: {said}");
+    let (code, act) = trouble(&said)?;
+    assert_eq!(code, "33", "{said}");
+    assert!(act.starts_with("Link the image"), "{said}");
     Ok(())
 }
 

@@ -12,11 +12,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use audit::SignedCheckpoint;
 use clap::{Args, Parser, Subcommand};
-use hub::admin_client::{AdminClient, CodeCreate, JournalPage, OrderCreate};
+use hub::admin_client::{AdminClient, AdminError, CodeCreate, JournalPage, OrderCreate};
 use hub::hub::Terms;
 use hub::vault::Secret;
 use hub::{Hub, InitWith, ServeWith};
 use protocol::{LineName, OrderNumber, PortionGrant, ProductName, Sha256, StationName, TenantName};
+use release::ReleaseTrouble;
 use serde::Serialize;
 
 /// The firmware hub of Flashline.
@@ -250,9 +251,33 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let (code, act) = trouble(&error);
+            let said = format!("flashline-hub: {code}: {error:#}\n{act}");
             // Standard error may be closed; the exit code still says it.
-            let _ = writeln!(std::io::stderr(), "flashline-hub: {error:#}");
+            let _ = writeln!(std::io::stderr(), "{said}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// The code of what went wrong, and the one thing to do about it.
+fn trouble(error: &anyhow::Error) -> (String, String) {
+    let asked = error.chain().find_map(|cause| cause.downcast_ref::<AdminError>());
+    match asked {
+        Some(AdminError::Refused(problem)) => {
+            let code = problem.code.clone().unwrap_or_else(|| problem.kind.as_str().to_owned());
+            (code, problem.act.clone())
+        }
+        Some(AdminError::Bundle(bundle)) => {
+            let trouble = ReleaseTrouble::from(bundle);
+            (trouble.code().to_owned(), trouble.act().to_owned())
+        }
+        Some(AdminError::Http(_) | AdminError::Strange(_) | AdminError::Json(_)) => {
+            ("hub-not-answering".to_owned(), "Check that the hub runs at this address.".to_owned())
+        }
+        Some(AdminError::File { .. } | AdminError::Tls(_)) | None => {
+            let act = "Correct the command or the file where it says so.";
+            ("command-refused".to_owned(), act.to_owned())
         }
     }
 }

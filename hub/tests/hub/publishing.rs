@@ -58,21 +58,21 @@ async fn a_bundle_with_anything_changed_missing_or_added_is_refused_and_changes_
             spoilt.get_mut(path).unwrap()[at] ^= 0x01;
             let refused = refusal(&factory, &spoilt).await;
             assert!(
-                matches!(refused, Some("bundle-not-verified" | "request-malformed")),
+                matches!(refused, Some("release-damaged" | "release-not-trusted")),
                 "{path} byte {at}: {refused:?}"
             );
         }
         let mut missing = good.clone();
         missing.remove(path);
         let refused = refusal(&factory, &missing).await;
-        assert_eq!(refused, Some("bundle-not-verified"), "without {path}");
+        assert_eq!(refused, Some("release-damaged"), "without {path}");
     }
     let mut added = good.clone();
     added.insert("metadata/extra.bin".into(), vec![1]);
-    assert_eq!(refusal(&factory, &added).await, Some("bundle-not-verified"), "a stranger file");
-    assert_eq!(refusal(&factory, &foreign).await, Some("bundle-not-verified"), "another tenant's");
-    assert_eq!(refusal(&factory, &stranger).await, Some("bundle-not-verified"), "another hub's");
-    assert_eq!(refusal(&factory, &BTreeMap::new()).await, Some("bundle-not-verified"), "empty");
+    assert_eq!(refusal(&factory, &added).await, Some("release-damaged"), "a stranger file");
+    assert_eq!(refusal(&factory, &foreign).await, Some("release-not-trusted"), "another tenant's");
+    assert_eq!(refusal(&factory, &stranger).await, Some("release-not-trusted"), "another hub's");
+    assert_eq!(refusal(&factory, &BTreeMap::new()).await, Some("release-damaged"), "empty");
     assert!(factory.admin("acme").releases().await.unwrap().is_empty());
     assert_eq!(refusal(&factory, &good).await, None, "the good one still goes");
 }
@@ -83,7 +83,7 @@ async fn a_second_root_never_replaces_the_pinned_one() {
     let mut impostor = factory.desk("acme");
     assert_ne!(impostor.root_key().public(), desk.root_key().public());
     let refused = refusal(&factory, &impostor.release("6.6.6", 100)).await;
-    assert_eq!(refused, Some("bundle-not-verified"));
+    assert_eq!(refused, Some("release-not-trusted"));
     let again = factory.publish("acme", &desk.release("1.1.0", 500)).await.unwrap();
     assert_eq!(again.root_sha256, published.root_sha256);
     assert_eq!(again.root_words, published.root_words);
@@ -102,7 +102,7 @@ async fn publishing_again_is_harmless_an_older_edition_or_a_taken_version_is_ref
     // The product's document of edition 2 again: without the second release it would vanish.
     let third = desk.release("1.2.0", 500);
     factory.publish("acme", &third).await.unwrap();
-    assert_eq!(refusal(&factory, &second).await, Some("bundle-not-verified"), "goes back");
+    assert_eq!(refusal(&factory, &second).await, Some("release-not-trusted"), "goes back");
     let after = documents(&station.client()).await;
     assert_ne!(before["timestamp.json"], after["timestamp.json"]);
     assert_eq!(after["demo-lamp.json"], third["metadata/demo-lamp.json"]);
@@ -143,5 +143,5 @@ async fn a_token_file_or_ca_that_is_not_one_is_a_plain_error() {
     assert!(matches!(made, Err(AdminError::File { .. })));
     let made = AdminClient::with_pem("127.0.0.1:1", "not PEM", "token".into());
     assert!(matches!(made, Err(AdminError::Tls(_))));
-    assert_eq!(ProblemType::BundleNotVerified.status(), 422);
+    assert_eq!(ProblemType::ReleaseDamaged.status(), 422);
 }

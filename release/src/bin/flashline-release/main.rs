@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
+use release::ReleaseTrouble;
 
 #[derive(Parser)]
 #[command(name = "flashline-release", version, about = "Pack, seal, sign and look at releases")]
@@ -90,8 +91,11 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // What no other trouble claims was asked for wrongly.
+            let trouble = ReleaseTrouble::behind(&*error).unwrap_or(ReleaseTrouble::RecipeRefused);
             // The whole chain on one line: what was attempted, and why it failed.
-            eprintln!("flashline-release: {error:#}");
+            eprintln!("flashline-release: {}: {error:#}", trouble.code());
+            eprintln!("{}", trouble.act());
             ExitCode::FAILURE
         }
     }
