@@ -87,10 +87,17 @@ pub enum Event {
         family: String,
         /// Part as the probe names it.
         part: String,
-        /// The chip's unique id as it lies in its memory.
-        uid: HexBytes,
+        /// The chip's unique id as it lies in its memory; absent where `weak` stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<HexBytes>,
+        /// A name that may repeat, in place of a unique id: it tells no chip from another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weak: Option<String>,
         /// What lay where the activation block belongs.
         found: BlockState,
+        /// Which of the unit's chips, by its name in the recipe; absent where a unit has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip: Option<String>,
     },
     /// A place in the portion and an activation were set aside for this chip; nothing was written yet.
     Reserved {
@@ -161,8 +168,15 @@ pub enum Event {
         release: Digest,
         /// `production`, `rework` or `after_sales`.
         channel: String,
-        /// Bytes of the images, activation block left out.
+        /// Bytes of the chip's images, activation block left out.
         bytes: u64,
+        /// Why a chip is written that this program has not proven in this way: `approved` by a
+        /// lead, or `not_asked` outside production. Absent for a proven one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unproven: Option<String>,
+        /// Which of the unit's chips, by its name in the recipe; absent where a unit has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip: Option<String>,
     },
     /// The firmware was read back and is the release's.
     Verified {
@@ -174,6 +188,9 @@ pub enum Event {
         release: Digest,
         /// SHA-256 over the bytes read back, lowest address first.
         digest: Digest,
+        /// Which of the unit's chips, by its name in the recipe; absent where a unit has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip: Option<String>,
     },
     /// The activation block was read back byte for byte.
     Activated {
@@ -196,6 +213,44 @@ pub enum Event {
         visit: String,
         /// What it said.
         line: String,
+        /// Which of the unit's chips, by its name in the recipe; absent where a unit has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip: Option<String>,
+    },
+    /// A lead let a chip that is not proven in this way be flashed in production.
+    UnprovenApproved {
+        /// The chip, as recipes name it.
+        chip: String,
+        /// `probe`, `dfu` or `uart`.
+        way: String,
+        /// The lead's number; never a name.
+        operator: u32,
+    },
+    /// A lead let the next board of a slot be erased whole if its chip is locked.
+    UnlockApproved {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The lead's number; never a name.
+        operator: u32,
+    },
+    /// The approval was for one board, and that board was not locked.
+    UnlockLapsed {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+    },
+    /// About to erase a locked chip whole; the approval is used up.
+    Unlocking {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// Who approved it, by number.
+        operator: u32,
+        /// Which of the unit's chips, by its name in the recipe; absent where a unit has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip: Option<String>,
     },
     /// The evidence is complete; about to take the irreversible steps.
     Locking {
@@ -210,6 +265,9 @@ pub enum Event {
         slot: u32,
         /// The visit's id.
         visit: String,
+        /// Which of the unit's chips, by its name in the recipe; absent where a unit has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip: Option<String>,
     },
     /// The unit is good and may leave the slot.
     Passed {
@@ -223,8 +281,12 @@ pub enum Event {
         product: String,
         /// Chip family in lower case, `nrf52`.
         family: String,
-        /// The chip's unique id as it lies in its memory.
-        uid: HexBytes,
+        /// The chip's unique id as it lies in its memory; absent where `weak` stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<HexBytes>,
+        /// A name that may repeat, in place of a unique id: it tells no chip from another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weak: Option<String>,
         /// Activation code, with hyphens.
         code: String,
         /// SHA-256 of the release's manifest.
@@ -241,12 +303,18 @@ pub enum Event {
         /// The chip's unique id, if it was read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uid: Option<HexBytes>,
+        /// A name that may repeat, in place of a unique id: it tells no chip from another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weak: Option<String>,
         /// Stable trouble code, `F-13`.
         trouble: String,
         /// Step in which it happened.
         step: Step,
         /// Number the worker saw on the screen.
         incident: String,
+        /// Which of the unit's chips, by its name in the recipe; absent where a unit has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip: Option<String>,
     },
     /// The slot is empty again.
     Removed {
@@ -369,6 +437,8 @@ impl Event {
             | Self::Verified { visit, .. }
             | Self::Activated { visit, .. }
             | Self::SelfTested { visit, .. }
+            | Self::UnlockLapsed { visit, .. }
+            | Self::Unlocking { visit, .. }
             | Self::Locking { visit, .. }
             | Self::Locked { visit, .. }
             | Self::Passed { visit, .. }
@@ -382,6 +452,8 @@ impl Event {
             | Self::OperatorOut { .. }
             | Self::OrderOpened { .. }
             | Self::OrderClosed { .. }
+            | Self::UnprovenApproved { .. }
+            | Self::UnlockApproved { .. }
             | Self::StationTrouble { .. }
             | Self::SlotClosed { .. }
             | Self::SlotOpened { .. }

@@ -22,7 +22,8 @@ pub(crate) fn change_of(record: &[u8]) -> Option<UnitChange> {
         | Event::Adopted { order, product, family, uid, code, .. } => {
             Some(UnitChange::InWork { unit: key(product, family, &uid), code, order, at_ms })
         }
-        Event::Passed { order, product, family, uid, code, release, .. } => {
+        // A unit without a unique id is in its journal only: nothing tells it from the next one.
+        Event::Passed { order, product, family, uid: Some(uid), code, release, .. } => {
             Some(UnitChange::Passed {
                 unit: key(product, family, &uid),
                 code,

@@ -32,13 +32,16 @@ impl TroubleCode {
             | Self::ForeignBlock
             | Self::UnitVoided => (Blame::Board, Act::PutInRedBin),
             Self::UidDuplicate => (Blame::Board, Act::CallLead),
+            // Another way onto the same chip would tell its unique id.
+            Self::IdentityWeak => (Blame::Release, Act::CallLead),
             Self::DriverHung => (Blame::Probe, Act::PlugInAgain),
             Self::WorkerCrashed => (Blame::Station, Act::PlugInAgain),
             Self::ReleaseNotTrusted
             | Self::ReleaseDamaged
             | Self::ImageOutOfRange
             | Self::ReleaseWithdrawn
-            | Self::ChipNotSupported => (Blame::Release, Act::CallLead),
+            | Self::ChipNotSupported
+            | Self::ChipNotProven => (Blame::Release, Act::CallLead),
             Self::NoRelease => (Blame::Release, Act::WaitForStation),
             Self::LeaseOver | Self::QuotaEmpty | Self::HubCertificate => {
                 (Blame::Network, Act::CallLead)
@@ -49,6 +52,7 @@ impl TroubleCode {
             | Self::StoreDamaged
             | Self::StoreNewer
             | Self::ClockJumped
+            | Self::PortMissing
             | Self::Internal => (Blame::Station, Act::CallLead),
             Self::EnrolmentCodeUsed | Self::EnrolmentCodeBad => (Blame::Operator, Act::CallLead),
         }
@@ -323,6 +327,9 @@ mod tests {
         check(TroubleCode::NoRelease, false);
         check(TroubleCode::ChipNotSupported, false);
         check(TroubleCode::BoardUnplugged, false);
+        check(TroubleCode::IdentityWeak, false);
+        check(TroubleCode::ChipNotProven, false);
+        check(TroubleCode::PortMissing, false);
     }
 
     #[test]

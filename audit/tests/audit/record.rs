@@ -1,7 +1,7 @@
 //! Records: one text for each, and only that text is taken.
 
 use crate::world::*;
-use audit::{Digest, Envelope, Event, RECORD_BYTES_MAX, Record, RecordError, Step};
+use audit::{BlockState, Digest, Envelope, Event, RECORD_BYTES_MAX, Record, RecordError, Step};
 
 fn failed() -> Record {
     Record {
@@ -12,9 +12,11 @@ fn failed() -> Record {
             slot: 2,
             visit: "v-4".into(),
             uid: None,
+            weak: None,
             trouble: "F-13".into(),
             step: Step::Verify,
             incident: "K7".into(),
+            chip: None,
         },
     }
 }
@@ -75,16 +77,35 @@ fn every_kind_of_event_survives_its_text() {
             release: digest,
             channel: "production".into(),
             bytes: 250_000,
+            unproven: Some("approved".into()),
+            chip: Some("radio".into()),
         },
-        Event::Verified { slot, visit: v(), release: digest, digest },
-        Event::SelfTested { slot, visit: v(), line: "日本 \"ok\" \u{1}".into() },
+        Event::Verified { slot, visit: v(), release: digest, digest, chip: None },
+        Event::SelfTested { slot, visit: v(), line: "日本 \"ok\" \u{1}".into(), chip: None },
+        Event::Locked { slot, visit: v(), chip: Some("radio".into()) },
+        Event::UnprovenApproved { chip: "STM32F405RGTx".into(), way: "dfu".into(), operator: 17 },
+        Event::UnlockApproved { slot, operator: 17 },
+        Event::UnlockLapsed { slot, visit: v() },
+        Event::Unlocking { slot, visit: v(), operator: 17, chip: None },
+        Event::Identified {
+            slot,
+            visit: v(),
+            family: family.clone(),
+            part: String::new(),
+            uid: None,
+            weak: Some("208437A5".into()),
+            found: BlockState::Unread,
+            chip: Some("main".into()),
+        },
         Event::Failed {
             slot,
             visit: v(),
             uid: Some(uid.clone().into()),
+            weak: None,
             trouble: "F-12".into(),
             step: Step::SelfTest,
             incident: "A1".into(),
+            chip: Some("radio".into()),
         },
         Event::Passed {
             slot,
@@ -92,7 +113,8 @@ fn every_kind_of_event_survives_its_text() {
             order,
             product: product.clone(),
             family,
-            uid: uid.into(),
+            uid: Some(uid.into()),
+            weak: None,
             code,
             release: digest,
             took_ms: 12_345,
@@ -178,7 +200,7 @@ fn an_event_of_a_newer_station_is_still_a_provable_record() {
 #[test]
 fn overlong_records_and_integers_are_neither_written_nor_read() {
     let line = "x".repeat(RECORD_BYTES_MAX);
-    let event = Event::SelfTested { slot: 1, visit: "v".into(), line };
+    let event = Event::SelfTested { slot: 1, visit: "v".into(), line, chip: None };
     let long = Record { epoch: 1, seq: 0, at_ms: 0, event };
     assert!(matches!(long.encode(), Err(RecordError::TooLong { .. })));
     let padded = vec![b' '; RECORD_BYTES_MAX + 1];

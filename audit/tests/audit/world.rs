@@ -1,6 +1,6 @@
 //! A station with a short journal: what most tests start from.
 
-use audit::{BlockState, leaf_hash};
+use audit::{BlockState, HexBytes, leaf_hash};
 use audit::{Checkpoint, Cosigner, Event, Frontier, Hash, Origin, Record, SignedCheckpoint};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
@@ -37,7 +37,7 @@ pub(crate) fn cosigner() -> Cosigner {
 
 /// Record `seq`, in words of visit `visit`.
 pub(crate) fn record(seq: u64, visit: &str) -> Vec<u8> {
-    let uid = vec![1, 2, 3, 4, 5, 6, 7, 8].into();
+    let uid = HexBytes(vec![1, 2, 3, 4, 5, 6, 7, 8]);
     let (slot, visit) = (1, visit.to_owned());
     let event = match seq % 3 {
         0 => Event::Contact { slot, visit },
@@ -46,8 +46,10 @@ pub(crate) fn record(seq: u64, visit: &str) -> Vec<u8> {
             visit,
             family: "nrf52".into(),
             part: "nRF52832_xxAA".into(),
-            uid,
+            uid: Some(uid),
+            weak: None,
             found: BlockState::Blank,
+            chip: None,
         },
         _ => Event::Removed { slot, visit },
     };

@@ -229,7 +229,8 @@ pub(crate) fn passed(number: u8) -> Event {
         order: "4711".into(),
         product: "demo-lamp".into(),
         family: "nrf52".into(),
-        uid: uid(number),
+        uid: Some(uid(number)),
+        weak: None,
         code: CODE.into(),
         release: Digest([0xAB; 32]),
         took_ms: 1234,
@@ -256,9 +257,11 @@ fn failed(number: u8) -> Event {
         slot: 1,
         visit: format!("v{number}"),
         uid: Some(uid(number)),
+        weak: None,
         trouble: "F-13".into(),
         step: Step::Verify,
         incident: "i1".into(),
+        chip: None,
     }
 }
 
@@ -280,8 +283,10 @@ async fn units_are_what_the_verified_records_say() {
         visit: "v1".into(),
         family: "nrf52".into(),
         part: "nRF52832".into(),
-        uid: uid(1),
+        uid: Some(uid(1)),
+        weak: None,
         found: BlockState::Blank,
+        chip: None,
     };
     for event in [
         identified,

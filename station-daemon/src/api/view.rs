@@ -264,6 +264,9 @@ pub enum TroubleCode {
     /// The slot's worker process ended by itself.
     #[serde(rename = "F-22")]
     WorkerCrashed,
+    /// The release activates, and this way onto the chip does not tell its unique id.
+    #[serde(rename = "F-24")]
+    IdentityWeak,
     /// The release is not signed for this station.
     #[serde(rename = "F-31")]
     ReleaseNotTrusted,
@@ -291,6 +294,9 @@ pub enum TroubleCode {
     /// The release is for a chip this station cannot flash.
     #[serde(rename = "F-39")]
     ChipNotSupported,
+    /// The chip is not proven in this way, and no lead approved it for production.
+    #[serde(rename = "F-40")]
+    ChipNotProven,
     /// The disk is full.
     #[serde(rename = "F-41")]
     DiskFull,
@@ -303,6 +309,9 @@ pub enum TroubleCode {
     /// The clock jumped further than can be believed.
     #[serde(rename = "F-44")]
     ClockJumped,
+    /// The slot has no port for a chip of the release.
+    #[serde(rename = "F-45")]
+    PortMissing,
     /// The hub showed a certificate that is not its own.
     #[serde(rename = "F-51")]
     HubCertificate,
@@ -328,7 +337,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 36] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -342,6 +351,7 @@ impl TroubleCode {
         Self::ForeignBlock,
         Self::DriverHung,
         Self::WorkerCrashed,
+        Self::IdentityWeak,
         Self::ReleaseNotTrusted,
         Self::ReleaseDamaged,
         Self::ImageOutOfRange,
@@ -351,10 +361,12 @@ impl TroubleCode {
         Self::NoRelease,
         Self::QuotaEmpty,
         Self::ChipNotSupported,
+        Self::ChipNotProven,
         Self::DiskFull,
         Self::StoreDamaged,
         Self::StoreNewer,
         Self::ClockJumped,
+        Self::PortMissing,
         Self::HubCertificate,
         Self::HubUnreachable,
         Self::EnrolmentCodeUsed,

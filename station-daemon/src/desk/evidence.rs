@@ -56,16 +56,16 @@ impl Desk {
         let mut events =
             if visit.evidence_saved { Vec::new() } else { proofs(slot, visit, evidence) };
         let code = visit.code.clone().unwrap_or_default();
-        let uid = HexBytes(unit.uid.clone());
+        let (uid, weak) = unit.id.recorded();
         if evidence.locked {
-            events.push(Event::Locked { slot, visit: visit.id.clone() });
+            events.push(Event::Locked { slot, visit: visit.id.clone(), chip: None });
         }
         match verdict {
             Verdict::SeenBefore => {
                 events.push(Event::SeenBefore {
                     slot,
                     visit: visit.id.clone(),
-                    uid,
+                    uid: uid.ok_or(TroubleCode::Internal)?,
                     code,
                     passed_before: true,
                 });
@@ -78,6 +78,7 @@ impl Desk {
                 product: portion.product.as_str().to_owned(),
                 family: unit.family.clone(),
                 uid,
+                weak,
                 code,
                 release: Digest(*release.digest.as_bytes()),
                 took_ms: u64::try_from(visit.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -103,13 +104,16 @@ impl Desk {
     ) -> Result<(), TroubleCode> {
         let visit = self.visits.get_mut(&slot).ok_or(TroubleCode::Internal)?;
         visit.journalled = true;
+        let (uid, weak) = visit.unit.as_ref().map(|unit| unit.id.recorded()).unwrap_or_default();
         let event = Event::Failed {
             slot,
             visit: visit.id.clone(),
-            uid: visit.unit.as_ref().map(|unit| HexBytes(unit.uid.clone())),
+            uid,
+            weak,
             trouble: code.text(),
             step,
             incident: visit.incident.clone(),
+            chip: None,
         };
         tracing::warn!(
             slot,
@@ -150,9 +154,11 @@ impl Desk {
                 slot: place.slot,
                 visit: place.visit.clone(),
                 uid: hex::decode(&place.unit.uid).ok().map(HexBytes),
+                weak: None,
                 trouble: TroubleCode::WorkerCrashed.text(),
                 step: RecordStep::Program,
                 incident: incident.clone(),
+                chip: None,
             })
             .collect();
         let closed = self.record(events, |commit| {
@@ -193,19 +199,21 @@ fn proofs(slot: u32, visit: &OpenVisit, evidence: &Evidence) -> Vec<Event> {
             visit: id(),
             release: Digest(*release.digest.as_bytes()),
             digest: Digest(release.bytes_sha256),
+            chip: None,
         });
     }
-    if let (true, Some(unit), Some(block)) = (evidence.activated, &visit.unit, &visit.block) {
+    let uid = visit.unit.as_ref().and_then(|unit| unit.id.uid());
+    if let (true, Some(uid), Some(block)) = (evidence.activated, uid, &visit.block) {
         events.push(Event::Activated {
             slot,
             visit: id(),
-            uid: HexBytes(unit.uid.clone()),
+            uid: HexBytes(uid.to_vec()),
             code: visit.code.clone().unwrap_or_default(),
             block_sha256: Digest::of(block),
         });
     }
     if let Some(line) = &evidence.line {
-        events.push(Event::SelfTested { slot, visit: id(), line: line.clone() });
+        events.push(Event::SelfTested { slot, visit: id(), line: line.clone(), chip: None });
     }
     events
 }

@@ -7,7 +7,7 @@ use audit::BlockState;
 use release::{Channel, Portion};
 
 use super::Desk;
-use super::visits::{Found, Unit};
+use super::visits::{ChipId, Found, Unit};
 use crate::shelf::{LeaseState, OpenRelease};
 use crate::store::{Reservation, StoreError, UnitKey, UnitState};
 use crate::trouble::TroubleCode;
@@ -68,17 +68,10 @@ impl Desk {
                 (Some(empty), release_facts(*code), nothing, History::Unknown)
             }
         };
-        let strength = match unit {
-            None => Strength::Locked,
-            Some(_) => Strength::Strong,
-        };
+        let strength = strength_of(unit);
         let in_other_slot = unit.is_some_and(|unit| {
             self.visits.iter().any(|(number, other)| {
-                *number != slot
-                    && other
-                        .unit
-                        .as_ref()
-                        .is_some_and(|other| other.family == unit.family && other.uid == unit.uid)
+                *number != slot && other.unit.as_ref().is_some_and(|other| same_chip(unit, other))
             })
         });
         let block = match unit.map(|unit| unit.found) {
@@ -130,6 +123,21 @@ impl Desk {
     }
 }
 
+/// How far the unit is told from others; none is there while its chip is locked.
+fn strength_of(unit: Option<&Unit>) -> Strength {
+    match unit.map(|unit| &unit.id) {
+        None => Strength::Locked,
+        Some(ChipId::Weak { .. }) => Strength::Weak,
+        Some(ChipId::Uid(_)) => Strength::Strong,
+    }
+}
+
+/// Whether two units are one chip for all we can tell: weak names tell nothing.
+fn same_chip(one: &Unit, other: &Unit) -> bool {
+    let uid = one.id.uid();
+    uid.is_some() && uid == other.id.uid() && one.family == other.family
+}
+
 const fn release_facts(code: TroubleCode) -> ReleaseFacts {
     match code {
         TroubleCode::ReleaseWithdrawn => ReleaseFacts::Withdrawn,
@@ -143,6 +151,9 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::WrongChip
         | TroubleCode::UidImplausible
         | TroubleCode::UidDuplicate
+        | TroubleCode::IdentityWeak
+        | TroubleCode::ChipNotProven
+        | TroubleCode::PortMissing
         | TroubleCode::SelfTestFailed
         | TroubleCode::FlashWriteFailed
         | TroubleCode::ForeignBlock

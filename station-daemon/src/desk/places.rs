@@ -33,7 +33,7 @@ impl Desk {
         let unit = visit.unit.as_ref().ok_or(TroubleCode::Internal)?;
         let id = visit.id.clone();
         let key = unit.key(portion.product.as_str());
-        let (family, uid) = (unit.family.clone(), unit.uid.clone());
+        let (family, uid) = (unit.family.clone(), unit.id.uid().map(<[u8]>::to_vec));
         let adopted = unit.on_chip;
         let reservation = match source {
             CodeSource::NotActivated => None,
@@ -52,11 +52,15 @@ impl Desk {
                     block,
                 })
             }
-            CodeSource::New => Some(self.issue(&portion, &release, &family, &uid)?),
+            CodeSource::New => {
+                let uid = uid.as_deref().ok_or(TroubleCode::IdentityWeak)?;
+                Some(self.issue(&portion, &release, &family, uid)?)
+            }
         };
         let mut events = Vec::new();
         if let Some(code) = &reservation {
-            events.push(reserved_event(slot, &id, &portion, &key, &uid, code, source));
+            let uid = uid.as_deref().ok_or(TroubleCode::IdentityWeak)?;
+            events.push(reserved_event(slot, &id, &portion, &key, uid, code, source));
         }
         events.push(Event::Programming {
             slot,
@@ -64,6 +68,8 @@ impl Desk {
             release: Digest(*release.digest.as_bytes()),
             channel: channel_word(release.channel).to_owned(),
             bytes: release.bytes,
+            unproven: None,
+            chip: None,
         });
         let place =
             Place { slot, visit: id, order_number: portion.order.clone(), unit: key.clone() };

@@ -19,6 +19,9 @@ use crate::store::UnitKey;
 use crate::trouble::TroubleCode;
 use crate::visit::{Decision, decide};
 
+/// Characters of a weak name that a record carries; USB has no longer ones.
+const WEAK_CHARACTERS_MAX: usize = 126;
+
 /// What a slot must know to identify a board.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brief {
@@ -66,24 +69,52 @@ pub(super) struct OpenVisit {
 pub(super) struct Unit {
     pub(super) family: String,
     pub(super) part: String,
-    pub(super) uid: Vec<u8>,
+    pub(super) id: ChipId,
     pub(super) found: BlockState,
     pub(super) on_chip: Option<activation::Block>,
 }
 
+/// How a chip is told from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ChipId {
+    /// By its maker's unique id.
+    Uid(Vec<u8>),
+    /// Not at all: it has a name that may repeat, or none. The unit is one of its own in every
+    /// visit.
+    Weak { name: String, visit: String },
+}
+
+impl ChipId {
+    pub(super) fn uid(&self) -> Option<&[u8]> {
+        match self {
+            Self::Uid(uid) => Some(uid),
+            Self::Weak { .. } => None,
+        }
+    }
+
+    /// The members `uid` and `weak` of a record.
+    pub(super) fn recorded(&self) -> (Option<HexBytes>, Option<String>) {
+        match self {
+            Self::Uid(uid) => (Some(HexBytes(uid.clone())), None),
+            Self::Weak { name, .. } => (None, Some(name.clone())),
+        }
+    }
+}
+
 impl Unit {
     pub(super) fn key(&self, product: &str) -> UnitKey {
-        UnitKey {
-            product: product.to_owned(),
-            family: self.family.clone(),
-            uid: hex::encode_upper(&self.uid),
-        }
+        let uid = match &self.id {
+            ChipId::Uid(uid) => hex::encode_upper(uid),
+            // No hexadecimal digits: it is never taken for a unique id.
+            ChipId::Weak { visit, .. } => format!("visit {visit}"),
+        };
+        UnitKey { product: product.to_owned(), family: self.family.clone(), uid }
     }
 }
 
 impl OpenVisit {
     pub(super) fn uid_tail(&self) -> Option<String> {
-        let text = hex::encode_upper(&self.unit.as_ref()?.uid);
+        let text = hex::encode_upper(self.unit.as_ref()?.id.uid()?);
         Some(text[text.len().saturating_sub(4)..].to_owned())
     }
 }
@@ -185,20 +216,23 @@ impl Desk {
             Ok((portion, release)) => (portion.product.as_str().to_owned(), release.product_keys()),
             Err(_) => (String::new(), Vec::new()),
         };
-        let unit = unit_of(&found, &product, &keys);
+        let id = self.visits.get(&slot).ok_or(TroubleCode::Internal)?.id.clone();
+        let unit = unit_of(&found, &product, &keys, &id);
         let facts = self.facts(slot, &work, unit.as_ref(), &found)?;
         let decision = decide(&facts);
 
-        let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
-        let mut events = vec![Event::Contact { slot, visit: visit.id.clone() }];
+        let mut events = vec![Event::Contact { slot, visit: id.clone() }];
         if let Some(unit) = &unit {
+            let (uid, weak) = unit.id.recorded();
             events.push(Event::Identified {
                 slot,
-                visit: visit.id.clone(),
+                visit: id,
                 family: unit.family.clone(),
                 part: unit.part.clone(),
-                uid: HexBytes(unit.uid.clone()),
+                uid,
+                weak,
                 found: unit.found,
+                chip: None,
             });
         }
         self.close_left_open(Some(slot));
@@ -231,9 +265,20 @@ impl Desk {
     }
 }
 
-fn unit_of(found: &Found, product: &str, keys: &[[u8; 32]]) -> Option<Unit> {
-    let uid = found.identity.uid.as_ref().filter(|_| !found.identity.locked)?;
-    let family = found.identity.family.clone();
+/// Who is in the slot; none while the chip is locked and tells nothing. A block is only looked at
+/// where there is a unique id it could belong to.
+fn unit_of(found: &Found, product: &str, keys: &[[u8; 32]], visit: &str) -> Option<Unit> {
+    let identity = &found.identity;
+    if identity.locked {
+        return None;
+    }
+    let (family, part) = (identity.family.clone(), identity.part.clone());
+    let Some(uid) = &identity.uid else {
+        let name = identity.weak.as_deref().unwrap_or_default();
+        let name = name.chars().take(WEAK_CHARACTERS_MAX).collect();
+        let id = ChipId::Weak { name, visit: visit.to_owned() };
+        return Some(Unit { family, part, id, found: BlockState::Unread, on_chip: None });
+    };
     let claim = Claim { product, family: &family, uid: uid.as_bytes() };
     let (state, on_chip) = match found.block.as_deref() {
         None => (BlockState::Unread, None),
@@ -246,13 +291,8 @@ fn unit_of(found: &Found, product: &str, keys: &[[u8; 32]]) -> Option<Unit> {
             }
         },
     };
-    Some(Unit {
-        family,
-        part: found.identity.part.clone(),
-        uid: uid.as_bytes().to_vec(),
-        found: state,
-        on_chip,
-    })
+    let id = ChipId::Uid(uid.as_bytes().to_vec());
+    Some(Unit { family, part, id, found: state, on_chip })
 }
 
 pub(super) fn task(release: &OpenRelease, block: Option<Vec<u8>>, config: &SlotConfig) -> Task {

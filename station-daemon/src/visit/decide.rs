@@ -192,7 +192,7 @@ fn refusal(facts: &Facts) -> Option<TroubleCode> {
         return Some(TroubleCode::WrongChip);
     }
     if facts.recipe.activation && facts.strength == Strength::Weak {
-        return Some(TroubleCode::UidImplausible);
+        return Some(TroubleCode::IdentityWeak);
     }
     if facts.history == History::Voided {
         return Some(TroubleCode::UnitVoided);
@@ -303,7 +303,7 @@ mod tests {
             Facts { in_other_slot: true, ..GOOD },
             Refuse(TroubleCode::UidDuplicate),
         );
-        check("weak with activation", weak, Refuse(TroubleCode::UidImplausible));
+        check("weak with activation", weak, Refuse(TroubleCode::IdentityWeak));
         check(
             "weak without activation never means seen before",
             Facts { recipe: plain, history: History::Passed, in_other_slot: true, ..weak },

@@ -1,6 +1,7 @@
 //! Visits with everything real but the copper: desk, worker processes, the probe-rs driver and
 //! simulated boards that run the demo firmware.
 
+mod desk;
 mod faults;
 mod paper;
 mod process;

@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) lease_ends_ms: i64,
     pub(crate) chip: &'static str,
     pub(crate) self_test: bool,
+    pub(crate) activation: bool,
     pub(crate) withdrawn: bool,
     pub(crate) allow_simulated: bool,
     pub(crate) metadata_version: u64,
@@ -48,6 +49,7 @@ impl Plan {
             lease_ends_ms: now_ms + DAY_MS,
             chip: "nRF52832_xxAA",
             self_test: true,
+            activation: true,
             withdrawn: false,
             allow_simulated: true,
             metadata_version: 1,
@@ -192,14 +194,13 @@ impl Office {
             "family": if plan.chip.starts_with("nRF51") { "nrf51" } else { "nrf52" },
             "chip": plan.chip,
             "channels": ["production"],
-            "activation": {
-                "address": BLOCK_AT,
+        });
+        if plan.activation {
+            recipe["activation"] = serde_json::json!({
+                "address": if plan.chip.starts_with("nRF51") { 0x3_F000 } else { BLOCK_AT },
                 "mode": "ed25519",
                 "product_keys": [hex::encode(self.activation.public())],
-            },
-        });
-        if plan.chip.starts_with("nRF51") {
-            recipe["activation"]["address"] = 0x3_F000.into();
+            });
         }
         if plan.self_test {
             recipe["self_test"] = serde_json::json!({

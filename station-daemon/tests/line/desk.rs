@@ -1,0 +1,87 @@
+//! What the desk makes of chips that tell less than a unique id, without a board.
+
+use audit::Event;
+use flash::Identity;
+use station_daemon::config::SlotConfig;
+use station_daemon::desk::{Evidence, Found, Task};
+use station_daemon::trouble::TroubleCode;
+use station_daemon::visit::{CodeSource, Decision, Verdict, Work};
+
+use super::World;
+use super::station::Station;
+
+fn slot() -> SlotConfig {
+    SlotConfig {
+        number: 1,
+        selector: "1d50:6018:127.0.0.1:1".to_owned(),
+        uart: None,
+        baud: 115_200,
+    }
+}
+
+/// What a DFU device tells whose unique id cannot be read: a serial number that may repeat.
+fn weak() -> Found {
+    let identity = Identity {
+        family: "nrf52".to_owned(),
+        part: "nRF52832".to_owned(),
+        uid: None,
+        weak: Some("STM32FxSTM32".to_owned()),
+        locked: false,
+    };
+    Found { identity, block: None }
+}
+
+fn decided(station: &Station) -> Decision {
+    let decided = station.desk.ask(|desk| {
+        desk.leave(1);
+        desk.arrive(1);
+        desk.decide(1, weak())
+    });
+    decided.expect("the desk is open").expect("journalled")
+}
+
+#[test]
+fn a_weak_identity_is_flashed_without_activation_marked_as_weak_and_never_seen_before() {
+    let world = World::new(|plan| plan.activation = false);
+    let station = Station::start(world.path(), &[]);
+    station.deliver(&world.parcel());
+    let work = Work { code: CodeSource::NotActivated, self_test: true, protect: false };
+    for passed in 1..=2 {
+        assert_eq!(decided(&station), Decision::Flash(work), "visit {passed}");
+        let evidence = Evidence { verified: true, ..Evidence::default() };
+        let task: Result<Task, TroubleCode> = station
+            .desk
+            .ask(move |desk| {
+                let task = desk.reserve(1, CodeSource::NotActivated, &slot())?;
+                desk.save_evidence(1, Verdict::Pass, &evidence)?;
+                Ok(task)
+            })
+            .expect("the desk is open");
+        assert!(task.expect("a task").block.is_none());
+        station.wait("the unit counted", |view| {
+            view.order.as_ref().is_some_and(|order| order.passed == passed && order.in_work == 0)
+        });
+    }
+    let mut named = 0;
+    for record in station.records() {
+        let (uid, weak) = match &record.event {
+            Event::Identified { uid, weak, .. } | Event::Passed { uid, weak, .. } => (uid, weak),
+            _ => continue,
+        };
+        assert_eq!((uid, weak.as_deref()), (&None, Some("STM32FxSTM32")), "{record:?}");
+        named += 1;
+    }
+    assert_eq!(named, 4);
+    station.stop();
+}
+
+#[test]
+fn a_weak_identity_is_refused_where_the_release_activates() {
+    let world = World::new(|_| {});
+    let station = Station::start(world.path(), &[]);
+    station.deliver(&world.parcel());
+    assert_eq!(decided(&station), Decision::Refuse(TroubleCode::IdentityWeak));
+    let refused = station.desk.ask(|desk| desk.reserve(1, CodeSource::New, &slot()).map(|_| ()));
+    assert_eq!(refused, Ok(Err(TroubleCode::IdentityWeak)));
+    station.stop();
+}
