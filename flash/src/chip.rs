@@ -1,7 +1,11 @@
-//! The qualified chips: what the station must know about a chip beyond its flash algorithm.
+//! What the station must know about a chip beyond its flash algorithm: the shape of a row of
+//! [`crate::CHIPS`].
 //!
-//! A chip is flashed only with a profile from this table. Numbers come from the makers' manuals,
-//! named beside them.
+//! Owns the words of the table and the arithmetic of sectors; the rows with their numbers are in
+//! [`crate::chips`].
+
+use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +20,15 @@ pub enum RegionKind {
     Configuration,
 }
 
+/// Neighbouring sectors of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// How many sectors.
+    pub sectors: u32,
+    /// Bytes that one erase clears.
+    pub sector_bytes: u32,
+}
+
 /// A stretch of non-volatile memory that can be programmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
@@ -25,8 +38,13 @@ pub struct Region {
     pub start: u64,
     /// Bytes that exist and can be read and written.
     pub bytes: u64,
-    /// Bytes that one erase clears.
-    pub sector_bytes: u64,
+    /// Its sectors, lowest address first; the last one may reach beyond `bytes`.
+    pub segments: &'static [Segment],
+    /// Bytes that one write takes, at a multiple of as many: a unit that is not erased is not
+    /// written again (double words with ECC, half pages).
+    pub write_bytes: u32,
+    /// What an erased byte reads as.
+    pub erased: u8,
 }
 
 impl Region {
@@ -34,18 +52,58 @@ impl Region {
     pub fn end(&self) -> u64 {
         self.start + self.bytes
     }
+
+    /// The sectors with the bytes that exist in them, lowest address first.
+    pub fn sectors(&self) -> impl Iterator<Item = Range<u64>> + use<> {
+        let region = *self;
+        let mut start = region.start;
+        region
+            .segments
+            .iter()
+            .flat_map(|segment| {
+                std::iter::repeat_n(u64::from(segment.sector_bytes), segment.sectors as usize)
+            })
+            .map(move |bytes| {
+                let sector = start..(start + bytes).min(region.end());
+                start += bytes;
+                sector
+            })
+            .take_while(|sector| !sector.is_empty())
+    }
 }
 
-/// How the chip is locked against reading.
+/// How the chip is locked against reading by the debug probe. ROM loaders have their own commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protect {
     /// nRF52: UICR.APPROTECT is written through the NVMC, confirmed by CTRL-AP.APPROTECTSTATUS.
     NordicApprotect,
-    /// No way in this profile.
+    /// No way in this row.
     None,
 }
 
-/// What the profile has been proven against.
+/// The kinds of transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackEnd {
+    /// A debug probe: SWD through probe-rs.
+    Probe,
+    /// USB DFU: the chip's own loader.
+    Dfu,
+    /// A serial ROM loader.
+    Uart,
+}
+
+impl fmt::Display for BackEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Probe => "SWD through probe-rs",
+            Self::Dfu => "USB DFU",
+            Self::Uart => "serial ROM loader",
+        })
+    }
+}
+
+/// What a way onto a chip has been proven against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
@@ -56,6 +114,55 @@ pub enum Proof {
     EmulatedChip,
     /// Never run here; production needs a lead's approval.
     Unproven,
+}
+
+/// How every planned byte is compared after writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verified {
+    /// CRC-32 of each stretch, computed by the chip; a stretch that differs is read back.
+    CrcOnTarget,
+    /// Every byte is read back.
+    ReadBack,
+    /// MD5 of each image, computed by the chip's loader.
+    Md5OnTarget,
+}
+
+/// One way onto a chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Through what.
+    pub back_end: BackEnd,
+    /// What it has been proven against.
+    pub proof: Proof,
+    /// How it verifies.
+    pub verified: Verified,
+}
+
+/// How the chip is brought to a stop before its first instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetStrategy {
+    /// AIRCR.SYSRESETREQ with the core's vector catch: the default of probe-rs' sequences.
+    VectorCatch,
+    /// As above, and the reset pin is held while the debug port is attached to, for firmware that
+    /// turns the debug pins off or sleeps.
+    UnderReset,
+}
+
+/// How one kind of probe talks to one chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeProfile {
+    /// Which probes: the beginning of their kind as leases name it (`1366:` for every J-Link);
+    /// empty for all that no other profile of the chip names.
+    pub probe: &'static str,
+    /// SWD clock in kHz for probes that can set it.
+    pub clock_khz: u32,
+    /// How the chip is stopped.
+    pub reset: ResetStrategy,
+    /// Fill the next buffer while the chip programs the last one.
+    pub double_buffering: bool,
+    /// Most bytes one call of the flash routine programs; 0 = the target file's page size.
+    pub program_bytes_max: u32,
 }
 
 /// A qualified chip.
@@ -73,16 +180,12 @@ pub struct Chip {
     pub uid: UidReader,
     /// How the part is told from its siblings.
     pub part: PartReader,
-    /// SWD clock in kHz for probes that can set it.
-    pub clock_khz: u32,
-    /// Most bytes one call of the flash routine programs; 0 = the target file's page size.
-    pub program_bytes_max: u32,
-    /// Fill the next buffer while the chip programs the last one.
-    pub double_buffering: bool,
-    /// How to lock it.
+    /// How a probe locks it.
     pub protect: Protect,
-    /// What this profile has been proven against.
-    pub proof: Proof,
+    /// How each kind of probe talks to it; empty if probes do not.
+    pub probes: &'static [ProbeProfile],
+    /// The ways onto it.
+    pub ways: &'static [Way],
 }
 
 impl Chip {
@@ -92,101 +195,22 @@ impl Chip {
             .iter()
             .find(|region| region.start <= address && bytes <= region.end().saturating_sub(address))
     }
-}
 
-/// Every qualified chip.
-pub static CHIPS: &[Chip] = &[
-    Chip {
-        name: "nRF52832_xxAA",
-        family: "nrf52",
-        // nRF52832 Product Specification, chapters "Memory" and "UICR": 512 KiB in pages of 4 KiB;
-        // UICR is cleared by one ERASEUICR; its last register is NFCPINS at offset 0x20C.
-        regions: &[
-            Region { kind: RegionKind::Code, start: 0, bytes: 0x8_0000, sector_bytes: 0x1000 },
-            Region {
-                kind: RegionKind::Configuration,
-                start: 0x1000_1000,
-                bytes: 0x400,
-                sector_bytes: 0x1000,
-            },
-        ],
-        ram: (0x2000_0000, 0x1_0000),
-        uid: UidReader::NordicDeviceId,
-        part: PartReader::NordicInfo { part: 0x52832, flash_kib: 512 },
-        clock_khz: 4000,
-        // The routine loops over any number of words; 16 KiB twice fits the 64 KiB of RAM.
-        program_bytes_max: 0x4000,
-        double_buffering: true,
-        protect: Protect::NordicApprotect,
-        proof: Proof::SimulatedBoard,
-    },
-    Chip {
-        name: "nRF51822_xxAA",
-        family: "nrf51",
-        // nRF51 Series Reference Manual, chapter "Memory": 256 KiB in pages of 1 KiB. UICR is not
-        // in the target file's memory map: recipes name an exclude range for it.
-        regions: &[Region {
-            kind: RegionKind::Code,
-            start: 0,
-            bytes: 0x4_0000,
-            sector_bytes: 0x400,
-        }],
-        ram: (0x2000_0000, 0x4000),
-        uid: UidReader::NordicDeviceId,
-        part: PartReader::NordicCodeSize { flash_kib: 256 },
-        clock_khz: 4000,
-        program_bytes_max: 0,
-        double_buffering: false,
-        protect: Protect::None,
-        proof: Proof::EmulatedChip,
-    },
-];
-
-/// The profile with this name, upper and lower case alike.
-pub fn chip(name: &str) -> Option<&'static Chip> {
-    CHIPS.iter().find(|chip| chip.name.eq_ignore_ascii_case(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_profile_is_found_by_its_name_in_any_case_and_by_no_other() {
-        assert_eq!(chip("nrf52832_XXaa").map(|c| c.family), Some("nrf52"));
-        assert!(chip("nRF52832").is_none());
+    /// First address of its program flash.
+    pub fn flash_start(&self) -> u64 {
+        self.regions.first().map_or(0, |region| region.start)
     }
 
-    #[test]
-    fn a_region_holds_a_range_only_if_it_holds_all_of_it() {
-        let chip = chip("nRF52832_xxAA").expect("profile");
-        let check = |address, bytes, held: bool| {
-            assert_eq!(chip.region_of(address, bytes).is_some(), held, "{address:#x}+{bytes}");
-        };
-        check(0, 1, true);
-        check(0x7_FFFF, 1, true);
-        check(0x7_FFFF, 2, false);
-        check(0x8_0000, 1, false);
-        check(0x1000_1208, 4, true);
-        check(0x1000_13FD, 4, false);
-        check(u64::MAX, 2, false);
-        check(0x2000_0000, 4, false);
+    /// The way through `back_end`, if there is one.
+    pub fn way(&self, back_end: BackEnd) -> Option<&'static Way> {
+        self.ways.iter().find(|way| way.back_end == back_end)
     }
 
-    #[test]
-    fn the_readme_lists_every_profile_with_what_it_is_proven_against() {
-        let readme = include_str!("../README.md");
-        for chip in CHIPS {
-            let proof = match chip.proof {
-                Proof::SimulatedBoard => "simulated board",
-                Proof::EmulatedChip => "QEMU `microbit`",
-                Proof::Unproven => "unproven",
-            };
-            let row = format!("| `{}` | `{}` |", chip.name, chip.family);
-            let row = readme.lines().find(|line| line.contains(&row));
-            let row = row.unwrap_or_else(|| panic!("no row for {}", chip.name));
-            assert!(row.ends_with(&format!("| {proof} |")), "{row}");
-        }
-        assert_eq!(readme.matches("| SWD through probe-rs").count(), CHIPS.len());
+    /// How a probe of this kind talks to it.
+    pub fn probe(&self, kind: &str) -> Option<&'static ProbeProfile> {
+        let named =
+            |profile: &&ProbeProfile| !profile.probe.is_empty() && kind.starts_with(profile.probe);
+        let rest = |profile: &&ProbeProfile| profile.probe.is_empty();
+        self.probes.iter().find(named).or_else(|| self.probes.iter().find(rest))
     }
 }

@@ -14,6 +14,7 @@
 
 mod backend;
 mod chip;
+pub mod chips;
 pub mod dfu;
 mod error;
 mod identity;
@@ -26,7 +27,11 @@ pub use backend::{
     Backend, Contact, Presence, ProgramReport, Progress, SelfTest, Step, StepTimes, UnlockApproval,
     VerifyReport, Via,
 };
-pub use chip::{CHIPS, Chip, Proof, Protect, Region, RegionKind, chip};
+pub use chip::{
+    BackEnd, Chip, ProbeProfile, Proof, Protect, Region, RegionKind, ResetStrategy, Segment,
+    Verified, Way,
+};
+pub use chips::{CHIPS, chip};
 pub use error::FlashError;
-pub use identity::{Identity, PartReader, Uid, UidReader};
+pub use identity::{Identity, PartReader, STM32_DEVICES, Uid, UidReader, UidVector};
 pub use plan::{Difference, Piece, Plan};

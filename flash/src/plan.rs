@@ -103,13 +103,10 @@ impl<'a> Plan<'a> {
             let Some(region) = self.chip.region_of(piece.address, piece.bytes.len() as u64) else {
                 continue;
             };
-            let first = (piece.address - region.start) / region.sector_bytes;
-            let last = (piece.end() - 1 - region.start) / region.sector_bytes;
-            for index in first..=last {
-                let start = region.start + index * region.sector_bytes;
-                let end = (start + region.sector_bytes).min(region.end());
-                if sectors.last().is_none_or(|known| known.start < start) {
-                    sectors.push(start..end);
+            for sector in region.sectors() {
+                let is_touched = piece.address < sector.end && sector.start < piece.end();
+                if is_touched && sectors.last().is_none_or(|known| known.start < sector.start) {
+                    sectors.push(sector);
                 }
             }
         }
@@ -282,7 +279,7 @@ pub(crate) fn bursts(sectors: &[Sector], bytes_max: usize) -> Vec<Burst> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chip::chip;
+    use crate::chips::chip;
 
     fn nrf52() -> &'static Chip {
         chip("nRF52832_xxAA").expect("profile")

@@ -25,9 +25,9 @@ use crate::backend::{
     Backend, Contact, Presence, ProgramReport, Progress, SelfTest, Step, UnlockApproval,
     VerifyReport,
 };
-use crate::chip::{Chip, Protect};
+use crate::chip::{Chip, ProbeProfile, Protect, ResetStrategy};
 use crate::error::{FlashError, chain};
-use crate::identity::{Identity, Uid};
+use crate::identity::Identity;
 use crate::plan::Plan;
 use attached::Attached;
 use classify::classify;
@@ -89,6 +89,7 @@ impl ProbeBackend {
         permissions: Permissions,
         during: Step,
     ) -> Result<Session, FlashError> {
+        let profile = self.profile(chip)?;
         let probe = self.open()?;
         let (probe, found) = presence::look(probe, during)?;
         let mut probe = match found {
@@ -99,7 +100,7 @@ impl ProbeBackend {
             }
         };
         // A probe that cannot set its clock runs at its own.
-        if let Err(error) = probe.set_speed(chip.clock_khz) {
+        if let Err(error) = probe.set_speed(profile.clock_khz) {
             tracing::debug!(error = %chain(&error), "the probe keeps its clock");
         }
         let target = self
@@ -108,10 +109,22 @@ impl ProbeBackend {
             .map_err(|error| classify(&error, during))?;
         let target = TargetSelector::Specified(target);
         classify::contained(during, || {
-            probe
-                .attach_with_registry(target, permissions, &self.registry)
-                .map_err(|error| classify(&error, during))
+            let attached = match profile.reset {
+                ResetStrategy::VectorCatch => {
+                    probe.attach_with_registry(target, permissions, &self.registry)
+                }
+                ResetStrategy::UnderReset => {
+                    probe.attach_under_reset_with_registry(target, permissions, &self.registry)
+                }
+            };
+            attached.map_err(|error| classify(&error, during))
         })
+    }
+
+    /// How this probe talks to the chip.
+    fn profile(&self, chip: &'static Chip) -> Result<&'static ProbeProfile, FlashError> {
+        chip.probe(&self.selector.kind())
+            .ok_or_else(|| FlashError::UnknownChip { chip: chip.name.to_owned() })
     }
 
     fn attached(&mut self, wanted: Step) -> Result<&mut Attached, FlashError> {
@@ -186,28 +199,19 @@ impl Backend for ProbeBackend {
             }
             Err(error) => return Err(error),
         };
-        let images = Images::assemble(session.target(), chip)?;
+        let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
         self.link = Link::Attached(Box::new(Attached { session, chip, images }));
         let read = self.attached(during).and_then(|attached| {
-            let (address, count) = chip.part.place();
-            let mut words = vec![0; count];
-            attached.read_words(address, &mut words, during)?;
-            let part = chip.part.judge(&words)?;
-            let (address, bytes) = chip.uid.place();
-            let mut words = vec![0; bytes.div_ceil(4)];
-            attached.read_words(address, &mut words, during)?;
-            let mut uid: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-            uid.truncate(bytes);
-            Ok((part, Uid::new(uid)?))
+            let part = chip.part.judge(&attached.read_each(&chip.part.words(), during)?)?;
+            let places = chip.uid.words();
+            if places.is_empty() {
+                return Ok((part, None));
+            }
+            let uid = chip.uid.judge(&attached.read_each(&places, during)?)?;
+            Ok((part, Some(uid)))
         });
         let (part, uid) = self.settle(read).inspect_err(|_| self.link = Link::Closed)?;
-        Ok(Identity {
-            family: chip.family.to_owned(),
-            part,
-            uid: Some(uid),
-            weak: None,
-            locked: false,
-        })
+        Ok(Identity { family: chip.family.to_owned(), part, uid, weak: None, locked: false })
     }
 
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), FlashError> {

@@ -82,7 +82,7 @@ fn model_of(name: &str) -> &'static simulators::rom_loader::Model {
 }
 
 fn chip(name: &str) -> &'static Chip {
-    &profile(name).unwrap().chip
+    profile(name).unwrap().chip
 }
 
 fn plan<'a>(name: &str, pieces: &[(u64, &'a [u8])]) -> Plan<'a> {

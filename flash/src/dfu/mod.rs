@@ -28,7 +28,7 @@ use crate::backend::{
 };
 use crate::chip::{Chip, RegionKind};
 use crate::error::FlashError;
-use crate::identity::{Identity, Uid};
+use crate::identity::Identity;
 use crate::listen::{Heard, Listener};
 use crate::plan::Plan;
 use visit::{Trouble, Visit, ms};
@@ -169,11 +169,7 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
     }
 
     /// Opens the loader and chooses the memory that holds the profile's flash.
-    fn enter(
-        &mut self,
-        chip: &'static Chip,
-        during: Step,
-    ) -> Result<(Entered<P::Wire>, &'static DfuProfile), FlashError> {
+    fn enter(&mut self, chip: &'static Chip, during: Step) -> Result<Entered<P::Wire>, FlashError> {
         let profile = profile(chip.name)
             .ok_or_else(|| FlashError::UnknownChip { chip: chip.name.to_owned() })?;
         let failed = self.failed(during);
@@ -193,7 +189,7 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
             match MemoryMap::read(name.as_deref().unwrap_or_default()) {
                 Ok(map) => {
                     names.push(map.name.clone());
-                    let page = map.page(profile.flash_start);
+                    let page = map.page(chip.flash_start());
                     if page.is_some_and(|(_, access)| access.writable) {
                         chosen = Some((alternate.setting, map));
                         break;
@@ -216,18 +212,32 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
         let serial = text(&mut wire, sighting.serial_index).map_err(&failed)?;
         let mut talk = Talk::begin(wire, function, setting).map_err(&failed)?;
         talk.settle(&mut self.time).map_err(&failed)?;
-        Ok((Entered { talk, sighting, map, serial }, profile))
+        Ok(Entered { talk, sighting, map, serial })
     }
 
     /// The unique id, or `None` if this loader does not show it.
     fn read_uid(
         &mut self,
         talk: &mut Talk<P::Wire>,
-        address: u64,
-    ) -> Result<Option<Vec<u8>>, DfuError> {
-        let mut uid = vec![0; 12];
-        match talk.upload(address, &mut uid, &mut self.time, &mut |_| {}) {
-            Ok(()) => Ok(Some(uid)),
+        chip: &Chip,
+    ) -> Result<Option<Vec<u32>>, DfuError> {
+        // One upload from the first word to the last: on families that spread them, what lies
+        // between is thrown away.
+        let words = chip.uid.words();
+        let (Some(first), Some(last)) = (words.first(), words.last()) else {
+            return Ok(None);
+        };
+        let mut held = vec![0; usize::try_from(last + 4 - first).unwrap_or(0)];
+        match talk.upload(*first, &mut held, &mut self.time, &mut |_| {}) {
+            Ok(()) => Ok(Some(
+                words
+                    .iter()
+                    .filter_map(|word| {
+                        let at = usize::try_from(word - first).ok()?;
+                        Some(u32::from_le_bytes(held.get(at..at + 4)?.try_into().ok()?))
+                    })
+                    .collect(),
+            )),
             Err(DfuError::Refused { .. } | DfuError::Short { .. }) => {
                 talk.settle(&mut self.time)?;
                 Ok(None)
@@ -280,12 +290,12 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
     fn identify(&mut self, chip: &'static Chip) -> Result<Identity, FlashError> {
         let during = Step::Identify;
         (self.visit, self.locked) = (None, false);
-        let (entered, profile) = self.enter(chip, during)?;
+        let entered = self.enter(chip, during)?;
         let failed = self.failed(during);
         let Entered { mut talk, sighting, map, serial } = entered;
         let family = chip.family.to_owned();
         let mut first = [0; 4];
-        match talk.upload(profile.flash_start, &mut first, &mut self.time, &mut |_| {}) {
+        match talk.upload(chip.flash_start(), &mut first, &mut self.time, &mut |_| {}) {
             Ok(()) => {}
             Err(error) if talk::is_read_protected(&error) => {
                 self.locked = true;
@@ -299,16 +309,16 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
             }
             Err(error) => return Err(failed(error)),
         }
-        let uid = self.read_uid(&mut talk, profile.uid_address).map_err(&failed)?;
+        let uid = self.read_uid(&mut talk, chip).map_err(&failed)?;
         // A code is bound to these bytes for ever: they are read twice.
-        if uid != self.read_uid(&mut talk, profile.uid_address).map_err(&failed)? {
+        if uid != self.read_uid(&mut talk, chip).map_err(&failed)? {
             let detail = "the unique id read differently the second time".to_owned();
             return Err(FlashError::Driver { during, detail });
         }
-        let uid = uid.map(Uid::new).transpose()?;
+        let uid = uid.map(|words| chip.uid.judge(&words)).transpose()?;
         let weak = if uid.is_none() { serial } else { None };
         let part = format!("{} {} KiB", map.name, map.writable_bytes() / 1024);
-        let flash_start = profile.flash_start;
+        let flash_start = chip.flash_start();
         self.visit = Some(Visit { talk, chip, flash_start, map, sighting });
         Ok(Identity { family, part, uid, weak, locked: false })
     }
@@ -396,7 +406,7 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
     fn unlock(&mut self, chip: &'static Chip, approval: &UnlockApproval) -> Result<(), FlashError> {
         let during = Step::Unlock;
         self.visit = None;
-        let (mut entered, _) = self.enter(chip, during)?;
+        let mut entered = self.enter(chip, during)?;
         tracing::warn!(record = %approval.record, "taking a chip's read protection away, which erases it whole");
         let failed = self.failed(during);
         entered.talk.read_unprotect().map_err(&failed)?;

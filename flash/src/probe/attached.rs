@@ -99,6 +99,19 @@ impl Attached {
         }
     }
 
+    /// Reads single words, each at its own address.
+    pub(super) fn read_each(
+        &mut self,
+        places: &[u64],
+        during: Step,
+    ) -> Result<Vec<u32>, FlashError> {
+        let mut core = self.core(during)?;
+        places
+            .iter()
+            .map(|place| core.read_word_32(*place).map_err(|error| classify(&error, during)))
+            .collect()
+    }
+
     pub(super) fn read_words(
         &mut self,
         address: u64,

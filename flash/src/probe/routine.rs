@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::classify::classify;
 use crate::backend::{Progress, Step};
-use crate::chip::Chip;
+use crate::chip::{Chip, ProbeProfile};
 use crate::error::FlashError;
 use crate::plan::{self, Burst, Need, Sector};
 
@@ -51,8 +51,12 @@ pub(super) struct Images {
 
 impl Images {
     /// Lays out the target's default routine for this profile.
-    pub(super) fn assemble(target: &Target, chip: &Chip) -> Result<Self, FlashError> {
-        let start = chip.regions.first().map_or(0, |region| region.start);
+    pub(super) fn assemble(
+        target: &Target,
+        chip: &Chip,
+        profile: &ProbeProfile,
+    ) -> Result<Self, FlashError> {
+        let start = chip.flash_start();
         let unfit = |detail: &str| FlashError::Driver {
             during: Step::Identify,
             detail: format!("{detail} for {}", chip.name),
@@ -71,13 +75,13 @@ impl Images {
         if raw.transfer_encoding.unwrap_or_default() != Default::default() {
             return Err(unfit("the flash routine wants packed data"));
         }
-        if chip.program_bytes_max != 0 {
-            raw.flash_properties.page_size = chip.program_bytes_max;
+        if profile.program_bytes_max != 0 {
+            raw.flash_properties.page_size = profile.program_bytes_max;
         }
         let core = target.cores.first().ok_or_else(|| unfit("no core"))?;
         let mut algorithm = FlashAlgorithm::assemble_from_raw_with_core(&raw, &core.name, target)
             .map_err(|error| classify(&error, Step::Identify))?;
-        if !chip.double_buffering {
+        if !profile.double_buffering {
             algorithm.page_buffers.truncate(1);
         }
         Ok(Self { algorithm })

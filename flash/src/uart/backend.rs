@@ -78,8 +78,9 @@ impl UartBackend {
         let failed = |fault: Fault| fault.at(Step::Identify);
         check_product(loader, profile, Step::Identify)?;
         let family = profile.chip.family.to_owned();
+        let (product_id, flash_size_at, flash_kib) = profile.part();
         let mut size = [0; 2];
-        match loader.read(profile.flash_size_at, &mut size) {
+        match loader.read(flash_size_at, &mut size) {
             Ok(()) => {}
             Err(Fault::Nack { to }) if to == Command::ReadMemory.name() => {
                 return Ok(Identity {
@@ -93,18 +94,21 @@ impl UartBackend {
             Err(fault) => return Err(failed(fault)),
         }
         let kib = u16::from_le_bytes(size);
-        if kib < profile.flash_kib {
+        if kib < flash_kib {
             return Err(FlashError::WrongChip {
-                wanted: format!("{} with {} KiB of flash", profile.chip.name, profile.flash_kib),
-                found: format!("{}, {kib} KiB of flash", profile::product(profile.product_id)),
+                wanted: format!("{} with {flash_kib} KiB of flash", profile.chip.name),
+                found: format!("{}, {kib} KiB of flash", profile::product(product_id)),
             });
         }
-        let mut words = [[0; 4]; 3];
-        for (word, address) in words.iter_mut().zip(profile.uid) {
-            loader.read(address, word).map_err(failed)?;
+        let mut words = Vec::new();
+        for address in profile.chip.uid.words() {
+            let mut word = [0; 4];
+            loader.read(program::narrow(address), &mut word).map_err(failed)?;
+            words.push(u32::from_le_bytes(word));
         }
-        let part = format!("{}, {kib} KiB", profile::product(profile.product_id));
-        Ok(Identity { family, part, uid: Some(profile::uid(words)?), weak: None, locked: false })
+        let uid = profile.chip.uid.judge(&words)?;
+        let part = format!("{}, {kib} KiB", profile::product(product_id));
+        Ok(Identity { family, part, uid: Some(uid), weak: None, locked: false })
     }
 
     fn go(&mut self, during: Step) -> Result<Loader, FlashError> {
@@ -322,11 +326,12 @@ fn check_product(loader: &mut Loader, profile: &Profile, during: Step) -> Result
     let failed = |fault: Fault| fault.at(during);
     loader.get().map_err(failed)?;
     let found = loader.product_id().map_err(failed)?;
-    if found == profile.product_id {
+    let (product_id, ..) = profile.part();
+    if found == product_id {
         return Ok(());
     }
     Err(FlashError::WrongChip {
-        wanted: profile::product(profile.product_id),
+        wanted: profile::product(product_id),
         found: profile::product(found),
     })
 }

@@ -19,4 +19,4 @@ mod program;
 pub use backend::UartBackend;
 pub use link::Fault;
 pub use loader::{BAUDS, Loader, Restart};
-pub use profile::{PRODUCTS, PROFILES, Profile, UID_PLACES, UidPlace, profile};
+pub use profile::{PROFILES, Profile, profile};

@@ -172,7 +172,7 @@ fn erase(
     let mut course = Course::new(on_progress, Step::Erase, total);
     for due in due.chunks(PAGES_PER_ERASE) {
         let numbers: Vec<u16> =
-            due.iter().filter_map(|page| number(&profile.chip, page.range.start)).collect();
+            due.iter().filter_map(|page| number(profile.chip, page.range.start)).collect();
         loader.erase(&numbers, profile.page_erase_max).map_err(|fault| {
             if let Fault::Nack { .. } = fault {
                 FlashError::EraseFailed { address: due[0].range.start, code: u32::from(NACK) }
@@ -190,9 +190,10 @@ fn number(chip: &Chip, address: u64) -> Option<u16> {
     let mut first = 0;
     for region in chip.regions {
         if (region.start..region.end()).contains(&address) {
-            return u16::try_from(first + (address - region.start) / region.sector_bytes).ok();
+            let within = region.sectors().position(|sector| sector.contains(&address))?;
+            return u16::try_from(first + within).ok();
         }
-        first += region.bytes / region.sector_bytes;
+        first += region.sectors().count();
     }
     None
 }
@@ -369,7 +370,7 @@ mod tests {
 
     #[test]
     fn pages_are_numbered_from_the_start_of_flash() {
-        let chip = &profile("STM32F303CB").expect("profile").chip;
+        let chip = profile("STM32F303CB").expect("profile").chip;
         let check = |address: u64, page: Option<u16>| assert_eq!(number(chip, address), page);
         check(0x0800_0000, Some(0));
         check(0x0800_0800, Some(1));

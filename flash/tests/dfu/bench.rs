@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use flash::dfu::{DfuBackend, Port, Setup, Sighting, Transport, UsbFault, Waiter};
 use flash::{
-    Backend, Chip, FlashError, Identity, PartReader, Piece, Plan, ProgramReport, Proof, Protect,
-    Region, RegionKind, UidReader,
+    Backend, Chip, FlashError, Identity, PartReader, Piece, Plan, ProgramReport, Protect, UidReader,
 };
 use simulators::dfu as model;
 use simulators::dfu::{Bus, Cable, CableFault, Device, Memory, Silicon};
@@ -15,32 +14,20 @@ pub(crate) const SERIAL: &str = "STM32FxSTM32";
 pub(crate) const SLOT: &str = "usb:1-2.3";
 pub(crate) const START: u64 = 0x0800_0000;
 
-const fn stm32(name: &'static str, family: &'static str, regions: &'static [Region]) -> Chip {
-    Chip {
-        name,
-        family,
-        regions,
-        ram: (0x2000_0000, 0x1_0000),
-        // Over DFU identity comes from the DFU profile; this field is for debug probes.
-        uid: UidReader::NordicDeviceId,
-        part: PartReader::NordicCodeSize { flash_kib: 0 },
-        clock_khz: 0,
-        program_bytes_max: 0,
-        double_buffering: false,
-        protect: Protect::None,
-        proof: Proof::Unproven,
-    }
-}
+pub(crate) use flash::chips::{STM32F072RB as F0, STM32F405RG as F4, STM32L476RG as L4};
 
-const MIB: &[Region] =
-    &[Region { kind: RegionKind::Code, start: START, bytes: 1 << 20, sector_bytes: 0x4000 }];
-const F072: &[Region] =
-    &[Region { kind: RegionKind::Code, start: START, bytes: 128 << 10, sector_bytes: 0x800 }];
-
-pub(crate) static F4: Chip = stm32("STM32F405RGTx", "stm32f4", MIB);
-pub(crate) static L4: Chip = stm32("STM32L476RGTx", "stm32l4", MIB);
-pub(crate) static F0: Chip = stm32("STM32F072RBTx", "stm32f0", F072);
-pub(crate) static STRANGER: Chip = stm32("STM32H743ZITx", "stm32h7", MIB);
+/// A chip that no row knows.
+pub(crate) static STRANGER: Chip = Chip {
+    name: "STM32H743ZI",
+    family: "stm32h7",
+    regions: &[],
+    ram: (0x2000_0000, 0x1_0000),
+    uid: UidReader::ExternalFlash,
+    part: PartReader::ByLoader,
+    protect: Protect::None,
+    probes: &[],
+    ways: &[],
+};
 
 /// Bytes that look like a program: a stack in RAM, then no byte like its neighbour.
 pub(crate) fn image(bytes: usize, seed: u32) -> Vec<u8> {

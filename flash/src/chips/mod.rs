@@ -1,0 +1,200 @@
+//! The one table of qualified chips.
+//!
+//! A chip is flashed only with a row from here, whatever way leads to it. Numbers come from the
+//! makers' manuals, named beside them. What a loader adds (ids of its own, page timing) stays with
+//! its back end and points to a row.
+
+mod esp32;
+mod nordic;
+mod rp2040;
+mod stm32;
+
+use crate::chip::{Chip, ProbeProfile, ResetStrategy};
+
+pub use esp32::{ESP32, ESP32C3, ESP32S3};
+pub use nordic::{NRF51822_XXAA, NRF52832_XXAA};
+pub use rp2040::RP2040;
+pub use stm32::{
+    STM32F072RB, STM32F103C8, STM32F103CB, STM32F303CB, STM32F405RG, STM32G071RB, STM32G431RB,
+    STM32L053R8, STM32L152RE, STM32L476RG, UID_PLACES, UidPlace,
+};
+
+/// Every qualified chip.
+pub static CHIPS: &[&Chip] = &[
+    &NRF52832_XXAA,
+    &NRF51822_XXAA,
+    &STM32F072RB,
+    &STM32F103CB,
+    &STM32F103C8,
+    &STM32F303CB,
+    &STM32F405RG,
+    &STM32G071RB,
+    &STM32G431RB,
+    &STM32L053R8,
+    &STM32L152RE,
+    &STM32L476RG,
+    &RP2040,
+    &ESP32,
+    &ESP32S3,
+    &ESP32C3,
+];
+
+/// The row with this name, upper and lower case alike; an STM32's name may go on with package and
+/// temperature (`Tx`, `T6`), which change nothing here.
+pub fn chip(name: &str) -> Option<&'static Chip> {
+    let named =
+        |name: &str| CHIPS.iter().copied().find(|chip| chip.name.eq_ignore_ascii_case(name));
+    named(name).or_else(|| {
+        let (part, package) = name.split_at_checked(name.len().checked_sub(2)?)?;
+        let package = package.as_bytes();
+        let is_package = package[0].is_ascii_alphabetic()
+            && (package[1].is_ascii_digit() || package[1].eq_ignore_ascii_case(&b'x'));
+        named(part).filter(|chip| is_package && chip.name.starts_with("STM32"))
+    })
+}
+
+/// A profile for all probes.
+const fn any_probe(clock_khz: u32, program_bytes_max: u32, double_buffering: bool) -> ProbeProfile {
+    ProbeProfile {
+        probe: "",
+        clock_khz,
+        reset: ResetStrategy::VectorCatch,
+        double_buffering,
+        program_bytes_max,
+    }
+}
+
+/// The same for SEGGER's J-Links, which lose pages when two buffers are in use (probe-rs issue
+/// 3775, open in 0.32).
+const fn j_link(rest: ProbeProfile) -> ProbeProfile {
+    ProbeProfile { probe: "1366:", double_buffering: false, ..rest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chip::{BackEnd, Proof, Verified};
+    use crate::error::FlashError;
+    use crate::identity::UidReader;
+
+    #[test]
+    fn a_row_is_found_by_its_name_in_any_case_and_by_no_other() {
+        assert_eq!(chip("nrf52832_XXaa").map(|c| c.family), Some("nrf52"));
+        assert_eq!(chip("STM32F405RGTx").map(|c| c.name), Some("STM32F405RG"));
+        assert_eq!(chip("stm32f103cbt6").map(|c| c.name), Some("STM32F103CB"));
+        for unknown in ["nRF52832", "nRF52832_xxAATx", "STM32F405R", "STM32F405RG-x", "", "x", "é"]
+        {
+            assert!(chip(unknown).is_none(), "{unknown}");
+        }
+        let mut names: Vec<String> = CHIPS.iter().map(|chip| chip.name.to_lowercase()).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), CHIPS.len());
+    }
+
+    #[test]
+    fn a_region_holds_a_range_only_if_it_holds_all_of_it() {
+        let check = |address, bytes, held: bool| {
+            let region = NRF52832_XXAA.region_of(address, bytes);
+            assert_eq!(region.is_some(), held, "{address:#x}+{bytes}");
+        };
+        check(0, 1, true);
+        check(0x7_FFFF, 1, true);
+        check(0x7_FFFF, 2, false);
+        check(0x8_0000, 1, false);
+        check(0x1000_1208, 4, true);
+        check(0x1000_13FD, 4, false);
+        check(u64::MAX, 2, false);
+        check(0x2000_0000, 4, false);
+    }
+
+    #[test]
+    fn the_sectors_of_every_region_are_whole_ordered_and_cover_it() {
+        for chip in CHIPS {
+            for region in chip.regions {
+                let mut next = region.start;
+                for sector in region.sectors() {
+                    assert_eq!(sector.start, next, "{}", chip.name);
+                    let unit = u64::from(region.write_bytes);
+                    assert!(unit >= 4 && (sector.end - sector.start) % unit == 0, "{}", chip.name);
+                    next = sector.end;
+                }
+                assert_eq!(next, region.end(), "{}", chip.name);
+            }
+        }
+        let f405: Vec<u64> = STM32F405RG.regions[0].sectors().map(|s| s.end - s.start).collect();
+        assert_eq!(f405[..6], [0x4000, 0x4000, 0x4000, 0x4000, 0x1_0000, 0x2_0000]);
+        assert_eq!(f405.len(), 12);
+    }
+
+    #[test]
+    fn a_j_link_never_gets_two_buffers() {
+        for chip in CHIPS.iter().filter(|chip| chip.way(BackEnd::Probe).is_some()) {
+            let profile = chip.probe("1366:0101").expect("every probe has a profile");
+            assert!(!profile.double_buffering, "{}", chip.name);
+            assert!(chip.probe("blackmagic-tcp").is_some(), "{}", chip.name);
+        }
+        assert!(NRF52832_XXAA.probe("0d28:0204").is_some_and(|p| p.double_buffering));
+    }
+
+    #[test]
+    fn the_readme_lists_every_way_as_proven_and_as_compared_as_it_is() {
+        let readme = include_str!("../../README.md");
+        let mut ways = 0;
+        for chip in CHIPS {
+            for way in chip.ways {
+                ways += 1;
+                let compared = match way.verified {
+                    Verified::CrcOnTarget => "CRC-32 by the chip",
+                    Verified::ReadBack => "full read-back",
+                    Verified::Md5OnTarget => "MD5 by the chip",
+                };
+                let proof = match way.proof {
+                    Proof::SimulatedBoard => "simulated board",
+                    Proof::EmulatedChip => "QEMU `microbit`",
+                    Proof::Unproven => "unproven",
+                };
+                let (name, family) = (chip.name, chip.family);
+                let row =
+                    format!("| {} | `{name}` | `{family}` | {compared} | {proof} |", way.back_end);
+                assert!(readme.lines().any(|line| line == row), "no row {row}");
+            }
+        }
+        let rows = readme.lines().filter(|line| {
+            [BackEnd::Probe, BackEnd::Dfu, BackEnd::Uart]
+                .iter()
+                .any(|back_end| line.starts_with(&format!("| {back_end} | `")))
+        });
+        assert_eq!(rows.count(), ways);
+    }
+
+    #[test]
+    fn the_readme_lists_every_unique_id_and_which_are_unproven() {
+        let readme = include_str!("../../README.md");
+        for place in UID_PLACES {
+            let row =
+                readme.lines().find(|line| line.starts_with(&format!("| `{}` | ", place.family)));
+            let row = row.unwrap_or_else(|| panic!("no row for {}", place.family));
+            let proof = if place.vector.is_some() { "| public dump |" } else { "| unproven |" };
+            assert!(row.ends_with(proof), "{row}");
+            assert!(row.contains(&format!("0x{:08X}", place.words[0])), "{row}");
+        }
+    }
+
+    #[test]
+    fn the_unique_ids_of_public_dumps_are_taken_and_the_empty_ones_refused() {
+        for place in UID_PLACES {
+            let reader = UidReader::Stm32(place);
+            if let Some(vector) = place.vector {
+                let uid = reader.judge(vector.words).expect(vector.source);
+                assert_eq!(uid.as_bytes().len(), 12);
+                assert_eq!(uid.as_bytes()[..4], vector.words[0].to_le_bytes(), "{}", vector.source);
+            }
+        }
+        // ST Community 411456, the first of them, byte by byte.
+        let reader = UidReader::Stm32(UID_PLACES[0]);
+        let refused = FlashError::UidImplausible { uid: "FFFF8A07FFFFFFFFFFFFFFFF".to_owned() };
+        assert_eq!(reader.judge(&[0x078A_FFFF, u32::MAX, u32::MAX]), Err(refused));
+        assert!(reader.judge(&[0; 3]).is_err());
+    }
+}
