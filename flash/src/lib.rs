@@ -20,6 +20,7 @@ mod error;
 mod identity;
 mod listen;
 mod plan;
+mod port;
 pub mod probe;
 pub mod uart;
 
@@ -35,3 +36,4 @@ pub use chips::{CHIPS, chip};
 pub use error::FlashError;
 pub use identity::{Identity, PartReader, STM32_DEVICES, Uid, UidReader, UidVector};
 pub use plan::{Difference, Piece, Plan};
+pub use port::{BAUD_DEFAULT, PlacedProbe, Port, PortError, PortKind, TtyPort};

@@ -1,7 +1,6 @@
 //! Which probe a slot uses, as typed into its configuration.
 
 use std::fmt;
-use std::net::ToSocketAddrs;
 use std::str::FromStr;
 
 use probe_rs::probe::DebugProbeSelector;
@@ -24,14 +23,34 @@ impl ProbeSelector {
         (self.0.vendor_id, self.0.product_id) == BLACK_MAGIC
     }
 
+    /// Vendor and product id.
+    pub fn ids(&self) -> (u16, u16) {
+        (self.0.vendor_id, self.0.product_id)
+    }
+
+    /// The serial number, where the selector names one.
+    pub fn serial(&self) -> Option<&str> {
+        self.0.serial_number.as_deref()
+    }
+
+    /// `HOST:PORT` of a probe that is reached over the network. No probe has a colon in its serial
+    /// number.
+    pub fn address(&self) -> Option<&str> {
+        self.serial().filter(|serial| self.is_black_magic() && serial.contains(':'))
+    }
+
     /// The probe is reached over the network: a simulated board, or a real probe's server.
     pub fn is_tcp(&self) -> bool {
-        self.is_black_magic()
-            && self
-                .0
-                .serial_number
-                .as_deref()
-                .is_some_and(|serial| serial.contains(':') && serial.to_socket_addrs().is_ok())
+        self.address().is_some()
+    }
+
+    /// Whether both may name one probe: one without a serial number takes any of its ids.
+    pub fn meets(&self, other: &Self) -> bool {
+        let interfaces = self.0.interface.zip(other.0.interface);
+        let serials = self.serial().zip(other.serial());
+        self.ids() == other.ids()
+            && interfaces.is_none_or(|(one, two)| one == two)
+            && serials.is_none_or(|(one, two)| one == two)
     }
 
     /// The probe kind as leases name it: `blackmagic-tcp`, `blackmagic`, or `VID:PID`.
