@@ -1,11 +1,10 @@
 //! What an installer writes into `station.toml`.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use flash::FlashError;
-use flash::probe::ProbeSelector;
+use flash::{BackEnd, Chip, Port};
 use serde::Deserialize;
 
 /// Most slots of one station.
@@ -39,42 +38,74 @@ pub struct Config {
 
 /// One slot.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "SlotText")]
 pub struct SlotConfig {
     /// Number printed on the fixture, from 1.
     pub number: u32,
-    /// Probe by selector: `1d50:6018:HOST:PORT` or `VID:PID:PORT-PATH`.
-    pub selector: String,
-    /// Where the unit's self-test line is heard: `tcp:HOST:PORT` or a device path.
-    #[serde(default)]
+    /// The ways to the board in it; of several of one kind the first counts.
+    pub ports: Vec<Port>,
+    /// Where the unit's self-test line is heard, if not at the first serial port:
+    /// `tcp:HOST:PORT` or a device path.
     pub uart: Option<String>,
     /// Speed of that line.
-    #[serde(default = "default_baud")]
     pub baud: u32,
 }
 
+/// One slot as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlotText {
+    number: u32,
+    /// The older word for a slot's only port.
+    selector: Option<Port>,
+    #[serde(default)]
+    ports: Vec<Port>,
+    uart: Option<String>,
+    #[serde(default = "default_baud")]
+    baud: u32,
+}
+
+impl From<SlotText> for SlotConfig {
+    fn from(text: SlotText) -> Self {
+        let SlotText { number, selector, ports, uart, baud } = text;
+        Self { number, ports: selector.into_iter().chain(ports).collect(), uart, baud }
+    }
+}
+
 impl SlotConfig {
-    /// The probe, as the driver understands it.
-    ///
-    /// # Errors
-    /// [`FlashError::SelectorInvalid`].
-    pub fn probe(&self) -> Result<ProbeSelector, FlashError> {
-        self.selector.parse()
-    }
-
-    /// Whether the probe answers over a network: a simulated board. Only a lease that says so lets
-    /// one be flashed, because whoever listens there gets the plain bytes.
+    /// The port through which a chip is flashed: `through` if the recipe names a transport,
+    /// otherwise a debug probe before DFU before a serial loader, as far as the chip has a
+    /// qualified way there.
     #[must_use]
-    pub fn is_simulated(&self) -> bool {
-        self.probe().is_ok_and(|probe| probe.is_tcp())
+    pub fn port_for(&self, chip: &Chip, through: Option<BackEnd>) -> Option<&Port> {
+        [BackEnd::Probe, BackEnd::Dfu, BackEnd::Uart]
+            .into_iter()
+            .filter(|back_end| through.is_none_or(|wanted| wanted == *back_end))
+            .filter(|back_end| chip.way(*back_end).is_some())
+            .find_map(|back_end| self.ports.iter().find(|port| port.back_end() == back_end))
     }
 
-    /// Whether a probe over a network is on this very computer.
-    fn is_loopback(&self) -> bool {
-        let address = self.selector.splitn(3, ':').nth(2).map(ToSocketAddrs::to_socket_addrs);
-        address
-            .and_then(Result::ok)
-            .is_some_and(|mut addresses| addresses.all(|address| address.ip().is_loopback()))
+    /// The port that is looked into while nobody knows which chip is to come.
+    #[must_use]
+    pub fn first_port(&self) -> Option<&Port> {
+        let rank = |port: &&Port| match port.back_end() {
+            BackEnd::Probe => 0,
+            BackEnd::Dfu => 1,
+            BackEnd::Uart => 2,
+        };
+        self.ports.iter().min_by_key(rank)
+    }
+
+    /// Where the unit's self-test line is heard, and its speed.
+    #[must_use]
+    pub fn console(&self) -> Option<(String, u32)> {
+        let named = self.uart.as_ref().map(|endpoint| (endpoint.clone(), self.baud));
+        named.or_else(|| {
+            self.ports.iter().find_map(|port| match port {
+                Port::Tty(tty) => Some((tty.path.clone(), tty.baud)),
+                Port::Probe(_) | Port::Placed(_) | Port::Usb(_) => None,
+            })
+        })
     }
 }
 
@@ -107,18 +138,27 @@ pub enum ConfigError {
     /// A slot number used twice, or 0, or too many slots.
     #[error("slot number {0} is used twice or out of range")]
     SlotNumber(u32),
-    /// Not a probe.
-    #[error("reading the probe of slot {slot}")]
-    Selector {
-        /// The slot.
+    /// A slot without any way to its board.
+    #[error("slot {0} has no port")]
+    NoPort(u32),
+    /// One piece of hardware cannot serve two slots, nor one slot twice.
+    #[error("slot {slot} has the port {port}, which slot {other} has already")]
+    PortTwice {
+        /// The later slot.
         slot: u32,
-        /// What is wrong with it.
-        #[source]
-        source: FlashError,
+        /// Its port.
+        port: Port,
+        /// The slot before.
+        other: u32,
     },
     /// A probe on another computer would be sent plain firmware over a network.
-    #[error("the probe of slot {0} is not on this computer")]
-    ProbeElsewhere(u32),
+    #[error("the probe {port} of slot {slot} is not on this computer")]
+    ProbeElsewhere {
+        /// The slot.
+        slot: u32,
+        /// The probe.
+        port: Port,
+    },
 }
 
 impl Config {
@@ -156,8 +196,8 @@ impl Config {
     /// Checks what the form alone does not.
     ///
     /// # Errors
-    /// [`ConfigError::NotLoopback`], [`ConfigError::SlotNumber`], [`ConfigError::Selector`],
-    /// [`ConfigError::ProbeElsewhere`].
+    /// [`ConfigError::NotLoopback`], [`ConfigError::SlotNumber`], [`ConfigError::NoPort`],
+    /// [`ConfigError::PortTwice`], [`ConfigError::ProbeElsewhere`].
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.listen.ip().is_loopback() {
             return Err(ConfigError::NotLoopback(self.listen));
@@ -167,12 +207,8 @@ impl Config {
             if slot.number == 0 || !numbers.insert(slot.number) || numbers.len() > SLOTS_MAX {
                 return Err(ConfigError::SlotNumber(slot.number));
             }
-            slot.probe().map_err(|source| ConfigError::Selector { slot: slot.number, source })?;
-            if slot.is_simulated() && !slot.is_loopback() {
-                return Err(ConfigError::ProbeElsewhere(slot.number));
-            }
         }
-        Ok(())
+        check_ports(&self.slots)
     }
 
     /// The store.
@@ -192,6 +228,28 @@ impl Config {
     pub fn entry_file(&self) -> PathBuf {
         self.data.join("run").join("enter")
     }
+}
+
+/// Every slot has ports, all on this computer, and none that another one has too.
+fn check_ports(slots: &[SlotConfig]) -> Result<(), ConfigError> {
+    let mut taken: Vec<(u32, &Port)> = Vec::new();
+    for slot in slots {
+        let number = slot.number;
+        if slot.ports.is_empty() {
+            return Err(ConfigError::NoPort(number));
+        }
+        for port in &slot.ports {
+            if !port.is_here() {
+                return Err(ConfigError::ProbeElsewhere { slot: number, port: port.clone() });
+            }
+            if let Some((other, _)) = taken.iter().find(|(_, before)| before.meets(port)) {
+                let port = port.clone();
+                return Err(ConfigError::PortTwice { slot: number, port, other: *other });
+            }
+            taken.push((number, port));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -224,5 +282,74 @@ mod tests {
         check(&with(&[slot(1, "no probe at all")]), false);
         check(&with(&[slot(0, "1366:0101")]), false);
         check(&with(&[slot(2, "1366:0101"), slot(2, "1366:0102")]), false);
+    }
+
+    fn slot(ports: &str) -> SlotConfig {
+        let text = format!("data = \"d\"\n[[slot]]\nnumber = 1\n{ports}");
+        parse(&text).unwrap_or_else(|error| panic!("{text}: {error}")).slots.remove(0)
+    }
+
+    #[test]
+    fn a_slot_may_have_several_ports_and_no_port_belongs_to_two_slots() {
+        let check = |slots: &[&str], wanted: Result<usize, &str>| {
+            let mut text = "data = \"d\"\n".to_owned();
+            for (number, ports) in (1..).zip(slots) {
+                text.push_str(&format!("[[slot]]\nnumber = {number}\n{ports}\n"));
+            }
+            let found = parse(&text).map(|config| config.slots.iter().map(|s| s.ports.len()).sum());
+            assert_eq!(found, wanted.map_err(str::to_owned), "{text}");
+        };
+        let three = r#"ports = ["1366:0101:1", "usb:1-2.3", "tty:/dev/serial/none@57600"]"#;
+        check(&[three], Ok(3));
+        check(&[three, r#"ports = ["1366:0101:2", "usb:1-2.4"]"#], Ok(5));
+        check(&["selector = \"1366:0101:1\"\nports = [\"usb:1-2\"]"], Ok(2));
+        check(&["ports = []"], Err("slot 1 has no port"));
+        check(&[""], Err("slot 1 has no port"));
+        check(
+            &[three, r#"ports = ["tty:/dev/serial/none"]"#],
+            Err("slot 2 has the port tty:/dev/serial/none, which slot 1 has already"),
+        );
+        check(
+            &[three, r#"selector = "1366:0101""#],
+            Err("slot 2 has the port 1366:0101, which slot 1 has already"),
+        );
+        check(
+            &[r#"ports = ["usb:1-2", "usb:1-2"]"#],
+            Err("slot 1 has the port usb:1-2, which slot 1 has already"),
+        );
+    }
+
+    #[test]
+    fn the_recipes_chip_decides_which_port_flashes_and_a_probe_comes_first() {
+        let check = |ports: &str, chip: &str, through: Option<BackEnd>, wanted: Option<&str>| {
+            let slot = slot(ports);
+            let chip = flash::chip(chip).unwrap_or_else(|| panic!("{chip}"));
+            let found = slot.port_for(chip, through).map(ToString::to_string);
+            assert_eq!(found.as_deref(), wanted, "{ports} {} {through:?}", chip.name);
+        };
+        let all = r#"ports = ["tty:/dev/a", "usb:1-2", "1366:0101:1", "1366:0101:2"]"#;
+        check(all, "nRF52832_xxAA", None, Some("1366:0101:1"));
+        check(all, "nRF52832_xxAA", Some(BackEnd::Uart), None);
+        check(all, "STM32F103CB", Some(BackEnd::Uart), Some("tty:/dev/a"));
+        check(r#"ports = ["tty:/dev/a"]"#, "STM32F103CB", None, Some("tty:/dev/a"));
+        check(r#"ports = ["tty:/dev/a"]"#, "nRF52832_xxAA", None, None);
+        let first = |ports: &str| slot(ports).first_port().map(ToString::to_string);
+        assert_eq!(first(all).as_deref(), Some("1366:0101:1"));
+        assert_eq!(first(r#"ports = ["tty:/dev/a", "usb:1-2"]"#).as_deref(), Some("usb:1-2"));
+    }
+
+    #[test]
+    fn the_self_test_is_heard_where_the_slot_says_or_at_its_serial_port() {
+        let check = |ports: &str, wanted: Option<(&str, u32)>| {
+            let wanted = wanted.map(|(endpoint, baud)| (endpoint.to_owned(), baud));
+            assert_eq!(slot(ports).console(), wanted, "{ports}");
+        };
+        check(r#"selector = "1366:0101""#, None);
+        check(r#"ports = ["1366:0101", "tty:/dev/a@9600"]"#, Some(("/dev/a", 9600)));
+        check(
+            "ports = [\"tty:/dev/a\"]\nuart = \"tcp:localhost:1\"",
+            Some(("tcp:localhost:1", 115_200)),
+        );
+        check("selector = \"1366:0101\"\nuart = \"/dev/b\"\nbaud = 9600", Some(("/dev/b", 9600)));
     }
 }

@@ -69,10 +69,10 @@ impl Board {
     }
 }
 
-fn hand(slot: u32, selector: &str) -> Hand {
+fn hand(slot: u32, port: &str) -> Hand {
     Hand::spawn(HandConfig {
         slot,
-        selector: selector.to_owned(),
+        port: port.to_owned(),
         program: env!("CARGO_BIN_EXE_station-daemon").into(),
     })
     .unwrap()
@@ -344,6 +344,6 @@ fn what_the_board_says_or_is_reaches_the_daemon_as_facts() {
     assert_eq!(fact(run(&mut nobody, &Job::Contact)), "probe_missing");
 }
 
-fn hand_at(selector: &str) -> Hand {
-    hand(9, selector)
+fn hand_at(port: &str) -> Hand {
+    hand(9, port)
 }

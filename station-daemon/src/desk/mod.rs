@@ -12,6 +12,7 @@ mod hub;
 mod looks;
 mod orders;
 mod places;
+mod ports;
 mod show;
 mod visits;
 

@@ -132,9 +132,6 @@ impl Desk {
         }
         let (_, release) = self.work_through(config)?;
         let recipe = &release.manifest.recipe;
-        if flash::chip(recipe.chip.as_str()).is_none() {
-            return Err(TroubleCode::ChipNotSupported);
-        }
         let bytes = u32::try_from(BLOCK_BYTES).unwrap_or(u32::MAX);
         Ok(Brief {
             chip: recipe.chip.as_str().to_owned(),
@@ -173,19 +170,16 @@ impl Desk {
         }
     }
 
-    /// The work, if the lease lets it be done through the slot's probe.
+    /// The work, if the slot has a port for its chip and the lease lets it be used.
     pub(super) fn work_through(
         &mut self,
         config: &SlotConfig,
     ) -> Result<(Portion, Arc<OpenRelease>), TroubleCode> {
         let work = self.work()?;
-        let simulated_allowed = self.enrolled.as_ref().is_some_and(|enrolled| {
-            let LeaseState::InForce(lease) = enrolled.shelf.lease() else { return false };
-            lease.allow_simulated
-        });
-        if config.is_simulated() && !simulated_allowed {
-            return Err(TroubleCode::ReleaseNotTrusted);
-        }
+        let name = work.1.manifest.recipe.chip.as_str();
+        let chip = flash::chip(name).ok_or(TroubleCode::ChipNotSupported)?;
+        let port = config.port_for(chip, None).ok_or(TroubleCode::PortMissing)?;
+        self.may_use(port)?;
         Ok(work)
     }
 
@@ -302,10 +296,8 @@ pub(super) fn task(release: &OpenRelease, block: Option<Vec<u8>>, config: &SlotC
         image: Arc::clone(&release.image),
         block: placed.map(|(place, bytes)| PlacedBlock { address: place.address, bytes }),
         self_test: recipe.self_test.as_ref().map(|test| SelfTest {
-            via: match (test.via, &config.uart) {
-                (SelfTestVia::Uart, Some(endpoint)) => {
-                    Via::Uart { endpoint: endpoint.clone(), baud: config.baud }
-                }
+            via: match (test.via, config.console()) {
+                (SelfTestVia::Uart, Some((endpoint, baud))) => Via::Uart { endpoint, baud },
                 (SelfTestVia::Uart, None) => Via::Uart { endpoint: String::new(), baud: 0 },
                 (SelfTestVia::Rtt | SelfTestVia::Semihosting, _) => {
                     Via::Rtt { control_block: None }

@@ -2,7 +2,8 @@
 //!
 //! [`Hand`] is the daemon's end: it starts the worker, gives it one job at a time, kills it when a
 //! deadline passes, and starts another. [`worker`] is the other end: the same binary, its own
-//! subcommand, one debug probe, no key, no database, no journal, no network but a loopback probe.
+//! subcommand, one open port at a time, no key, no database, no journal, no network but a loopback
+//! probe.
 //!
 //! Leaves to others: which job comes next, what a failure means, records. Image bytes travel in a
 //! sealed memfd ([`SealedImage`]) and are never written to a disk or a pipe.
@@ -40,8 +41,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct HandConfig {
     /// The slot's number on the fixture.
     pub slot: u32,
-    /// The probe: `VID:PID[-INTERFACE][:SERIAL]`, or `1d50:6018:HOST:PORT` for a simulated board.
-    pub selector: String,
+    /// The port it begins with, as [`flash::Port`] reads it; [`Job::Take`] names another.
+    pub port: String,
     /// The binary whose `worker` subcommand is the worker.
     pub program: PathBuf,
 }
@@ -52,10 +53,10 @@ impl HandConfig {
     ///
     /// # Errors
     /// When the system does not show a process its own binary (no `/proc`).
-    pub fn new(slot: u32, selector: impl Into<String>) -> io::Result<Self> {
+    pub fn new(slot: u32, port: impl Into<String>) -> io::Result<Self> {
         let program = PathBuf::from("/proc/self/exe");
         std::fs::symlink_metadata(&program)?;
-        Ok(Self { slot, selector: selector.into(), program })
+        Ok(Self { slot, port: port.into(), program })
     }
 }
 
@@ -181,6 +182,11 @@ impl Hand {
         self.config.slot
     }
 
+    /// The port taken last.
+    pub fn port(&self) -> &str {
+        &self.config.port
+    }
+
     /// The worker's process id, while it lives.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(|process| process.child.id())
@@ -204,7 +210,8 @@ impl Hand {
     /// Does one job and waits for its answer. `deadline` is the longest silence: each progress
     /// event starts it anew. After [`HandError::Hung`], [`HandError::Crashed`],
     /// [`HandError::Cancelled`] or [`HandError::Garbled`] a fresh worker is started, which knows
-    /// nothing of the visit: begin with [`Job::Contact`] and [`Job::Identify`] again.
+    /// nothing of the visit: begin with [`Job::Contact`] and [`Job::Identify`] again. It has the
+    /// port that was taken last.
     ///
     /// # Errors
     /// [`HandError`]; [`HandError::Flash`] is the only one that leaves the worker running.
@@ -229,6 +236,9 @@ impl Hand {
             return Err(HandError::Start { slot, source });
         };
         let done = process.run(job, deadline, &cancelled, on_progress);
+        if let (Job::Take { port }, Ok(Answer::Taken)) = (job, &done) {
+            self.config.port = port.to_string();
+        }
         match &done {
             Ok(_) | Err(HandError::Flash(_)) => {}
             Err(error) => {
@@ -248,7 +258,7 @@ impl Hand {
             .map_err(|source| HandError::Start { slot, source })?;
         self.starts += 1;
         let mut process = Process { child, socket, inbox: Vec::new() };
-        wire::send_hello(&mut process.socket, slot, &self.config.selector)
+        wire::send_hello(&mut process.socket, &self.config)
             .map_err(|source| HandError::Start { slot, source })?;
         self.process = Some(process);
         Ok(())

@@ -9,10 +9,11 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use flash::{FlashError, Identity, ProgramReport, Progress, SelfTest, Step, VerifyReport};
+use flash::{FlashError, Identity, Port, ProgramReport, Progress, SelfTest, Step, VerifyReport};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 
+use super::HandConfig;
 use super::memfd::SealedImage;
 
 /// Longest line in either direction, in bytes: a full read, four characters a byte, has room.
@@ -36,6 +37,11 @@ pub struct PlacedBlock {
 /// One thing to do to the board.
 #[derive(Debug, Clone)]
 pub enum Job {
+    /// Let the present port go and work through this one. Answer: [`Answer::Taken`].
+    Take {
+        /// The port.
+        port: Port,
+    },
     /// Is there a board? Cheap. Answer: [`Answer::Contact`].
     Contact,
     /// Attach for the visit and read who the chip is. Answer: [`Answer::Identity`].
@@ -85,7 +91,7 @@ impl Job {
     /// The step a job begins with.
     pub fn step(&self) -> Step {
         match self {
-            Self::Contact => Step::Contact,
+            Self::Take { .. } | Self::Contact => Step::Contact,
             Self::Identify { .. } => Step::Identify,
             Self::Read { .. } => Step::Read,
             Self::Program { .. } => Step::Survey,
@@ -103,6 +109,8 @@ impl Job {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
+    /// The port is this hand's now; the device behind it was not touched yet.
+    Taken,
     /// Whether a debug port answers.
     Contact {
         /// It does.
@@ -134,17 +142,18 @@ pub enum Answer {
     },
 }
 
-/// The first line: whose hand this is.
+/// The first line: whose hand this is, and the port it begins with.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) slot: u32,
-    pub(super) selector: String,
+    pub(super) port: String,
 }
 
 /// A job as it travels.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
+    Take { port: Port },
     Contact,
     Identify { chip: String },
     Read { address: u64, bytes: u32 },
@@ -183,9 +192,9 @@ pub(super) enum Say {
     Refused { detail: String },
 }
 
-pub(super) fn send_hello(socket: &mut UnixStream, slot: u32, selector: &str) -> io::Result<()> {
-    let selector = selector.to_owned();
-    send(socket, &Hello { slot, selector }, None)
+pub(super) fn send_hello(socket: &mut UnixStream, config: &HandConfig) -> io::Result<()> {
+    let HandConfig { slot, port, .. } = config.clone();
+    send(socket, &Hello { slot, port }, None)
 }
 
 pub(super) fn send_job(socket: &mut UnixStream, job: &Job) -> io::Result<()> {
@@ -194,6 +203,7 @@ pub(super) fn send_job(socket: &mut UnixStream, job: &Job) -> io::Result<()> {
         block: block.clone(),
     };
     let (order, image) = match job {
+        Job::Take { port } => (Order::Take { port: port.clone() }, None),
         Job::Contact => (Order::Contact, None),
         Job::Identify { chip } => (Order::Identify { chip: chip.clone() }, None),
         Job::Read { address, bytes } => (Order::Read { address: *address, bytes: *bytes }, None),

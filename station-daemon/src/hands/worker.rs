@@ -1,6 +1,6 @@
 //! The worker's end of a hand: one process that touches one board.
 //!
-//! Owns one debug probe and, during a programming job, a read-only view of the image. Holds no key,
+//! Owns one open port and, during a programming job, a read-only view of the image. Holds no key,
 //! no file, no environment; leaves no core dump; ends when the daemon does.
 
 use std::ffi::CString;
@@ -12,8 +12,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use flash::probe::ProbeBackend;
-use flash::{Backend, Chip, Contact, FlashError, Piece, Plan, Presence, Progress, UnlockApproval};
+use flash::{
+    Backend, Chip, Contact, FlashError, Piece, Plan, Port, Presence, Progress, UnlockApproval,
+};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -101,7 +102,9 @@ fn serve(mut socket: UnixStream) -> io::Result<()> {
     let Some((hello, mut waiting)) = next::<Hello>(&inbox)? else {
         return Ok(());
     };
-    let mut bench = Bench { backend: hello.selector.parse().map(ProbeBackend::new), chip: None };
+    let port = hello.port.parse();
+    let port = port.map_err(|_| FlashError::SelectorInvalid { selector: hello.port });
+    let mut bench = Bench { port, backend: None, chip: None };
     if let Ok(name) = CString::new(format!("hand-{}", hello.slot)) {
         nix::sys::prctl::set_name(&name)?;
     }
@@ -177,9 +180,11 @@ fn own(number: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(number) }
 }
 
-/// The board's place: the probe, and the chip of this visit.
+/// The board's place: the port in hand, and the chip of this visit.
 struct Bench {
-    backend: Result<ProbeBackend, FlashError>,
+    port: Result<Port, FlashError>,
+    /// Opened when it is first used, and again when that failed: USB may come later.
+    backend: Option<Box<dyn Backend>>,
     chip: Option<&'static Chip>,
 }
 
@@ -202,6 +207,12 @@ impl Bench {
             Order::Read { bytes, .. } if bytes > READ_BYTES_MAX => {
                 let detail = format!("{bytes} bytes in one read");
                 return Say::Refused { detail };
+            }
+            Order::Take { port } => {
+                // The other port is let go first: both may be one device.
+                (self.backend, self.chip) = (None, None);
+                self.port = Ok(port);
+                Ok(Answer::Taken)
             }
             Order::Contact => self.backend().and_then(|backend| {
                 let board = backend.contact()? == Contact::Board;
@@ -243,8 +254,12 @@ impl Bench {
         }
     }
 
-    fn backend(&mut self) -> Result<&mut ProbeBackend, FlashError> {
-        self.backend.as_mut().map_err(|error| error.clone())
+    fn backend(&mut self) -> Result<&mut dyn Backend, FlashError> {
+        let backend = match self.backend.take() {
+            Some(backend) => backend,
+            None => self.port.as_ref().map_err(Clone::clone)?.open()?,
+        };
+        Ok(self.backend.insert(backend).as_mut())
     }
 
     /// Maps the image, lays the plan out, and lets `work` do it.
@@ -252,7 +267,7 @@ impl Bench {
         &mut self,
         load: Load,
         descriptors: Vec<OwnedFd>,
-        work: impl FnOnce(&mut ProbeBackend, &Plan<'_>) -> Result<Answer, FlashError>,
+        work: impl FnOnce(&mut dyn Backend, &Plan<'_>) -> Result<Answer, FlashError>,
     ) -> Say {
         let mapped = match descriptors.into_iter().next() {
             Some(descriptor) => MappedImage::map(descriptor),

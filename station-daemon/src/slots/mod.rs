@@ -55,7 +55,7 @@ impl RunningSlot {
     /// # Errors
     /// When the system gives no thread or does not tell where this program lies.
     pub fn start(config: SlotConfig, desk: DeskHandle) -> std::io::Result<Self> {
-        let hand = HandConfig::new(config.number, config.selector.clone())?;
+        let hand = HandConfig::new(config.number, first_port(&config))?;
         Self::start_with(config, desk, hand)
     }
 
@@ -100,6 +100,11 @@ impl RunningSlot {
             tracing::error!(slot = self.number, "the slot's thread panicked");
         }
     }
+}
+
+/// The port a slot's worker begins with; a checked configuration has one.
+fn first_port(config: &SlotConfig) -> String {
+    config.first_port().map(ToString::to_string).unwrap_or_default()
 }
 
 struct Slot {
@@ -211,7 +216,7 @@ impl Slot {
                 return None;
             }
             let wanted = self.wants_look();
-            let look = self.bench.look();
+            let look = self.bench.turn_to_order().and_then(|()| self.bench.look());
             if look.is_ok() {
                 self.blind = None;
             }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use audit::Step as RecordStep;
-use flash::{Progress, Step};
+use flash::{Chip, Progress, Step};
 
 use crate::api::view::SlotState;
 use crate::config::SlotConfig;
@@ -25,6 +25,8 @@ const LOOK_SILENCE_MAX: Duration = Duration::from_secs(4);
 const SELF_TEST_GRACE: Duration = Duration::from_secs(5);
 /// How often a fresh contact may fail to identify before it is a trouble.
 const IDENTIFY_TRIES: u32 = 3;
+/// Time between two questions which chip is to come.
+const ORDER_PAUSE: Duration = Duration::from_secs(1);
 /// Shortest time between two progress tiles.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,6 +43,8 @@ pub(super) struct Bench {
     failed_in: RecordStep,
     /// Workers started when this visit's chip was identified: a later one knows nothing of it.
     identified_by: Option<u32>,
+    /// When it was last asked which chip is to come.
+    asked_order: Option<Instant>,
 }
 
 /// A step that did not succeed.
@@ -62,6 +66,7 @@ impl Bench {
             evidence: Evidence::default(),
             failed_in: RecordStep::Contact,
             identified_by: None,
+            asked_order: None,
         }
     }
 
@@ -85,6 +90,32 @@ impl Bench {
         self.evidence = Evidence::default();
         self.identified_by = None;
         Ok(())
+    }
+
+    /// Turns to the port through which the order's chip is flashed. A slot without a choice asks
+    /// nobody.
+    pub(super) fn turn_to_order(&mut self) -> Result<(), HandError> {
+        let due = self.asked_order.is_none_or(|asked| asked.elapsed() >= ORDER_PAUSE);
+        if self.config.ports.len() < 2 || !due {
+            return Ok(());
+        }
+        self.asked_order = Some(Instant::now());
+        // Without an order, or while the station stops, the port in hand is as good as any.
+        let chip = self.desk.ask(|desk| desk.expected_chip()).ok().flatten();
+        match chip.as_deref().and_then(flash::chip) {
+            Some(chip) => self.turn_to(chip),
+            None => Ok(()),
+        }
+    }
+
+    /// Turns to the port through which `chip` is flashed; stays where it is if there is none.
+    fn turn_to(&mut self, chip: &'static Chip) -> Result<(), HandError> {
+        let Some(port) = self.config.port_for(chip, None).cloned() else { return Ok(()) };
+        if self.hand.as_ref().is_some_and(|hand| hand.port() == port.to_string()) {
+            return Ok(());
+        }
+        let answer = self.run(&Job::Take { port }, LOOK_SILENCE_MAX)?;
+        if let Answer::Taken = answer { Ok(()) } else { Err(unexpected(&answer)) }
     }
 
     /// Whether something makes contact.
@@ -192,6 +223,10 @@ impl Bench {
         let Some(brief) = self.brief.clone() else {
             return Err(Miss::Trouble(TroubleCode::Internal));
         };
+        // The order may have changed since the board was seen.
+        if let Some(chip) = flash::chip(&brief.chip) {
+            self.turn_to(chip).map_err(|error| self.miss(&error))?;
+        }
         let job = Job::Identify { chip: brief.chip };
         let mut tries = 1;
         let identity = loop {

@@ -8,15 +8,10 @@ use station_daemon::trouble::TroubleCode;
 use station_daemon::visit::{CodeSource, Decision, Verdict, Work};
 
 use super::World;
-use super::station::Station;
+use super::station::{Station, port};
 
 fn slot() -> SlotConfig {
-    SlotConfig {
-        number: 1,
-        selector: "1d50:6018:127.0.0.1:1".to_owned(),
-        uart: None,
-        baud: 115_200,
-    }
+    SlotConfig { number: 1, ports: vec![port("1d50:6018:127.0.0.1:1")], uart: None, baud: 115_200 }
 }
 
 /// What a DFU device tells whose unique id cannot be read: a serial number that may repeat.

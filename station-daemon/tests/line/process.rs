@@ -20,12 +20,11 @@ impl Daemon {
     pub(crate) fn start(folder: &Path, slots: &[SlotConfig]) -> Self {
         let mut text = "data = \".\"\nlisten = \"127.0.0.1:0\"\n".to_owned();
         for slot in slots {
-            text += &format!(
-                "[[slot]]\nnumber = {}\nselector = \"{}\"\nuart = \"{}\"\n",
-                slot.number,
-                slot.selector,
-                slot.uart.as_deref().unwrap_or_default()
-            );
+            let ports: Vec<String> = slot.ports.iter().map(ToString::to_string).collect();
+            text += &format!("[[slot]]\nnumber = {}\nports = {ports:?}\n", slot.number);
+            if let Some(uart) = &slot.uart {
+                text += &format!("uart = {uart:?}\n");
+            }
         }
         let config = folder.join("station.toml");
         std::fs::File::create(&config)

@@ -63,11 +63,15 @@ impl Board {
     pub(crate) fn slot(&self, number: u32) -> SlotConfig {
         SlotConfig {
             number,
-            selector: format!("1d50:6018:{}", self.served.addresses.probe),
+            ports: vec![port(&format!("1d50:6018:{}", self.served.addresses.probe))],
             uart: Some(format!("tcp:{}", self.served.addresses.uart)),
             baud: 115_200,
         }
     }
+}
+
+pub(crate) fn port(text: &str) -> flash::Port {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub(crate) struct Keys {
@@ -125,7 +129,7 @@ impl Station {
             .map(|slot| {
                 let hand = HandConfig {
                     slot: slot.number,
-                    selector: slot.selector.clone(),
+                    port: slot.first_port().map(ToString::to_string).unwrap_or_default(),
                     program: env!("CARGO_BIN_EXE_station-daemon").into(),
                 };
                 RunningSlot::start_with(slot.clone(), desk.clone(), hand).expect("slot")
