@@ -22,6 +22,7 @@ pub mod cpu;
 pub mod dap;
 pub mod decode;
 pub mod dfu;
+pub mod esp_loader;
 pub mod flash_file;
 pub mod nrf52;
 pub mod qemu;

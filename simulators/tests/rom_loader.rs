@@ -88,6 +88,12 @@ fn wrong_arguments_are_refused_with_what_would_be_right() {
         let text = String::from_utf8_lossy(&out.stderr);
         assert!(!out.status.success() && text.contains(wanted), "{text}");
     };
-    check(&["--chip", "stm32h7", "--uid", UID], "stm32f103, stm32f103x8, stm32f303");
+    check(
+        &["--chip", "stm32h7", "--uid", UID],
+        "stm32f103, stm32f103x8, stm32f303, esp32c3, esp32",
+    );
     check(&["--chip", "stm32f103", "--uid", "01"], "24 hex digits");
+    check(&["--chip", "stm32f103", "--uid", "010203040506"], "an STM32 has 24 hex digits");
+    check(&["--chip", "esp32c3", "--uid", UID], "an ESP32 has 12 hex digits");
+    check(&["--chip", "esp32", "--uid", "010203040506", "--flash-mib", "3"], "1, 2, 4, 8 or 16");
 }

@@ -312,6 +312,14 @@ impl Chip {
         true
     }
 
+    /// A bit of a flash cell turns over, as in a cell that aged; false if there is no such cell.
+    pub fn flip(&mut self, address: u32, bit: u8) -> bool {
+        let Some(cell) = self.cell(address) else { return false };
+        self.cells[cell] ^= 1 << bit;
+        self.store(cell..cell + 1);
+        true
+    }
+
     /// No stuck cells; bits already lost need an erase.
     pub fn heal(&mut self) {
         self.stuck.clear();

@@ -1,4 +1,4 @@
-//! The control port's words; [`super::wire::Wire`] owns what they do.
+//! The control port's words; each chip's wire owns what they do.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,16 @@ pub enum Lever {
     Unplug,
     /// `reset`: a pulse on the reset pin, into the loader again.
     Reset,
+    /// `run`: a pulse on the reset pin with the boot pin released (ESP32).
+    Run,
     /// `lock`: readout protection takes effect.
     Lock,
     /// `cut BYTES`: the supply fails after that many more programmed bytes.
     Cut(u64),
     /// `stuck ADDR [BIT]`: a flash cell that stays 0.
     Stuck(u32, u8),
+    /// `flip ADDR [BIT]`: a bit of a flash cell turns over, once.
+    Flip(u32, u8),
     /// `silence`: the loader's answers get lost until `heal`.
     Silence,
     /// `nack N`: the next N commands are refused.
@@ -54,6 +58,10 @@ pub fn parse(line: &str) -> Option<Lever> {
     let numbers = numbers.unwrap_or_default();
     let narrow = |at: usize| numbers.get(at).and_then(|number| u32::try_from(*number).ok());
     let pair = || Some((narrow(0)?, if numbers.len() > 1 { narrow(1)? } else { 0 }));
+    let cell = || {
+        let (address, bit) = pair()?;
+        Some((address, u8::try_from(bit).ok().filter(|bit| *bit < 8)?))
+    };
     Some(match (word, rest.trim()) {
         ("power", "on") => Lever::Power(true),
         ("power", "off") => Lever::Power(false),
@@ -61,12 +69,11 @@ pub fn parse(line: &str) -> Option<Lever> {
         ("insert", "") => Lever::Seated(true),
         ("unplug", "") => Lever::Unplug,
         ("reset", "") => Lever::Reset,
+        ("run", "") => Lever::Run,
         ("lock", "") => Lever::Lock,
         ("cut", _) => Lever::Cut(*numbers.first()?),
-        ("stuck", _) => {
-            let (address, bit) = pair()?;
-            Lever::Stuck(address, u8::try_from(bit).ok().filter(|bit| *bit < 8)?)
-        }
+        ("stuck", _) => cell().map(|(address, bit)| Lever::Stuck(address, bit))?,
+        ("flip", _) => cell().map(|(address, bit)| Lever::Flip(address, bit))?,
         ("silence", "") => Lever::Silence,
         ("nack", _) => Lever::Nack(narrow(0)?),
         ("noise", _) => pair().map(|(count, skip)| Lever::Noise(count, skip))?,
@@ -102,6 +109,8 @@ mod tests {
         check("insert", Some(Lever::Seated(true)));
         check("cut 0x10", Some(Lever::Cut(16)));
         check("stuck 0x08000004 7", Some(Lever::Stuck(0x0800_0004, 7)));
+        check("flip 0x1000", Some(Lever::Flip(0x1000, 0)));
+        check("run", Some(Lever::Run));
         check("noise 1", Some(Lever::Noise(1, 0)));
         check("noise-in 2 30", Some(Lever::NoiseIn(2, 30)));
         check("says LAMP ok", Some(Lever::Says("LAMP ok".to_owned())));

@@ -9,6 +9,8 @@
 //! addresses it does not serve, everything but a few commands while readout protection is on. Flash
 //! is written only where it is erased; the loader says ACK all the same, as the real one does.
 //!
+//! The levers and the front also serve [`crate::esp_loader`].
+//!
 //! A pseudo-terminal has no parity and no framing: 8E1 and 8N1 look alike here.
 
 pub mod chip;
@@ -18,4 +20,4 @@ pub mod serve;
 pub mod wire;
 
 pub use chip::{Chip, Model};
-pub use serve::{Served, Settings, serve};
+pub use serve::{Line, Served, Settings, serve};

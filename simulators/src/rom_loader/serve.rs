@@ -1,7 +1,7 @@
-//! The loader behind a pseudo-terminal, its levers behind a TCP port.
+//! A loader behind a pseudo-terminal, its levers behind a TCP port.
 //!
 //! Owns the terminal, the socket, the threads and the wall clock. The station's baud rate is read
-//! from the terminal's settings whenever bytes come or go.
+//! from the terminal's settings whenever bytes come or go. Serves every chip that is a [`Line`].
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -16,11 +16,29 @@ use nix::libc;
 use serialport::{SerialPort, TTYPort};
 
 use super::chip::Chip;
-use super::lever;
+use super::lever::{self, Lever};
 use super::wire::Wire;
 
 /// The longest wait for the station's next byte; then the clock and the levers are looked at.
 const WAIT: Duration = Duration::from_millis(10);
+
+/// A chip at the end of a serial line. Told the time, never asks.
+pub trait Line: Send + 'static {
+    /// Bytes the station sent at `baud`, read at `now`.
+    fn receive(&mut self, bytes: &[u8], baud: u32, now: Duration);
+
+    /// Bytes that have arrived at a station listening at `baud`.
+    fn arrived(&mut self, baud: u32, now: Duration) -> Vec<u8>;
+
+    /// When the next byte arrives.
+    fn next_due(&self) -> Option<Duration>;
+
+    /// Whether the serial adapter is gone.
+    fn unplugged(&self) -> bool;
+
+    /// Pulls a lever; the answer has no line end.
+    fn pull(&mut self, lever: Lever) -> String;
+}
 
 /// What to serve.
 #[derive(Debug)]
@@ -63,19 +81,27 @@ impl Drop for Served {
     }
 }
 
-/// Starts a loader.
+/// Starts an STM32's loader.
 ///
 /// # Errors
 /// No pseudo-terminal, or the control port cannot be listened on.
 pub fn serve(settings: Settings) -> io::Result<Served> {
+    serve_line(Wire::new(settings.chip, settings.time_scale), settings.control)
+}
+
+/// Puts a chip on a pseudo-terminal.
+///
+/// # Errors
+/// No pseudo-terminal, or the control port cannot be listened on.
+pub fn serve_line(line: impl Line, control: SocketAddr) -> io::Result<Served> {
     let (near, far) = TTYPort::pair().map_err(io::Error::from)?;
     let tty = far.name().ok_or(ErrorKind::NotFound)?;
     // Held open without the lock that `far` has: the station opens this end for itself alone.
     let held = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&tty)?;
     drop(far);
-    let levers = TcpListener::bind(settings.control)?;
+    let levers = TcpListener::bind(control)?;
     let control = levers.local_addr()?;
-    let wire = Arc::new(Mutex::new(Wire::new(settings.chip, settings.time_scale)));
+    let wire = Arc::new(Mutex::new(line));
     let stop = Arc::new(AtomicBool::new(false));
 
     let shared = Arc::clone(&wire);
@@ -89,29 +115,29 @@ pub fn serve(settings: Settings) -> io::Result<Served> {
             });
         }
     });
-    let line = Line { near, far: Some(held), wire, stop: Arc::clone(&stop), start: Instant::now() };
+    let port = Port { near, far: Some(held), wire, stop: Arc::clone(&stop), start: Instant::now() };
     let thread = thread::Builder::new().name("rom-loader".to_owned()).spawn(move || {
-        if let Err(error) = line.run() {
+        if let Err(error) = port.run() {
             tracing::error!(%error, "the serial line ended");
         }
     })?;
     Ok(Served { tty, control, stop, thread: Some(thread) })
 }
 
-struct Line {
+struct Port<L> {
     near: TTYPort,
     /// Held open, so that the station may close and open its end.
     far: Option<File>,
-    wire: Arc<Mutex<Wire>>,
+    wire: Arc<Mutex<L>>,
     stop: Arc<AtomicBool>,
     start: Instant,
 }
 
-impl Line {
+impl<L: Line> Port<L> {
     fn run(mut self) -> io::Result<()> {
         let mut block = [0; 512];
         while !self.stop.load(Ordering::Relaxed) {
-            if locked(&self.wire).unplugged {
+            if locked(&self.wire).unplugged() {
                 self.far = None;
                 return Ok(());
             }
@@ -141,7 +167,7 @@ impl Line {
     }
 }
 
-fn pull_levers(stream: TcpStream, wire: &Mutex<Wire>) -> io::Result<()> {
+fn pull_levers(stream: TcpStream, wire: &Mutex<impl Line>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut output = stream.try_clone()?;
     for line in BufReader::new(stream).lines() {
@@ -156,6 +182,6 @@ fn pull_levers(stream: TcpStream, wire: &Mutex<Wire>) -> io::Result<()> {
 }
 
 /// A thread that panicked leaves a wire that is still whole.
-fn locked(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
+fn locked<L>(wire: &Mutex<L>) -> MutexGuard<'_, L> {
     wire.lock().unwrap_or_else(PoisonError::into_inner)
 }

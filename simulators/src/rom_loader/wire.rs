@@ -11,6 +11,7 @@ use serde_json::json;
 use super::chip::Chip;
 use super::lever::Lever;
 use super::machine::{Machine, SYNC};
+use super::serve::Line;
 
 /// Start, eight data bits, parity, stop.
 const BITS_PER_BYTE: u64 = 11;
@@ -21,14 +22,19 @@ const FIRMWARE_BAUD: u32 = 115_200;
 
 /// Faults in one direction.
 #[derive(Debug, Default, Clone, Copy)]
-struct Fault {
+pub(crate) struct Fault {
     skip: u32,
     left: u32,
 }
 
 impl Fault {
+    /// After `skip` bytes, the next `left` bytes are hit.
+    pub(crate) fn new(left: u32, skip: u32) -> Self {
+        Self { skip, left }
+    }
+
     /// Whether this byte is hit.
-    fn hits(&mut self) -> bool {
+    pub(crate) fn hits(&mut self) -> bool {
         if self.left == 0 {
             return false;
         }
@@ -59,7 +65,7 @@ pub struct Wire {
     powered: bool,
     seated: bool,
     /// The adapter is gone.
-    pub unplugged: bool,
+    unplugged: bool,
     silent: bool,
     /// The rate the loader measured.
     baud: Option<u32>,
@@ -93,16 +99,6 @@ impl Wire {
             in_free: Duration::ZERO,
             out_free: Duration::ZERO,
             out: VecDeque::new(),
-        }
-    }
-
-    /// Bytes the station sent at `baud`, read at `now`.
-    pub fn receive(&mut self, bytes: &[u8], baud: u32, now: Duration) {
-        for byte in bytes {
-            self.in_free = self.in_free.max(now) + self.byte_time(baud);
-            if self.alive() {
-                self.take(*byte, baud);
-            }
         }
     }
 
@@ -147,21 +143,6 @@ impl Wire {
         self.out.push_back(Sent { due: self.out_free, byte, baud });
     }
 
-    /// Bytes that have arrived at a station listening at `baud`.
-    pub fn arrived(&mut self, baud: u32, now: Duration) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while let Some(sent) = self.out.pop_front_if(|sent| sent.due <= now) {
-            bytes.push(garbled(sent.byte, sent.baud, baud));
-        }
-        bytes
-    }
-
-    /// When the next byte arrives.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Duration> {
-        self.out.front().map(|sent| sent.due)
-    }
-
     fn byte_time(&self, baud: u32) -> Duration {
         let bits = Duration::from_nanos(BITS_PER_BYTE * 1_000_000_000 / u64::from(baud.max(1)));
         bits.mul_f64(self.time_scale)
@@ -182,8 +163,43 @@ impl Wire {
         self.out.clear();
     }
 
-    /// Pulls a lever; the answer has no line end.
-    pub fn pull(&mut self, lever: Lever) -> String {
+    fn dump(&self, path: &std::path::Path) -> String {
+        use std::io::Write;
+        let bytes = self.chip.read(self.chip.flash().start, self.chip.model.flash_bytes);
+        match std::fs::File::create(path).and_then(|mut file| file.write_all(&bytes)) {
+            Ok(()) => format!("ok {}", bytes.len()),
+            Err(error) => format!("error {error}"),
+        }
+    }
+}
+
+impl Line for Wire {
+    fn receive(&mut self, bytes: &[u8], baud: u32, now: Duration) {
+        for byte in bytes {
+            self.in_free = self.in_free.max(now) + self.byte_time(baud);
+            if self.alive() {
+                self.take(*byte, baud);
+            }
+        }
+    }
+
+    fn arrived(&mut self, baud: u32, now: Duration) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let Some(sent) = self.out.pop_front_if(|sent| sent.due <= now) {
+            bytes.push(garbled(sent.byte, sent.baud, baud));
+        }
+        bytes
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        self.out.front().map(|sent| sent.due)
+    }
+
+    fn unplugged(&self) -> bool {
+        self.unplugged
+    }
+
+    fn pull(&mut self, lever: Lever) -> String {
         match lever {
             Lever::Power(on) => self.power(on),
             Lever::Seated(seated) => {
@@ -201,11 +217,17 @@ impl Wire {
                     return "error no such cell".to_owned();
                 }
             }
+            Lever::Flip(address, bit) => {
+                if !self.chip.flip(address, bit) {
+                    return "error no such cell".to_owned();
+                }
+            }
+            Lever::Run => return "error this chip is started by Go".to_owned(),
             Lever::Silence => self.silent = true,
             Lever::Nack(count) => self.machine.nacks_due = count,
-            Lever::Noise(left, skip) => self.noise = Fault { skip, left },
-            Lever::NoiseIn(left, skip) => self.noise_in = Fault { skip, left },
-            Lever::Drop(left, skip) => self.drop = Fault { skip, left },
+            Lever::Noise(left, skip) => self.noise = Fault::new(left, skip),
+            Lever::NoiseIn(left, skip) => self.noise_in = Fault::new(left, skip),
+            Lever::Drop(left, skip) => self.drop = Fault::new(left, skip),
             Lever::Baud(rate) => {
                 self.restart();
                 self.machine.take(SYNC, &mut self.chip);
@@ -253,19 +275,10 @@ impl Wire {
         }
         "ok".to_owned()
     }
-
-    fn dump(&self, path: &std::path::Path) -> String {
-        use std::io::Write;
-        let bytes = self.chip.read(self.chip.flash().start, self.chip.model.flash_bytes);
-        match std::fs::File::create(path).and_then(|mut file| file.write_all(&bytes)) {
-            Ok(()) => format!("ok {}", bytes.len()),
-            Err(error) => format!("error {error}"),
-        }
-    }
 }
 
 /// What a receiver at `listening` makes of a byte sent at `sending`. UARTs bear about 4 %.
-fn garbled(byte: u8, sending: u32, listening: u32) -> u8 {
+pub(crate) fn garbled(byte: u8, sending: u32, listening: u32) -> u8 {
     if sending.abs_diff(listening) <= listening / 25 {
         byte
     } else {
