@@ -147,6 +147,8 @@ pub enum Via {
         /// Address of the control block, if the recipe knows it; otherwise RAM is scanned.
         control_block: Option<u64>,
     },
+    /// The console of Arm semihosting, through the probe.
+    Semihosting,
 }
 
 /// A line the firmware has to say after reset.

@@ -13,6 +13,7 @@ mod presence;
 mod routine;
 mod rtt;
 mod selector;
+mod semihosting;
 
 use probe_rs::config::{Registry, TargetSelector};
 use probe_rs::probe::blackmagic::BlackMagicProbeFactory;

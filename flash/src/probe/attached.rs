@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::classify::classify;
 use super::routine::{self, Images, Routine};
 use super::rtt;
+use super::semihosting;
 use crate::backend::{ProgramReport, Progress, SelfTest, Step, StepTimes, VerifyReport, Via};
 use crate::chip::{Chip, Protect};
 use crate::error::FlashError;
@@ -44,6 +45,7 @@ const RESET_PIN: u32 = 1 << 7;
 enum Line {
     Uart(Listener),
     Rtt(rtt::Channel),
+    Semihosting,
 }
 
 /// The session of a visit, the chip's profile, and its flash routine.
@@ -286,6 +288,7 @@ impl Attached {
                 let mut core = self.core(Step::SelfTest)?;
                 Line::Rtt(rtt::Channel::open(&mut core, chip, *control_block)?)
             }
+            Via::Semihosting => Line::Semihosting,
         };
         self.run()?;
         let begun = Instant::now();
@@ -296,6 +299,7 @@ impl Attached {
             match &mut channel {
                 Line::Uart(listener) => heard.take(&listener.read_some()?),
                 Line::Rtt(channel) => channel.read(&mut core, &mut heard),
+                Line::Semihosting => semihosting::hear(&mut core, &mut heard)?,
             }
             if let Some(line) = heard.line_with(&test.expect) {
                 return Ok(line);

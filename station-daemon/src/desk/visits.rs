@@ -299,9 +299,8 @@ pub(super) fn task(release: &OpenRelease, block: Option<Vec<u8>>, config: &SlotC
             via: match (test.via, config.console()) {
                 (SelfTestVia::Uart, Some((endpoint, baud))) => Via::Uart { endpoint, baud },
                 (SelfTestVia::Uart, None) => Via::Uart { endpoint: String::new(), baud: 0 },
-                (SelfTestVia::Rtt | SelfTestVia::Semihosting, _) => {
-                    Via::Rtt { control_block: None }
-                }
+                (SelfTestVia::Rtt, _) => Via::Rtt { control_block: None },
+                (SelfTestVia::Semihosting, _) => Via::Semihosting,
             },
             expect: test.expect.clone(),
             within_ms: u64::from(test.within_ms),
