@@ -177,6 +177,31 @@ pub enum FlashError {
         /// The step asked for.
         step: Step,
     },
+    /// What came over a serial line was no answer, also when asked again: noise, a loose wire, or
+    /// something else than the loader that talks.
+    #[error("the serial line is disturbed ({during})")]
+    LineNoise {
+        /// What was being done.
+        during: Step,
+        /// What came in place of which answer.
+        detail: String,
+    },
+    /// Something answers on the serial line, but at no known rate does it make sense.
+    #[error("nothing that answers makes sense at {tried:?} symbols per second ({during})")]
+    WrongBaud {
+        /// What was being done.
+        during: Step,
+        /// The rates tried.
+        tried: Vec<u32>,
+    },
+    /// The loader refused a command (NACK), also when asked again.
+    #[error("the loader refused ({during})")]
+    Refused {
+        /// What was being done.
+        during: Step,
+        /// Which command, and the loader's own error where it tells one.
+        detail: String,
+    },
     /// Anything else the driver reports.
     #[error("the driver reported a failure ({during})")]
     Driver {

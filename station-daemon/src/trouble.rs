@@ -93,6 +93,21 @@ impl From<&FlashError> for TroubleCode {
             FlashError::Silent { during, .. }
             | FlashError::ProbeLost { during, .. }
             | FlashError::Driver { during, .. } => lost(*during),
+            FlashError::LineNoise { .. } => Self::ContactLost,
+            FlashError::WrongBaud { .. } => Self::NoContact,
+            FlashError::Refused { during, .. } => match during {
+                Step::Erase | Step::Program | Step::Protect | Step::Unlock => {
+                    Self::FlashWriteFailed
+                }
+                Step::Contact
+                | Step::Identify
+                | Step::Read
+                | Step::Survey
+                | Step::Verify
+                | Step::Reset
+                | Step::SelfTest
+                | Step::Presence => lost(*during),
+            },
             FlashError::CoreStuck { during, .. } => match during {
                 Step::SelfTest | Step::Reset => Self::SelfTestFailed,
                 Step::Contact
@@ -335,12 +350,22 @@ mod tests {
     #[test]
     fn bad_input_ends_in_the_code_the_worker_is_told() {
         let silent = |during| FlashError::Silent { during, detail: String::new() };
+        let noise = |during| FlashError::LineNoise { during, detail: String::new() };
+        let refused = |during| FlashError::Refused { during, detail: String::new() };
         let differed =
             FlashError::VerifyDiffered { address: 0x1000, bytes: 1, wanted: 0, found: 1 };
         for (error, code) in [
             (silent(Step::Identify), TroubleCode::NoContact),
             (silent(Step::Program), TroubleCode::ContactLost),
             (FlashError::Locked, TroubleCode::ChipLocked),
+            (noise(Step::Identify), TroubleCode::ContactLost),
+            (
+                FlashError::WrongBaud { during: Step::Identify, tried: Vec::new() },
+                TroubleCode::NoContact,
+            ),
+            (refused(Step::Erase), TroubleCode::FlashWriteFailed),
+            (refused(Step::Identify), TroubleCode::NoContact),
+            (refused(Step::Verify), TroubleCode::ContactLost),
             (FlashError::UnknownChip { chip: String::new() }, TroubleCode::ChipNotSupported),
             (differed, TroubleCode::ReadBackDiffered),
         ] {

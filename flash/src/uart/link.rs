@@ -18,12 +18,11 @@ const DRAIN_MAX: Duration = Duration::from_millis(500);
 /// Most bytes taken from the port at once.
 const TAKE_BYTES: usize = 512;
 
-/// What went wrong on the line. The first words of each differ; they are `detail` in a
-/// [`FlashError`].
+/// What went wrong on the line. Its words are the `detail` of a [`FlashError`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Nothing came in its time.
-    #[error("silence: no answer to {to} within {within_ms} ms")]
+    #[error("no answer to {to} within {within_ms} ms")]
     Silence {
         /// What was sent.
         to: &'static str,
@@ -31,16 +30,16 @@ pub enum Fault {
         within_ms: u64,
     },
     /// The loader greeted anew in the middle of a visit: the chip was reset or without power.
-    #[error("restart: the loader was reset or without power")]
+    #[error("the loader was reset or without power")]
     Restarted,
     /// The loader said no, also when asked again.
-    #[error("NACK: the loader refused {to}")]
+    #[error("{to} was answered with NACK")]
     Nack {
         /// What was sent.
         to: &'static str,
     },
     /// A byte that is neither ACK nor NACK where one had to be, also when asked again.
-    #[error("noise: {byte:#04x} in place of an answer to {to}")]
+    #[error("{byte:#04x} in place of an answer to {to}")]
     Noise {
         /// What was sent.
         to: &'static str,
@@ -48,7 +47,7 @@ pub enum Fault {
         byte: u8,
     },
     /// Something answers, but not understandably at any rate.
-    #[error("wrong baud: answers, but none that makes sense at {tried:?}")]
+    #[error("answers, but none that makes sense at {tried:?}")]
     WrongBaud {
         /// The rates tried.
         tried: Vec<u32>,
@@ -74,10 +73,10 @@ impl Fault {
         match self {
             Self::Silence { .. } | Self::Restarted => FlashError::Silent { during, detail },
             Self::Lost { .. } => FlashError::ProbeLost { during, detail },
-            Self::Nack { .. }
-            | Self::Noise { .. }
-            | Self::WrongBaud { .. }
-            | Self::Malformed { .. } => FlashError::Driver { during, detail },
+            Self::Nack { .. } => FlashError::Refused { during, detail },
+            Self::Noise { .. } => FlashError::LineNoise { during, detail },
+            Self::WrongBaud { tried } => FlashError::WrongBaud { during, tried },
+            Self::Malformed { .. } => FlashError::Driver { during, detail },
         }
     }
 }
