@@ -8,6 +8,7 @@
 //! further board.
 
 mod claim;
+mod loss;
 mod steps;
 mod streak;
 
@@ -24,7 +25,8 @@ use crate::trouble::{TroubleCode, chain};
 use crate::visit::{Effect, Event, Visit};
 
 use claim::{Claim, Touch};
-use steps::Bench;
+use loss::{Loss, Said};
+use steps::{Bench, Seat};
 use streak::Streak;
 
 /// Pause between two looks into an empty slot.
@@ -286,8 +288,12 @@ impl Slot {
 
     /// Shows the end of the visit until the board is out; `None` when the slot is to stop.
     fn wait_until_gone(&mut self, effect: Effect) -> Option<Event> {
-        self.show(steps::tile_of_end(effect));
-        let gone = self.visit.board_gone();
+        let tile = steps::tile_of_end(effect);
+        if self.visit.board_gone() {
+            return self.wait_for_next(tile);
+        }
+        self.show(tile);
+        let mut tells = true;
         loop {
             if self.pause(GONE_PAUSE) == Go::Stop {
                 return None;
@@ -296,25 +302,61 @@ impl Slot {
                 self.close(code);
                 return None;
             }
-            if gone {
-                // The board left during the visit: the tile keeps saying so until the next one.
-                match self.bench.look() {
-                    Ok(true) => {
-                        self.steady += 1;
-                        if self.steady >= STEADY_LOOKS && self.bench.take_brief().is_ok() {
-                            let slot = self.number();
-                            self.steady = 0;
-                            self.desk.tell(move |desk| {
-                                desk.leave(slot);
-                                desk.arrive(slot);
-                            });
-                            return Some(Event::BoardSeen);
-                        }
+            match if tells { self.bench.seat() } else { Seat::Untold } {
+                Seat::Taken => {}
+                Seat::Free => return Some(Event::BoardGone),
+                // A program that runs instead of its loader looks like no board. It stays good
+                // until a loader answers: the next board, or this one started anew.
+                Seat::Untold => {
+                    tells = false;
+                    if self.bench.look().unwrap_or(false) {
+                        return Some(Event::BoardGone);
                     }
-                    Ok(false) | Err(_) => self.steady = 0,
                 }
-            } else if self.bench.board_gone() {
-                return Some(Event::BoardGone);
+            }
+        }
+    }
+
+    /// The board left during the visit: the tile says so until the next one is there. One that was
+    /// put back and does not answer looks the same: where nothing comes for long, or the worker
+    /// touches the tile, it says that nothing answers, until the next touch.
+    fn wait_for_next(&mut self, tile: Tile) -> Option<Event> {
+        let slot = self.number();
+        self.show(Tile { can_look: true, ..tile });
+        let mut loss = Loss::begun(Instant::now());
+        self.asked.clear();
+        loop {
+            if self.pause(GONE_PAUSE) == Go::Stop {
+                return None;
+            }
+            if let Some(code) = self.streak.closed() {
+                self.close(code);
+                return None;
+            }
+            let look = self.bench.look();
+            let touched = !self.asked.is_empty();
+            for asked in self.asked.drain(..) {
+                asked.answer(matches!(look, Ok(true)));
+            }
+            if matches!(look, Ok(true)) {
+                self.steady += 1;
+                if self.steady >= STEADY_LOOKS && self.bench.take_brief().is_ok() {
+                    self.steady = 0;
+                    self.desk.tell(move |desk| {
+                        desk.leave(slot);
+                        desk.arrive(slot);
+                    });
+                    return Some(Event::BoardSeen);
+                }
+                continue;
+            }
+            self.steady = 0;
+            if let Some(said) = loss.unanswered(touched, Instant::now()) {
+                self.desk.tell(move |desk| desk.leave(slot));
+                self.show(match said {
+                    Said::NothingAnswers => Tile::unanswered(),
+                    Said::NoBoard => Tile::empty(),
+                });
             }
         }
     }

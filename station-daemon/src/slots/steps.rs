@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use audit::Step as RecordStep;
-use flash::{Chip, Progress, Step};
+use flash::{Chip, FlashError, Progress, Step};
 
 use crate::api::view::SlotState;
 use crate::config::SlotConfig;
@@ -45,6 +45,17 @@ pub(super) struct Bench {
     identified_by: Option<u32>,
     /// When it was last asked which chip is to come.
     asked_order: Option<Instant>,
+}
+
+/// Whether the board of a visit is where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seat {
+    /// It is, as far as anybody can tell.
+    Taken,
+    /// It is out.
+    Free,
+    /// There is no way to tell: its program runs, and only its loader would answer here.
+    Untold,
 }
 
 /// A step that did not succeed.
@@ -126,6 +137,11 @@ impl Bench {
 
     /// Whether the board of this visit is out. A worker that cannot tell says no.
     pub(super) fn board_gone(&mut self) -> bool {
+        self.seat() == Seat::Free
+    }
+
+    /// Whether the board of this visit is in its seat.
+    pub(super) fn seat(&mut self) -> Seat {
         let starts = self.hand.as_ref().map(Hand::starts);
         let gone = if self.identified_by.is_some() && self.identified_by == starts {
             match self.run(&Job::Absent, LOOK_SILENCE_MAX) {
@@ -136,10 +152,15 @@ impl Bench {
         } else {
             self.look().map(|board| !board)
         };
-        gone.unwrap_or_else(|error| {
-            tracing::debug!(slot = self.number(), error = %chain(&error), "cannot tell");
-            false
-        })
+        match gone {
+            Ok(true) => Seat::Free,
+            Ok(false) => Seat::Taken,
+            Err(HandError::Flash(FlashError::Unsupported { .. })) => Seat::Untold,
+            Err(error) => {
+                tracing::debug!(slot = self.number(), error = %chain(&error), "cannot tell");
+                Seat::Taken
+            }
+        }
     }
 
     /// Does what an effect says, and tells what happened.
