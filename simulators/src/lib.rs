@@ -31,6 +31,8 @@ pub mod rom_loader;
 pub mod serve;
 pub mod swd;
 pub mod timing;
+#[cfg(feature = "umockdev")]
+pub mod usbfs;
 
 pub use board::{Board, BoardConfig, Reply, Wants};
 pub use serve::{Addresses, Served, Wired, serve, serve_board};

@@ -247,7 +247,7 @@ fn leaving_starts_a_program_or_takes_the_device_off_the_bus_and_power_brings_the
         bench.bus.reseat(SLOT);
         assert_eq!(bench.bus.cable(SLOT).look().map(|seen| seen.product), Some(0xDF11));
     };
-    let run_time = Application::RunTimeDfu { will_detach: true };
+    let run_time = Application::RunTimeDfu { will_detach: true, behind: 0 };
     check(&[0, 0, 2, 0x20], Application::Silent, None);
     check(&[0, 0, 2, 0x20], run_time, Some(0x5740));
     check(&[], run_time, None);

@@ -14,6 +14,7 @@ mod file;
 mod map;
 mod path;
 mod profile;
+mod socket;
 mod status;
 mod talk;
 mod usb;
@@ -50,6 +51,9 @@ const RETURN_WITHIN: Duration = Duration::from_secs(5);
 const UNPROTECT_WITHIN: Duration = Duration::from_secs(90);
 /// Time for a device to leave DFU mode.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+/// A plug that is being pushed in enumerates more than once: a device that has not been there for
+/// so long is not there yet. It also gives udev the time to set its access rights.
+const STEADY_FOR: Duration = Duration::from_millis(100);
 /// Between two looks into the port.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -59,6 +63,8 @@ pub struct DfuBackend<P: Port, W> {
     time: W,
     visit: Option<Visit<P::Wire>>,
     locked: bool,
+    /// The enumeration in the port, and since when.
+    seen: Option<(u8, Duration)>,
 }
 
 /// A device in DFU mode with its memory chosen.
@@ -90,7 +96,7 @@ impl DfuBackend<UsbPort, WallTime> {
 impl<P: Port, W: Waiter> DfuBackend<P, W> {
     /// Takes a port; opens nothing yet.
     pub fn new(port: P, time: W) -> Self {
-        Self { port, time, visit: None, locked: false }
+        Self { port, time, visit: None, locked: false, seen: None }
     }
 
     fn failed(&self, during: Step) -> impl Fn(DfuError) -> FlashError + use<P, W> {
@@ -228,7 +234,7 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
             return Ok(None);
         };
         let mut held = vec![0; usize::try_from(last + 4 - first).unwrap_or(0)];
-        match talk.upload(*first, &mut held, &mut self.time, &mut |_| {}) {
+        match talk.read(*first, &mut held, &mut self.time) {
             Ok(()) => Ok(Some(
                 words
                     .iter()
@@ -275,7 +281,9 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
 }
 
 impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
-    /// Any device in the port is a board; it is not opened.
+    /// A device that stays in the port is a board; it is not opened. Asking costs two small files of
+    /// the system's and no USB traffic, so the port is asked rather than waited on: kernel events do
+    /// not reach a confined service, and whoever misses one believes in a board that left.
     fn contact(&mut self) -> Result<Contact, FlashError> {
         if self.visit.is_some() {
             return Ok(match self.presence()? {
@@ -284,7 +292,13 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
             });
         }
         let found = self.look().map_err(self.failed(Step::Contact))?;
-        Ok(if found.is_some() { Contact::Board } else { Contact::Nothing })
+        let now = self.time.now();
+        self.seen = found.map(|found| match self.seen {
+            Some((address, since)) if address == found.address => (address, since),
+            _ => (found.address, now),
+        });
+        let steady = self.seen.is_some_and(|(_, since)| now.saturating_sub(since) >= STEADY_FOR);
+        Ok(if steady { Contact::Board } else { Contact::Nothing })
     }
 
     fn identify(&mut self, chip: &'static Chip) -> Result<Identity, FlashError> {
@@ -295,7 +309,7 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
         let Entered { mut talk, sighting, map, serial } = entered;
         let family = chip.family.to_owned();
         let mut first = [0; 4];
-        match talk.upload(chip.flash_start(), &mut first, &mut self.time, &mut |_| {}) {
+        match talk.read(chip.flash_start(), &mut first, &mut self.time) {
             Ok(()) => {}
             Err(error) if talk::is_read_protected(&error) => {
                 self.locked = true;
@@ -325,13 +339,7 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
 
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), FlashError> {
         let (visit, time) = self.visit(Step::Read)?;
-        let range = address..address.saturating_add(into.len() as u64);
-        let read = visit.talk.settle(time).and_then(|()| {
-            visit.read(range, time, &mut |at, block| {
-                let place = usize::try_from(at - address).unwrap_or(0);
-                into[place..place + block.len()].copy_from_slice(block);
-            })
-        });
+        let read = visit.talk.settle(time).and_then(|()| visit.talk.read(address, into, time));
         self.settle(read.map_err(|error| Trouble::Dfu(error, Step::Read)))
     }
 

@@ -34,6 +34,12 @@ impl UsbPath {
         self.bus == bus && self.ports == ports
     }
 
+    /// The name of its folder in Linux's list of USB devices, `1-2.3`.
+    #[cfg(target_os = "linux")]
+    pub(super) fn folder(&self) -> String {
+        self.to_string().trim_start_matches("usb:").to_owned()
+    }
+
     /// The kind as leases name it.
     pub fn kind(&self) -> String {
         "usb-dfu".to_owned()

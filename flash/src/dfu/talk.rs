@@ -7,7 +7,10 @@
 //!
 //! Leaves to others: which pages, which bytes, and whether the device really went away.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use super::descriptor::{self, Function};
 use super::error::{DfuError, Doing};
@@ -378,24 +381,25 @@ impl<T: Transport> Talk<T> {
         Ok(())
     }
 
-    /// DfuSe: fills `into` from `address` on. Leaves the device in dfuIDLE.
+    /// DfuSe: reads `bytes` bytes from `address` on, and hands every block with its address to
+    /// `on_block`, which may break it off. Leaves the device in dfuIDLE.
     ///
     /// # Errors
     /// [`DfuError::Short`], [`DfuError::Refused`], [`DfuError::CannotDo`], transfer errors.
     pub fn upload(
         &mut self,
         address: u64,
-        into: &mut [u8],
+        bytes: u64,
         time: &mut dyn Waiter,
-        on_bytes: &mut dyn FnMut(u64),
+        on_block: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), DfuError> {
         if !self.function.functional.can_upload {
             return Err(DfuError::CannotDo { doing: Doing::Upload(address) });
         }
+        let mut block = Zeroizing::new(vec![0; self.block_bytes()]);
         let mut number = None;
-        let mut at = address;
-        let counts = self.counts_blocks();
-        for block in into.chunks_mut(self.block_bytes()) {
+        let (mut at, end) = (address, address.saturating_add(bytes));
+        while at < end {
             let now = match number {
                 Some(number) => number,
                 None => {
@@ -408,12 +412,37 @@ impl<T: Transport> Talk<T> {
                     FIRST_DATA_BLOCK
                 }
             };
-            self.upload_block(now, block, Doing::Upload(at))?;
-            number = now.checked_add(1).filter(|_| counts);
-            at += block.len() as u64;
-            on_bytes(block.len() as u64);
+            let some = usize::try_from(end - at).unwrap_or(usize::MAX).min(block.len());
+            self.upload_block(now, &mut block[..some], Doing::Upload(at))?;
+            if on_block(at, &block[..some]).is_break() {
+                break;
+            }
+            number = now.checked_add(1).filter(|_| self.counts_blocks());
+            at += some as u64;
         }
         self.abort()
+    }
+
+    /// DfuSe: fills `into` from `address` on. Leaves the device in dfuIDLE.
+    ///
+    /// # Errors
+    /// As [`Talk::upload`].
+    pub fn read(
+        &mut self,
+        address: u64,
+        into: &mut [u8],
+        time: &mut dyn Waiter,
+    ) -> Result<(), DfuError> {
+        let bytes = into.len() as u64;
+        let mut rest = into;
+        self.upload(address, bytes, time, &mut |_, block| {
+            // No more comes than was asked for.
+            if let Some((now, left)) = std::mem::take(&mut rest).split_at_mut_checked(block.len()) {
+                now.copy_from_slice(block);
+                rest = left;
+            }
+            ControlFlow::Continue(())
+        })
     }
 
     fn upload_block(&mut self, number: u16, into: &mut [u8], doing: Doing) -> Result<(), DfuError> {

@@ -1,19 +1,19 @@
 //! The wire over real USB: libusb, linked statically, through `rusb`.
 //!
 //! Owns the mapping from a port's place in the tree to a device, and from libusb's errors to
-//! [`UsbFault`]. No protocol.
+//! [`UsbFault`]. No protocol. What is in a port is asked of the system by [`socket`].
 
 use std::time::Duration;
 
 use rusb::{Context, Device, DeviceHandle, UsbContext};
 
 use super::path::UsbPath;
+use super::socket;
 use super::wire::{Port, Setup, Sighting, Transport, UsbFault};
 
 /// A physical port of this machine.
 pub struct UsbPort {
     path: UsbPath,
-    context: Context,
 }
 
 /// An opened device of this machine.
@@ -47,42 +47,29 @@ impl UsbPort {
     /// # Errors
     /// [`UsbFault::Host`] if this machine has no USB.
     pub fn new(path: UsbPath) -> Result<Self, UsbFault> {
-        Ok(Self { path, context: Context::new().map_err(fault)? })
+        socket::present()?;
+        Ok(Self { path })
     }
+}
 
-    fn device(&self) -> Result<Option<Device<Context>>, UsbFault> {
-        let devices = self.context.devices().map_err(fault)?;
-        Ok(devices.iter().find(|device| {
-            device.port_numbers().is_ok_and(|ports| self.path.matches(device.bus_number(), &ports))
-        }))
-    }
+/// The device in a port, from a context that has just looked: an older one knows only as much as
+/// the events that reached it.
+fn device(path: &UsbPath) -> Result<Option<Device<Context>>, UsbFault> {
+    let devices = Context::new().and_then(|context| context.devices()).map_err(fault)?;
+    Ok(devices.iter().find(|device| {
+        device.port_numbers().is_ok_and(|ports| path.matches(device.bus_number(), &ports))
+    }))
 }
 
 impl Port for UsbPort {
     type Wire = UsbWire;
 
     fn look(&mut self) -> Result<Option<Sighting>, UsbFault> {
-        let Some(device) = self.device()? else { return Ok(None) };
-        let descriptor = match device.device_descriptor() {
-            Ok(descriptor) => descriptor,
-            Err(rusb::Error::NoDevice) => return Ok(None),
-            Err(error) => return Err(fault(error)),
-        };
-        let release = descriptor.device_version();
-        let release = u16::from(release.0 / 10 * 16 + release.0 % 10) << 8
-            | u16::from(release.1) << 4
-            | u16::from(release.2);
-        Ok(Some(Sighting {
-            address: device.address(),
-            vendor: descriptor.vendor_id(),
-            product: descriptor.product_id(),
-            release,
-            serial_index: descriptor.serial_number_string_index().unwrap_or(0),
-        }))
+        socket::look(&self.path)
     }
 
     fn open(&mut self) -> Result<UsbWire, UsbFault> {
-        let device = self.device()?.ok_or(UsbFault::Gone)?;
+        let device = device(&self.path)?.ok_or(UsbFault::Gone)?;
         let handle = device.open().map_err(fault)?;
         Ok(UsbWire { handle, claimed: None })
     }

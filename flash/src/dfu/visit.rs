@@ -5,7 +5,7 @@
 //! the bytes outside the plan as they were. Blank means the whole page: on chips with checked
 //! double words nothing is written twice without an erase.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -19,8 +19,8 @@ use crate::chip::Chip;
 use crate::error::FlashError;
 use crate::plan::{Difference, Need, Plan};
 
-/// Bytes read between two signs of life.
-const READ_BYTES: usize = 16 * 1024;
+/// Starting an upload anew costs as much as reading so many bytes on.
+const SKIP_BYTES_LEAST: u64 = 8 * 1024;
 /// Written bytes begin and end on these: the widest unit of flash of the families known here.
 const UNIT_BYTES: usize = 8;
 
@@ -40,20 +40,61 @@ struct Page {
     need: Need,
 }
 
-impl Page {
-    fn judge(plan: &Plan<'_>, range: Range<u64>, held: &[u8]) -> Self {
-        let mut wanted = Zeroizing::new(held.to_vec());
-        plan.overlay(range.start, &mut wanted);
-        let need = if *wanted == *held {
-            Need::Nothing
-        } else if held.iter().all(|byte| *byte == 0xFF) {
-            Need::Writing
-        } else {
-            Need::Erasing
-        };
-        Self { range, wanted, need }
+/// A page as far as it was read.
+struct Look {
+    range: Range<u64>,
+    /// Every byte of it is planned.
+    whole: bool,
+    held: Zeroizing<Vec<u8>>,
+    differs: bool,
+    filled: bool,
+}
+
+impl Look {
+    fn new(plan: &Plan<'_>, range: Range<u64>) -> Self {
+        let bytes = usize::try_from(range.end - range.start).unwrap_or(0);
+        let whole = plan
+            .stretches()
+            .iter()
+            .any(|planned| planned.start <= range.start && planned.end >= range.end);
+        let held = Zeroizing::new(Vec::with_capacity(bytes));
+        Self { range, whole, held, differs: false, filled: false }
     }
 
+    fn left_bytes(&self) -> u64 {
+        self.range.end - self.range.start - self.held.len() as u64
+    }
+
+    /// Takes what belongs to this page from the front of `bytes`; answers the rest.
+    fn take<'b>(&mut self, plan: &Plan<'_>, bytes: &'b [u8]) -> &'b [u8] {
+        let left = usize::try_from(self.left_bytes()).unwrap_or(usize::MAX);
+        let (now, rest) = bytes.split_at(left.min(bytes.len()));
+        self.differs |= plan.compare(self.range.start + self.held.len() as u64, now).is_some();
+        self.filled |= now.iter().any(|byte| *byte != 0xFF);
+        self.held.extend_from_slice(now);
+        rest
+    }
+
+    /// The rest of the page does not matter any more.
+    fn is_decided(&self) -> bool {
+        self.whole && self.differs && self.filled
+    }
+
+    fn judge(mut self, plan: &Plan<'_>) -> Page {
+        let need = match (self.differs, self.filled) {
+            (false, _) => Need::Nothing,
+            (true, false) => Need::Writing,
+            (true, true) => Need::Erasing,
+        };
+        // What was not read is planned.
+        let bytes = usize::try_from(self.range.end - self.range.start).unwrap_or(0);
+        self.held.resize(bytes, 0xFF);
+        plan.overlay(self.range.start, &mut self.held);
+        Page { range: self.range, wanted: self.held, need }
+    }
+}
+
+impl Page {
     /// What is not blank in it, on unit boundaries.
     fn filled(&self) -> Range<usize> {
         let not_blank = |byte: &u8| *byte != 0xFF;
@@ -124,24 +165,8 @@ impl<T: Transport> Visit<T> {
         Ok(pages)
     }
 
-    /// Reads `range` in blocks of at most [`READ_BYTES`].
-    pub(super) fn read(
-        &mut self,
-        range: Range<u64>,
-        time: &mut dyn Waiter,
-        on_block: &mut dyn FnMut(u64, &[u8]),
-    ) -> Result<(), DfuError> {
-        let mut block = Zeroizing::new(vec![0; READ_BYTES]);
-        let mut at = range.start;
-        while at < range.end {
-            let now = usize::try_from(range.end - at).unwrap_or(READ_BYTES).min(READ_BYTES);
-            self.talk.upload(at, &mut block[..now], time, &mut |_| {})?;
-            on_block(at, &block[..now]);
-            at += now as u64;
-        }
-        Ok(())
-    }
-
+    /// Reads what the pages hold. Of a page that is planned whole only as much as shows that it has
+    /// to be erased: pages that follow each other are one upload as far as possible.
     fn survey(
         &mut self,
         plan: &Plan<'_>,
@@ -149,22 +174,38 @@ impl<T: Transport> Visit<T> {
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Page>, DfuError> {
         let step = Step::Survey;
-        let ranges = self.pages(plan)?;
-        let total_bytes = ranges.iter().map(|page| page.end - page.start).sum();
+        let mut looks: Vec<Look> =
+            self.pages(plan)?.into_iter().map(|range| Look::new(plan, range)).collect();
+        let total_bytes = looks.iter().map(|look| look.range.end - look.range.start).sum();
         let mut done_bytes = 0;
         on_progress(Progress { step, done_bytes, total_bytes });
-        let mut pages = Vec::new();
-        for range in ranges {
-            let bytes = usize::try_from(range.end - range.start).unwrap_or(0);
-            let mut held = Zeroizing::new(Vec::with_capacity(bytes));
-            self.read(range.clone(), time, &mut |_, block| {
-                held.extend_from_slice(block);
+        let mut first = 0;
+        while let Some(look) = looks.get(first) {
+            let start = look.range.start;
+            let end = looks[first..].iter().fold(start, |end, next| {
+                if next.range.start == end { next.range.end } else { end }
+            });
+            self.talk.upload(start, end - start, time, &mut |_, block| {
                 done_bytes += block.len() as u64;
+                let mut rest = block;
+                while let Some(look) = looks.get_mut(first).filter(|_| !rest.is_empty()) {
+                    rest = look.take(plan, rest);
+                    if look.left_bytes() == 0 {
+                        first += 1;
+                    }
+                }
+                let skipped = looks.get(first).filter(|look| look.is_decided());
+                let skipped = skipped.map_or(0, Look::left_bytes);
+                let skips = skipped > SKIP_BYTES_LEAST;
+                if skips {
+                    done_bytes += skipped;
+                    first += 1;
+                }
                 on_progress(Progress { step, done_bytes, total_bytes });
+                if skips { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
-            pages.push(Page::judge(plan, range, &held));
         }
-        Ok(pages)
+        Ok(looks.into_iter().map(|look| look.judge(plan)).collect())
     }
 
     pub(super) fn compare(
@@ -183,15 +224,18 @@ impl<T: Transport> Visit<T> {
         let mut differences: Option<Difference> = None;
         on_progress(Progress { step, done_bytes, total_bytes });
         for stretch in stretches {
-            self.read(stretch, time, &mut |address, block| {
-                if let Some(found) = plan.compare(address, block) {
-                    differences.get_or_insert(Difference { bytes: 0, ..found }).bytes +=
-                        found.bytes;
-                }
-                done_bytes += block.len() as u64;
-                on_progress(Progress { step, done_bytes, total_bytes });
-            })
-            .map_err(dfu)?;
+            let bytes = stretch.end - stretch.start;
+            self.talk
+                .upload(stretch.start, bytes, time, &mut |address, block| {
+                    if let Some(found) = plan.compare(address, block) {
+                        differences.get_or_insert(Difference { bytes: 0, ..found }).bytes +=
+                            found.bytes;
+                    }
+                    done_bytes += block.len() as u64;
+                    on_progress(Progress { step, done_bytes, total_bytes });
+                    ControlFlow::Continue(())
+                })
+                .map_err(dfu)?;
         }
         match differences {
             Some(Difference { address, bytes, wanted, found }) => {

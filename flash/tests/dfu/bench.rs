@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use flash::dfu::{DfuBackend, Port, Setup, Sighting, Transport, UsbFault, Waiter};
 use flash::{
-    Backend, Chip, FlashError, Identity, PartReader, Piece, Plan, ProgramReport, Protect, UidReader,
+    Backend, Chip, Contact, FlashError, Identity, PartReader, Piece, Plan, ProgramReport, Protect,
+    UidReader,
 };
 use simulators::dfu as model;
 use simulators::dfu::{Bus, Cable, CableFault, Device, Memory, Silicon};
@@ -146,6 +147,13 @@ pub(crate) fn bus_with(device: Device) -> Bus {
 
 pub(crate) fn hand(bus: &Bus, path: &str) -> Hand {
     DfuBackend::new(ModelPort(bus.cable(path)), ModelTime(bus.clone()))
+}
+
+/// Looks twice, as far apart as contact has to be steady.
+pub(crate) fn steady(bus: &Bus, hand: &mut Hand) -> Result<Contact, FlashError> {
+    hand.contact()?;
+    bus.wait(Duration::from_millis(100));
+    hand.contact()
 }
 
 pub(crate) fn identified(bus: &Bus, chip: &'static Chip) -> (Hand, Identity) {

@@ -27,8 +27,8 @@ fn fact(mut error: FlashError) -> FlashError {
 
 #[test]
 fn every_fault_on_the_wire_is_one_fact_and_the_next_try_repairs_the_board() {
-    // After identification, 64 KiB onto a blank chip: 4 set-address for the survey with 32 blocks
-    // up, one set-address and 32 blocks down, 4 set-address and 32 blocks up to compare.
+    // After identification, 64 KiB onto a blank chip: one set-address for the survey with 32 blocks
+    // up, one set-address and 32 blocks down, one set-address and 32 blocks up to compare.
     let image = image(64 << 10, 1);
     let detail = String::new;
     let silent = |during| Err(FlashError::Silent { during, detail: detail() });
@@ -46,25 +46,25 @@ fn every_fault_on_the_wire_is_one_fact_and_the_next_try_repairs_the_board() {
         program(&mut hand, &F4, &[(START, &image)]).unwrap();
         assert!(held(&bus, SLOT, START, image.len()) == image, "{lever}, repaired");
     };
-    check("dnload:8=stall", driver(Step::Program));
-    check("dnload:8=hang", silent(Step::Program));
-    check("dnload:8=unplug", silent(Step::Program));
-    check("dnload:8=babble", driver(Step::Program));
+    check("dnload:5=stall", driver(Step::Program));
+    check("dnload:5=hang", silent(Step::Program));
+    check("dnload:5=unplug", silent(Step::Program));
+    check("dnload:5=babble", driver(Step::Program));
     let refused = |code| FlashError::WriteFailed { address: 0x0800_1000, bytes: 2048, code };
-    check("dnload:8=status-3", Err(refused(3)));
-    check("dnload:8=status-6", Err(refused(6)));
-    check("dnload:8=status-11", Err(FlashError::Locked));
+    check("dnload:5=status-3", Err(refused(3)));
+    check("dnload:5=status-6", Err(refused(6)));
+    check("dnload:5=status-11", Err(FlashError::Locked));
     let differed = |address, wanted: u8| FlashError::VerifyDiffered {
         address,
         bytes: 1,
         wanted,
         found: wanted ^ 0x10,
     };
-    check("dnload:8=corrupt", Err(differed(0x0800_1400, image[0x1400])));
-    check("dnload:8=delay-300", Ok(()));
-    check("dnload:8=delay-6000", silent(Step::Program));
+    check("dnload:5=corrupt", Err(differed(0x0800_1400, image[0x1400])));
+    check("dnload:5=delay-300", Ok(()));
+    check("dnload:5=delay-6000", silent(Step::Program));
     check("dnload:1=stall", driver(Step::Survey));
-    check("getstatus:3=hang", silent(Step::Survey));
+    check("getstatus:2=hang", silent(Step::Survey));
     check("getstatus:20=hang", silent(Step::Program));
     check("getstatus:20=short", driver(Step::Program));
     check("getstatus:20=stall", driver(Step::Program));
@@ -83,7 +83,7 @@ fn every_fault_on_the_wire_is_one_fact_and_the_next_try_repairs_the_board() {
 
 #[test]
 fn an_erase_that_fails_names_its_page() {
-    let (bus, mut hand) = pulled("dnload:4=status-4");
+    let (bus, mut hand) = pulled("dnload:3=status-4");
     let old = image(64 << 10, 4);
     bus.with(SLOT, |d| d.memory_mut().put(0x0800_0000, &old));
     // Two pages surveyed, the first erased, the second refused.
@@ -167,7 +167,7 @@ fn power_cut_after_any_number_of_bytes_leaves_a_board_that_the_next_visit_finish
         assert_eq!(bus.with(SLOT, |d| d.programmed_bytes()), Some(bytes));
         assert_eq!(hand.contact(), Ok(Contact::Nothing));
         bus.reseat(SLOT);
-        assert_eq!(hand.contact(), Ok(Contact::Board));
+        assert_eq!(steady(&bus, &mut hand), Ok(Contact::Board));
         hand.identify(&F4).unwrap();
         program(&mut hand, &F4, &[(START, &image)]).unwrap();
         assert!(held(&bus, SLOT, START, image.len()) == image, "{bytes}");
@@ -248,7 +248,7 @@ fn a_port_that_the_system_refuses_is_named() {
     let bus = bus_with(f4_device());
     bus.deny(SLOT, true);
     let mut hand = hand(&bus, SLOT);
-    assert_eq!(hand.contact(), Ok(Contact::Board));
+    assert_eq!(steady(&bus, &mut hand), Ok(Contact::Board));
     let denied = FlashError::PermissionDenied { what: SLOT.to_owned(), detail: String::new() };
     assert_eq!(hand.identify(&F4).map(drop).map_err(fact), Err(denied));
     bus.deny(SLOT, false);

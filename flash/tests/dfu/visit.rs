@@ -13,7 +13,7 @@ use crate::bench::*;
 fn a_64_kib_image_is_written_without_an_erase_compared_and_started() {
     let bus = bus_with(f4_device());
     let mut hand = hand(&bus, SLOT);
-    assert_eq!(hand.contact(), Ok(Contact::Board));
+    assert_eq!(steady(&bus, &mut hand), Ok(Contact::Board));
     let identity = hand.identify(&F4).unwrap();
     assert_eq!(identity.family, "stm32f4");
     assert_eq!(identity.part, "Internal Flash 1024 KiB");
@@ -182,14 +182,14 @@ fn of_two_boards_with_one_serial_the_one_in_the_named_port_is_written() {
 
 #[test]
 fn a_running_program_is_told_to_detach_by_itself_or_by_a_reset() {
-    for will_detach in [true, false] {
+    for (will_detach, behind) in [(true, 0), (false, 0), (true, 2), (false, 3)] {
         let mut memory = Memory::new(Silicon::stm32f405(), UID);
         let old = image(1024, 2);
         memory.put(0x0800_0000, &old);
-        let application = Application::RunTimeDfu { will_detach };
+        let application = Application::RunTimeDfu { will_detach, behind };
         let bus = bus_with(Device::new(memory, SERIAL).running(application));
         let (mut hand, identity) = identified(&bus, &F4);
-        assert!(identity.uid.is_some(), "{will_detach}");
+        assert!(identity.uid.is_some(), "{will_detach}, {behind} interfaces before it");
         let new = image(2048, 3);
         program(&mut hand, &F4, &[(START, &new)]).unwrap();
         hand.reset_and_run().unwrap();
@@ -211,10 +211,58 @@ fn a_board_swapped_between_two_steps_is_gone() {
     let Err(FlashError::Silent { during: Step::Read, .. }) = hand.read(START, &mut byte) else {
         panic!("the old enumeration is not to be used");
     };
-    assert_eq!(hand.contact(), Ok(Contact::Board));
+    assert_eq!(steady(&bus, &mut hand), Ok(Contact::Board));
     bus.remove(SLOT);
     assert_eq!(hand.contact(), Ok(Contact::Nothing));
     assert!(matches!(hand.identify(&F4), Err(FlashError::Silent { during: Step::Identify, .. })));
+}
+
+#[test]
+fn a_plug_that_bounces_is_contact_only_once_it_stays() {
+    let bus = bus_with(f4_device());
+    let mut hand = hand(&bus, SLOT);
+    for _ in 0..5 {
+        assert_eq!(hand.contact(), Ok(Contact::Nothing));
+        bus.wait(Duration::from_millis(60));
+        bus.remove(SLOT);
+        bus.reseat(SLOT);
+    }
+    assert_eq!(steady(&bus, &mut hand), Ok(Contact::Board));
+    assert_eq!(hand.contact(), Ok(Contact::Board));
+    // Swapped between two looks.
+    bus.insert(SLOT, f4_device());
+    assert_eq!(hand.contact(), Ok(Contact::Nothing));
+    bus.remove(SLOT);
+    assert_eq!(steady(&bus, &mut hand), Ok(Contact::Nothing));
+}
+
+#[test]
+fn a_page_that_has_to_be_erased_is_not_read_to_its_end() {
+    let bus = bus_with(f4_device());
+    let old = image(256 << 10, 7);
+    bus.with(SLOT, |d| d.memory_mut().put(0x0800_0000, &old));
+    let (mut hand, _) = identified(&bus, &F4);
+    let new = image(192 << 10, 8);
+    let mut surveyed = 0;
+    let before = bus.with(SLOT, |d| d.transfers()).unwrap();
+    let mut at_erase = None;
+    let report = hand
+        .program(&plan(&F4, &[(START, &new)]), &mut |progress| {
+            if progress.step == Step::Survey {
+                surveyed = progress.done_bytes;
+            } else if at_erase.is_none() {
+                at_erase = bus.with(SLOT, |d| d.transfers());
+            }
+        })
+        .unwrap();
+    // Six pages: the last is planned in part, so that its second half has to be kept.
+    assert_eq!((report.sectors_erased, report.written_bytes), (6, 256 << 10));
+    assert_eq!(surveyed, 256 << 10);
+    let transfers = at_erase.unwrap() - before;
+    // 64 blocks of 2 KiB for the last page, one for each of the five others, six around each.
+    assert!(transfers <= 64 + 5 + 6 * 6 + 2, "{transfers}");
+    assert!(held(&bus, SLOT, START, new.len()) == new);
+    assert!(held(&bus, SLOT, START + (192 << 10), 64 << 10) == old[192 << 10..]);
 }
 
 /// The bus's time and the wall's together: a UART is waited for on the wall.

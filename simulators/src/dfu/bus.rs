@@ -159,7 +159,7 @@ impl Cable {
         if seat.denied {
             return Err(CableFault::Denied);
         }
-        Ok(Wire { cable: self.clone(), address: seat.address, alternate: 0 })
+        Ok(Wire { cable: self.clone(), address: seat.address })
     }
 }
 
@@ -167,7 +167,6 @@ impl Cable {
 pub struct Wire {
     cable: Cable,
     address: u8,
-    alternate: u8,
 }
 
 impl Wire {
@@ -183,8 +182,7 @@ impl Wire {
         if seat.address != self.address {
             return Err(CableFault::Gone);
         }
-        let further = self.alternate > 0 && setup.kind != 0x80 && matches!(setup.request, 1 | 2);
-        let mut reply = if further { Reply::Stall } else { seat.device.control(setup, out, now) };
+        let mut reply = seat.device.control(setup, out, now);
         if let Reply::Late(late, after) = reply {
             if late >= within {
                 reply = Reply::Hang;
@@ -229,7 +227,10 @@ impl Wire {
 
     /// Selects an alternate setting; every one but 0 takes and gives no data.
     pub fn select(&mut self, alternate: u8) {
-        self.alternate = alternate;
+        let mut inner = self.cable.bus.0.borrow_mut();
+        if let Some(seat) = inner.seats.get_mut(&self.cable.path) {
+            seat.device.select(alternate);
+        }
     }
 
     /// Resets the port.

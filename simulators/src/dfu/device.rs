@@ -30,6 +30,8 @@ pub enum Application {
     RunTimeDfu {
         /// It leaves the bus by itself; otherwise it waits for a reset.
         will_detach: bool,
+        /// Interfaces of other kinds before the DFU one, as a composite device has them.
+        behind: u8,
     },
 }
 
@@ -65,6 +67,8 @@ pub struct Device {
     stays: bool,
     powered: bool,
     runs: Runs,
+    /// The alternate setting the host chose; every one but 0 takes and gives no data.
+    alternate: u8,
     /// Counts every time the device shows up on the bus anew.
     pub(crate) enumerations: u32,
     levers: Vec<(u32, Lever)>,
@@ -85,6 +89,7 @@ impl Device {
             stays: false,
             powered: true,
             runs: Runs::Nothing,
+            alternate: 0,
             enumerations: 0,
             levers: Vec::new(),
             transfers: 0,
@@ -184,7 +189,7 @@ impl Device {
     fn start_loader(&mut self) {
         let mut loader = Loader::new(self.flavour, self.memory.silicon().start);
         loader.stays = self.stays;
-        self.runs = Runs::Loader(loader);
+        (self.runs, self.alternate) = (Runs::Loader(loader), 0);
         self.enumerations += 1;
     }
 
@@ -195,6 +200,7 @@ impl Device {
         } else {
             Runs::Nothing
         };
+        self.alternate = 0;
         self.enumerations += 1;
     }
 
@@ -215,6 +221,19 @@ impl Device {
         }
     }
 
+    /// Number of the DFU interface.
+    fn interface(&self) -> u8 {
+        match (&self.runs, self.application) {
+            (Runs::Program { .. }, Application::RunTimeDfu { behind, .. }) => behind,
+            (Runs::Program { .. } | Runs::Loader(_) | Runs::Nothing, _) => 0,
+        }
+    }
+
+    /// The host chooses one of the loader's memories.
+    pub(crate) fn select(&mut self, alternate: u8) {
+        self.alternate = alternate;
+    }
+
     /// The host resets the port. A device that waited for that comes back as another one.
     pub(crate) fn bus_reset(&mut self) {
         match &mut self.runs {
@@ -229,8 +248,9 @@ impl Device {
     }
 
     fn configuration(&self) -> Vec<u8> {
+        let behind = self.interface();
         let (protocol, bits, count) = match (&self.runs, self.flavour, self.application) {
-            (Runs::Program { .. }, _, Application::RunTimeDfu { will_detach }) => {
+            (Runs::Program { .. }, _, Application::RunTimeDfu { will_detach, .. }) => {
                 (1, 0x03 | u8::from(will_detach) << 3, 1)
             }
             (Runs::Program { .. } | Runs::Nothing, _, _) => (1, 0x03, 1),
@@ -243,14 +263,17 @@ impl Device {
         };
         let version: u16 = if self.flavour == Flavour::DfuSe { 0x011A } else { 0x0110 };
         let mut body = Vec::new();
+        for other in 0..behind {
+            body.extend([9, 4, other, 0, 0, 0xFF, 0, 0, 0]);
+        }
         for setting in 0..u8::try_from(count).unwrap_or(1) {
-            body.extend([9, 4, 0, setting, 0, 0xFE, 1, protocol, 4 + setting]);
+            body.extend([9, 4, behind, setting, 0, 0xFE, 1, protocol, 4 + setting]);
         }
         body.extend([9, 0x21, bits, 0xFF, 0]);
         body.extend(self.memory.silicon().transfer_bytes.to_le_bytes());
         body.extend(version.to_le_bytes());
         let total = u16::try_from(9 + body.len()).unwrap_or(u16::MAX).to_le_bytes();
-        let mut whole = vec![9, 2, total[0], total[1], 1, 1, 0, 0xC0, 50];
+        let mut whole = vec![9, 2, total[0], total[1], behind + 1, 1, 0, 0xC0, 50];
         whole.extend(body);
         whole
     }
@@ -266,9 +289,31 @@ impl Device {
         })
     }
 
+    /// The device descriptor of a full-speed device (USB 2.0, 9.6.1).
+    fn head(&self) -> Vec<u8> {
+        let mut whole = vec![18, 1, 0x00, 0x01, 0, 0, 0, 64];
+        let (vendor, product, release) = self.ids();
+        whole.extend([vendor, product, release].into_iter().flat_map(u16::to_le_bytes));
+        whole.extend([1, 2, 3, 1]);
+        whole
+    }
+
+    /// Device and configuration descriptor, as the kernel reads them when the device shows up.
+    #[cfg(feature = "umockdev")]
+    pub(crate) fn descriptors(&self) -> Vec<u8> {
+        [self.head(), self.configuration()].concat()
+    }
+
+    /// Maker, product, serial number.
+    #[cfg(feature = "umockdev")]
+    pub(crate) fn texts(&self) -> [String; 3] {
+        [1, 2, 3].map(|index| self.text(index).unwrap_or_default())
+    }
+
     fn describe(&self, value: u16) -> Option<Vec<u8>> {
         let [index, kind] = value.to_le_bytes();
         match (kind, index) {
+            (1, 0) => Some(self.head()),
             (2, 0) => Some(self.configuration()),
             (3, 0) => Some(vec![4, 3, 0x09, 0x04]),
             (3, index) if index > 0 => {
@@ -296,10 +341,13 @@ impl Device {
                 }
                 None => Reply::Stall,
             },
-            0x21 | 0xA1 if setup.index == 0 => match Request::from_number(setup.request) {
-                Some(request) => self.faulted(request, setup, out, now),
-                None => Reply::Stall,
-            },
+            0x21 | 0xA1 if self.alternate > 0 && matches!(setup.request, 1 | 2) => Reply::Stall,
+            0x21 | 0xA1 if setup.index == u16::from(self.interface()) => {
+                match Request::from_number(setup.request) {
+                    Some(request) => self.faulted(request, setup, out, now),
+                    None => Reply::Stall,
+                }
+            }
             _ => Reply::Stall,
         }
     }
@@ -360,7 +408,7 @@ impl Device {
             Runs::Program { detached } => {
                 let detached_state = u8::from(*detached);
                 return match (request, self.application) {
-                    (Request::Detach, Application::RunTimeDfu { will_detach: true }) => {
+                    (Request::Detach, Application::RunTimeDfu { will_detach: true, .. }) => {
                         self.start_loader();
                         Reply::Ack
                     }

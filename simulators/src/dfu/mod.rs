@@ -17,6 +17,8 @@ mod loader;
 mod memory;
 
 pub use bus::{Bus, Cable, CableFault, Seen, Wire};
+#[cfg(feature = "umockdev")]
+pub(crate) use device::Reply;
 pub use device::{Application, Device, Setup};
 pub use levers::{Fault, Lever, LeverError, Request};
 pub use loader::{Flavour, LoaderState};
