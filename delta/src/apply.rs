@@ -10,7 +10,7 @@
 
 use crate::coder::Reader;
 use crate::header::{Body, Digest, HEADER_BYTES_MAX, Header, HeaderError, Parsed, parse};
-use crate::walk::{Action, Codec, Facts, Scene, Stage};
+use crate::walk::{Action, Codec, Facts, Scene};
 use sha2::{Digest as _, Sha256};
 
 /// The two images, wherever they lie. Offsets count from the start of each image.
@@ -223,7 +223,7 @@ impl<'p> Apply<'p> {
                     let taken = self.work.reader.feed(patch);
                     patch = patch.get(taken..).unwrap_or(&[]);
                     self.run(flash)?;
-                    if taken == 0 && self.work.codec.stage == Stage::Done {
+                    if taken == 0 && self.work.codec.done() {
                         return Err(ApplyError::Trailing);
                     }
                 }
@@ -273,7 +273,7 @@ impl<'p> Apply<'p> {
     }
 
     fn run<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
-        while self.work.codec.stage != Stage::Done && self.work.reader.ready() {
+        while !self.work.codec.done() && self.work.reader.ready() {
             let mut scene = Applying {
                 page: self.page,
                 flash,

@@ -152,7 +152,8 @@ impl Coder for Reader {
 
 /// The part of `range` that stands for 1.
 fn split(range: u32, p: u32) -> u32 {
-    ((u64::from(range) * u64::from(p)) >> 16) as u32
+    // The 48-bit product in halves: `p` has 16 bits, and small cores multiply 32 by 32 bits to 32.
+    (range >> 16) * p + (((range & 0xFFFF) * p) >> 16)
 }
 
 /// Writes decisions.

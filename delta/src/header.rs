@@ -146,37 +146,52 @@ fn put_number(out: &mut Vec<u8>, mut value: u32) {
     out.push(value as u8);
 }
 
+/// Reads on; what went wrong is remembered, not returned: that is a third of the code.
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
+    beyond: bool,
 }
 
 impl Cursor<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let byte = self.bytes.get(self.at).copied()?;
+    /// The next byte; zero past the end.
+    fn byte(&mut self) -> u8 {
+        let byte = self.bytes.get(self.at).copied().unwrap_or(0);
         self.at += 1;
-        Some(byte)
+        byte
     }
 
     /// Seven bits a byte, lowest first, at most 28 bits.
-    fn number(&mut self) -> Option<Result<u32, HeaderError>> {
+    fn number(&mut self) -> u32 {
         let mut value = 0;
-        for place in 0..4 {
-            let byte = self.byte()?;
-            value |= u32::from(byte & 0x7F) << (place * 7);
+        let mut place = 0;
+        loop {
+            let byte = self.byte();
+            value |= u32::from(byte & 0x7F) << place;
             if byte < 0x80 {
-                return Some(Ok(value));
+                return value;
+            }
+            place += 7;
+            if place == 28 {
+                self.beyond = true;
+                return 0;
             }
         }
-        Some(Err(HeaderError::Limits))
     }
 
-    fn digest(&mut self) -> Option<Digest> {
+    /// A number up to `max`.
+    fn within(&mut self, max: u32) -> u32 {
+        let value = self.number();
+        self.beyond |= value > max;
+        value
+    }
+
+    fn digest(&mut self) -> Digest {
         let mut digest = [0; 16];
         for byte in &mut digest {
-            *byte = self.byte()?;
+            *byte = self.byte();
         }
-        Some(Digest(digest))
+        Digest(digest)
     }
 }
 
@@ -192,53 +207,36 @@ pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
     {
         return Err(HeaderError::Version(*found));
     }
-    parse_rest(&mut Cursor { bytes: patch, at: 3 }).unwrap_or(Ok(Parsed::Incomplete))
-}
-
-fn parse_rest(cursor: &mut Cursor<'_>) -> Option<Result<Parsed, HeaderError>> {
-    macro_rules! within {
-        ($number:expr) => {
-            match $number? {
-                Ok(value) => value,
-                Err(error) => return Some(Err(error)),
-            }
-        };
-    }
-    let kind = cursor.byte()?;
-    let isa = match Isa::from_number(kind & !(STORED | WITH_BASE)) {
-        Some(isa) => isa,
-        None => return Some(Err(HeaderError::Isa(kind & !(STORED | WITH_BASE)))),
+    // Past the end zeros are read, which are within every limit.
+    let cursor = &mut Cursor { bytes: patch, at: 3, beyond: false };
+    let kind = cursor.byte();
+    let Some(isa) = Isa::from_number(kind & !(STORED | WITH_BASE)) else {
+        return Err(HeaderError::Isa(kind & !(STORED | WITH_BASE)));
     };
-    let old_len = within!(cursor.number());
-    let grown = within!(cursor.number());
+    let old_len = cursor.within(IMAGE_BYTES_MAX);
+    let grown = cursor.number();
     let new_len = old_len.wrapping_add((grown >> 1) ^ (grown & 1).wrapping_neg());
-    if old_len > IMAGE_BYTES_MAX || new_len > IMAGE_BYTES_MAX {
-        return Some(Err(HeaderError::Limits));
-    }
-    let old_digest = cursor.digest()?;
-    let new_digest = cursor.digest()?;
+    // The change of length may not be there yet.
+    cursor.beyond |= new_len > IMAGE_BYTES_MAX;
+    let old_digest = cursor.digest();
+    let new_digest = cursor.digest();
     let body = if kind & STORED != 0 {
-        if kind != STORED {
-            return Some(Err(HeaderError::Limits));
-        }
+        cursor.beyond |= kind != STORED;
         Body::Stored
     } else {
-        let base = if kind & WITH_BASE != 0 {
-            let steps = within!(cursor.number());
-            if steps > u32::MAX / BASE_STEP {
-                return Some(Err(HeaderError::Limits));
-            }
-            Some(steps * BASE_STEP)
-        } else {
-            None
-        };
-        let map_entries = within!(cursor.number());
-        if map_entries > MAP_ENTRIES_MAX as u32 {
-            return Some(Err(HeaderError::Limits));
-        }
-        Body::Coded { isa, base, map_entries: map_entries as u16 }
+        let base = (kind & WITH_BASE != 0)
+            .then(|| cursor.within(u32::MAX / BASE_STEP).wrapping_mul(BASE_STEP));
+        let map_entries = cursor.within(MAP_ENTRIES_MAX as u32) as u16;
+        Body::Coded { isa, base, map_entries }
     };
-    Some(Ok(Parsed::Whole(Header { old_len, new_len, old_digest, new_digest, body }, cursor.at)))
+    if cursor.beyond {
+        return Err(HeaderError::Limits);
+    }
+    Ok(if cursor.at > patch.len() {
+        Parsed::Incomplete
+    } else {
+        Parsed::Whole(Header { old_len, new_len, old_digest, new_digest, body }, cursor.at)
+    })
 }
 
 #[cfg(all(test, feature = "make"))]

@@ -3,20 +3,54 @@
 //! All three only predict. A wrong answer costs bits, never correctness, as long as both sides give
 //! the same one.
 
-/// Three bytes hold every offset: images are shorter than 16 MiB.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct U24([u8; 3]);
+/// Two numbers of three bytes each, which hold every offset: images are shorter than 16 MiB.
+type Pair = [u8; 6];
 
-impl U24 {
-    fn new(value: u32) -> Self {
-        let [a, b, c, _] = value.to_le_bytes();
-        Self([a, b, c])
-    }
+const NO_PAIR: Pair = [0; 6];
 
-    fn get(self) -> u32 {
-        let [a, b, c] = self.0;
-        u32::from_le_bytes([a, b, c, 0])
+// Four functions for three tables, not inlined: the same few instructions again and again were a
+// tenth of the decoder on a Cortex-M0.
+
+/// The pair at `at`; zeros past the end.
+#[inline(never)]
+fn get(pairs: &[Pair], at: usize) -> (u32, u32) {
+    let [a, b, c, d, e, f] = pairs.get(at).copied().unwrap_or(NO_PAIR);
+    (u32::from_le_bytes([a, b, c, 0]), u32::from_le_bytes([d, e, f, 0]))
+}
+
+#[inline(never)]
+fn put(pairs: &mut [Pair], at: usize, (key, value): (u32, u32)) {
+    if let Some(pair) = pairs.get_mut(at) {
+        let ([a, b, c, _], [d, e, f, _]) = (key.to_le_bytes(), value.to_le_bytes());
+        *pair = [a, b, c, d, e, f];
     }
+}
+
+/// How many of the first `len` pairs, which are in order of key, have a key up to `key`.
+#[inline(never)]
+fn upto(pairs: &[Pair], len: usize, key: u32) -> usize {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = (low + high) / 2;
+        if get(pairs, middle).0 <= key {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// Puts a pair at `at`; those from there to `len` go one place up.
+#[inline(never)]
+fn insert(pairs: &mut [Pair], len: usize, at: usize, pair: (u32, u32)) {
+    let mut i = len;
+    while i > at {
+        let below = get(pairs, i - 1);
+        put(pairs, i, below);
+        i -= 1;
+    }
+    put(pairs, at, pair);
 }
 
 /// Most entries the address map can have.
@@ -25,13 +59,13 @@ pub const MAP_ENTRIES_MAX: usize = 192;
 /// Old offset → new offset, piecewise shifted. Entries are kept in order of old offset.
 #[derive(Clone, Debug)]
 pub(crate) struct AddressMap {
-    entries: [(U24, U24); MAP_ENTRIES_MAX],
+    entries: [Pair; MAP_ENTRIES_MAX],
     len: u16,
 }
 
 impl AddressMap {
     pub(crate) const fn new() -> Self {
-        Self { entries: [(U24([0; 3]), U24([0; 3])); MAP_ENTRIES_MAX], len: 0 }
+        Self { entries: [NO_PAIR; MAP_ENTRIES_MAX], len: 0 }
     }
 
     /// Forgets everything.
@@ -42,50 +76,36 @@ impl AddressMap {
     /// Adds "from `old` on, things went to `new`". A full map forgets it.
     pub(crate) fn add(&mut self, old: u32, new: u32) {
         let len = usize::from(self.len);
-        if len >= MAP_ENTRIES_MAX {
-            return;
-        }
-        let mut at = len;
-        while at > 0 {
-            let below = self.entry(at - 1);
-            if below.0 <= old {
-                break;
-            }
-            self.put(at, below);
-            at -= 1;
-        }
-        self.put(at, (old, new));
-        self.len += 1;
-    }
-
-    fn entry(&self, at: usize) -> (u32, u32) {
-        self.entries.get(at).map_or((0, 0), |(old, new)| (old.get(), new.get()))
-    }
-
-    fn put(&mut self, at: usize, (old, new): (u32, u32)) {
-        if let Some(slot) = self.entries.get_mut(at) {
-            *slot = (U24::new(old), U24::new(new));
+        if len < MAP_ENTRIES_MAX {
+            let at = upto(&self.entries, len, old);
+            insert(&mut self.entries, len, at, (old, new));
+            self.len += 1;
         }
     }
 
     /// New minus old offset for an old offset, wrapping.
     pub(crate) fn shift(&self, old: u32) -> u32 {
-        let used = self.entries.get(..usize::from(self.len)).unwrap_or(&[]);
-        let above = used.partition_point(|(start, _)| start.get() <= old);
-        if above == 0 {
-            return 0;
+        match upto(&self.entries, usize::from(self.len), old) {
+            0 => 0,
+            above => {
+                let (start, new) = get(&self.entries, above - 1);
+                new.wrapping_sub(start)
+            }
         }
-        let (start, new) = self.entry(above - 1);
-        new.wrapping_sub(start)
     }
 
     /// The first entry whose new offset is at or after `new`, as (old, new).
     pub(crate) fn next_from(&self, new: u32) -> Option<(u32, u32)> {
-        let used = self.entries.get(..usize::from(self.len)).unwrap_or(&[]);
-        used.iter()
-            .map(|(o, n)| (o.get(), n.get()))
-            .filter(|(_, n)| *n >= new)
-            .min_by_key(|(_, n)| *n)
+        let mut nearest = None;
+        let mut limit = u32::MAX;
+        for i in 0..usize::from(self.len) {
+            let entry = get(&self.entries, i);
+            if entry.1 >= new && entry.1 < limit {
+                limit = entry.1;
+                nearest = Some(entry);
+            }
+        }
+        nearest
     }
 }
 
@@ -95,18 +115,18 @@ const CACHE_ENTRIES: usize = 32;
 /// Where single targets went, as far as the body has shown it.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetCache {
-    entries: [(U24, U24); CACHE_ENTRIES],
+    entries: [Pair; CACHE_ENTRIES],
 }
 
 impl TargetCache {
     /// All zeros; [`begin`](Self::begin) makes it usable.
     pub(crate) const fn blank() -> Self {
-        Self { entries: [(U24([0; 3]), U24([0; 3])); CACHE_ENTRIES] }
+        Self { entries: [NO_PAIR; CACHE_ENTRIES] }
     }
 
     /// Forgets everything.
     pub(crate) fn begin(&mut self) {
-        self.entries.fill((U24([0xFF; 3]), U24([0; 3])));
+        self.entries.fill([0xFF, 0xFF, 0xFF, 0, 0, 0]);
     }
 
     fn at(old: u32) -> usize {
@@ -114,13 +134,13 @@ impl TargetCache {
     }
 
     pub(crate) fn find(&self, old: u32) -> Option<u32> {
-        let (key, value) = self.entries[Self::at(old)];
-        (key.get() == old).then_some(value.get())
+        let (key, value) = get(&self.entries, Self::at(old));
+        (key == old).then_some(value)
     }
 
     pub(crate) fn keep(&mut self, old: u32, new: u32) {
         if old < 0xFF_FFFF && new <= 0xFF_FFFF {
-            self.entries[Self::at(old)] = (U24::new(old), U24::new(new));
+            put(&mut self.entries, Self::at(old), (old, new));
         }
     }
 }
@@ -133,7 +153,7 @@ const VARIABLES_MAX: usize = 48;
 #[derive(Clone, Debug)]
 pub(crate) struct VariableMap {
     /// (address − window start, shift as 24-bit two's complement), sorted.
-    entries: [(U24, U24); VARIABLES_MAX],
+    entries: [Pair; VARIABLES_MAX],
     len: u8,
     /// Who goes next when full.
     victim: u8,
@@ -141,7 +161,7 @@ pub(crate) struct VariableMap {
 
 impl VariableMap {
     pub(crate) const fn new() -> Self {
-        Self { entries: [(U24([0; 3]), U24([0; 3])); VARIABLES_MAX], len: 0, victim: 0 }
+        Self { entries: [NO_PAIR; VARIABLES_MAX], len: 0, victim: 0 }
     }
 
     /// Forgets everything.
@@ -151,14 +171,7 @@ impl VariableMap {
     }
 
     fn above(&self, address: u32) -> usize {
-        let used = self.entries.get(..usize::from(self.len)).unwrap_or(&[]);
-        used.partition_point(|(key, _)| key.get() <= address)
-    }
-
-    fn entry(&self, at: usize) -> (u32, u32) {
-        self.entries
-            .get(at)
-            .map_or((0, 0), |(key, shift)| (key.get(), ((shift.get() << 8) as i32 >> 8) as u32))
+        upto(&self.entries, usize::from(self.len), address)
     }
 
     /// The shift of the greatest known address not above `address`, and whether it is that address.
@@ -166,8 +179,8 @@ impl VariableMap {
         match self.above(address) {
             0 => (0, false),
             above => {
-                let (key, shift) = self.entry(above - 1);
-                (shift, key == address)
+                let (key, shift) = get(&self.entries, above - 1);
+                (((shift << 8) as i32 >> 8) as u32, key == address)
             }
         }
     }
@@ -177,37 +190,26 @@ impl VariableMap {
         if known == shift {
             return;
         }
-        let above = self.above(address);
+        let mut at = self.above(address);
         if exact {
-            self.put(above.wrapping_sub(1), (address, shift));
+            put(&mut self.entries, at.wrapping_sub(1), (address, shift));
             return;
         }
-        let mut at = above;
-        if usize::from(self.len) == VARIABLES_MAX {
+        let mut len = usize::from(self.len);
+        if len == VARIABLES_MAX {
             let victim = usize::from(self.victim);
-            self.victim = ((victim + 37) % VARIABLES_MAX) as u8;
+            let next = victim + 37;
+            self.victim = if next < VARIABLES_MAX { next } else { next - VARIABLES_MAX } as u8;
             for i in victim..VARIABLES_MAX - 1 {
-                let next = self.entry(i + 1);
-                self.put(i, next);
+                let next = get(&self.entries, i + 1);
+                put(&mut self.entries, i, next);
             }
-            self.len -= 1;
+            len -= 1;
             if at > victim {
                 at -= 1;
             }
         }
-        let mut i = usize::from(self.len);
-        while i > at {
-            let below = self.entry(i - 1);
-            self.put(i, below);
-            i -= 1;
-        }
-        self.put(at, (address, shift));
-        self.len += 1;
-    }
-
-    fn put(&mut self, at: usize, (key, shift): (u32, u32)) {
-        if let Some(slot) = self.entries.get_mut(at) {
-            *slot = (U24::new(key), U24::new(shift));
-        }
+        insert(&mut self.entries, len, at, (address, shift));
+        self.len = len as u8 + 1;
     }
 }

@@ -101,14 +101,16 @@ pub(crate) enum Number {
     Length,
 }
 
+/// Most counters that are mixed.
+const INPUTS_MAX: usize = 6;
 /// A weight of one is 4096.
 const WEIGHT_MAX: i32 = 8 * 4096 - 1;
 
 /// Where in the slab things live, and how the mixer treats them.
-pub(crate) struct Mix<const N: usize> {
-    /// Slab indices.
-    pub(crate) slots: [usize; N],
-    /// First of N weights.
+pub(crate) struct Mix<'a> {
+    /// Slab indices, at most six.
+    pub(crate) slots: &'a [usize],
+    /// First of as many weights.
     pub(crate) weights: usize,
     /// Learning rate, 4096 = 1.
     pub(crate) rate: i32,
@@ -161,33 +163,34 @@ impl Model {
         bit
     }
 
-    /// One decision by `N` counters and a mixer.
-    pub(crate) fn mixed<C: Coder, const N: usize>(
+    /// One decision by some counters and a mixer.
+    pub(crate) fn mixed<C: Coder>(
         &mut self,
         coder: &mut C,
-        mix: &Mix<N>,
+        mix: &Mix<'_>,
         bit: bool,
         kind: Kind,
     ) -> bool {
-        let mut inputs = [0_i32; N];
+        let mut inputs = [0_i32; INPUTS_MAX];
         let mut sum = 0_i32;
-        for (i, (input, slot)) in inputs.iter_mut().zip(mix.slots).enumerate() {
+        // No `%` where the divisor is no power of two: small cores divide in a library.
+        let Some(weights) = self.weights.get_mut(mix.weights..) else { return false };
+        for ((input, slot), weight) in inputs.iter_mut().zip(mix.slots).zip(&*weights) {
             *input = stretch(chance(self.slab[slot % SLAB]));
-            sum += *input * i32::from(self.weights[(mix.weights + i) % WEIGHTS]);
+            sum += *input * i32::from(*weight);
         }
         let p = squash(sum >> 12);
         let bit = coder.code(p, bit, kind);
         let error = if bit { 65_536 - p as i32 } else { -(p as i32) };
-        for (i, (input, slot)) in inputs.iter().zip(mix.slots).enumerate() {
-            let weight = &mut self.weights[(mix.weights + i) % WEIGHTS];
+        for ((input, slot), weight) in inputs.iter().zip(mix.slots).zip(weights) {
             let step = (((input * error) >> 10) * mix.rate + (1 << 13)) >> 14;
             *weight = (i32::from(*weight) + step).clamp(-WEIGHT_MAX, WEIGHT_MAX) as i16;
             learn(&mut self.slab[slot % SLAB], bit, mix.limit, &mut self.dither);
-            #[cfg(feature = "train")]
-            {
-                self.seen.bit(slot % SLAB, bit);
-                self.seen.visits[(mix.weights + i) % WEIGHTS] += 1;
-            }
+        }
+        #[cfg(feature = "train")]
+        for (i, slot) in mix.slots.iter().enumerate() {
+            self.seen.bit(slot % SLAB, bit);
+            self.seen.visits[mix.weights + i] += 1;
         }
         bit
     }
@@ -200,7 +203,7 @@ impl Model {
         value: u32,
         kind: Kind,
     ) -> u32 {
-        let which = which as usize % NUMBERS;
+        let which = which as usize;
         let target = value + 1;
         let size = 31 - target.max(1).leading_zeros();
         let mut k = 0;
@@ -230,7 +233,9 @@ impl Model {
         bit: bool,
         kind: Kind,
     ) -> bool {
-        let slot = &mut self.numbers[which % NUMBERS][at % NUMBER_SLOTS];
+        let Some(slot) = self.numbers.get_mut(which).and_then(|code| code.get_mut(at)) else {
+            return false;
+        };
         let bit = coder.code(chance(*slot), bit, kind);
         learn(slot, bit, limit::NUMBER, &mut self.dither);
         #[cfg(feature = "train")]

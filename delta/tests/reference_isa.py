@@ -154,6 +154,8 @@ class Avr(NoCode):
             if word >> 16 >= 64:
                 return None
             return halves(f & 0xFE0E | (word >> 16 & 0x3E) << 3 | word >> 16 & 1, word & 0xFFFF, b[4:])
+        if (target - place) % 2:
+            return None
         words = sx(target - (place + 2), 32) >> 1
         if f & 0xE000 == 0xC000:
             return halves(f & 0xF000 | words & 0xFFF, s, b[4:]) if -2048 <= words < 2048 else None

@@ -4,13 +4,50 @@
 //! may be wrong (data that looks like code): that costs bits, never correctness.
 
 pub(crate) mod avr;
+mod form;
 pub(crate) mod riscv;
 pub(crate) mod tc32;
 pub(crate) mod thumb;
 pub(crate) mod xtensa;
 
-/// Bytes looked at to recognise something.
-pub(crate) const WINDOW: usize = 8;
+/// What is looked at to recognise something: eight bytes as two little-endian words, because small
+/// cores handle words in fewer instructions than bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) low: u32,
+    pub(crate) high: u32,
+}
+
+impl Window {
+    pub(crate) const BYTES: u32 = 8;
+
+    pub(crate) const fn new(low: u32, high: u32) -> Self {
+        Self { low, high }
+    }
+
+    /// Byte `i` below 8.
+    pub(crate) const fn byte(self, i: u32) -> u8 {
+        let word = if i < 4 { self.low } else { self.high };
+        (word >> (i % 4 * 8)) as u8
+    }
+
+    /// Sets byte `i`, which is zero so far.
+    pub(crate) fn fill(&mut self, i: u32, byte: u8) {
+        let word = if i < 4 { &mut self.low } else { &mut self.high };
+        *word |= u32::from(byte) << (i % 4 * 8);
+    }
+
+    /// The first two halfwords.
+    const fn halves(self) -> (u32, u32) {
+        (self.low & 0xFFFF, self.low >> 16)
+    }
+
+    const fn with_halves(self, first: u32, second: u32) -> Self {
+        Self { low: first & 0xFFFF | second << 16, high: self.high }
+    }
+}
+
+use form::Form;
 
 /// The instruction set an image is modelled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,15 +73,16 @@ impl Isa {
     pub const ALL: [Self; 6] =
         [Self::None, Self::Thumb, Self::Avr, Self::RiscV, Self::Tc32, Self::Xtensa];
 
-    /// The instruction set with this number in a patch header.
+    /// The instruction set with this number in a patch header, if this build has it: each one is a
+    /// feature of the crate.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::None),
-            1 => Some(Self::Thumb),
-            2 => Some(Self::Avr),
-            3 => Some(Self::RiscV),
-            4 => Some(Self::Tc32),
-            5 => Some(Self::Xtensa),
+            1 if cfg!(feature = "thumb") => Some(Self::Thumb),
+            2 if cfg!(feature = "avr") => Some(Self::Avr),
+            3 if cfg!(feature = "riscv") => Some(Self::RiscV),
+            4 if cfg!(feature = "tc32") => Some(Self::Tc32),
+            5 if cfg!(feature = "xtensa") => Some(Self::Xtensa),
             _ => None,
         }
     }
@@ -77,57 +115,66 @@ impl Isa {
         matches!(self, Self::Thumb | Self::Avr | Self::Tc32 | Self::RiscV)
     }
 
-    /// The reference at image offset `at`, if `bytes` (what follows there, zeros past the end) is
-    /// one.
-    pub(crate) fn find(self, bytes: [u8; WINDOW], at: u32) -> Option<Reference> {
+    /// What this build recognises.
+    const fn forms(self) -> &'static [Form] {
         match self {
-            Self::None => None,
-            Self::Thumb => thumb::find(bytes, at),
-            Self::Avr => avr::find(bytes, at),
-            Self::RiscV => riscv::find(bytes, at),
-            Self::Tc32 => tc32::find(bytes, at),
-            Self::Xtensa => xtensa::find(bytes, at),
+            Self::Thumb if cfg!(feature = "thumb") => thumb::FORMS,
+            Self::Avr if cfg!(feature = "avr") => avr::FORMS,
+            Self::RiscV if cfg!(feature = "riscv") => riscv::FORMS,
+            Self::Tc32 if cfg!(feature = "tc32") => tc32::FORMS,
+            Self::Xtensa if cfg!(feature = "xtensa") => xtensa::FORMS,
+            Self::None | Self::Thumb | Self::Avr | Self::RiscV | Self::Tc32 | Self::Xtensa => &[],
         }
     }
 
-    /// `bytes`, a reference found before, re-encoded at image offset `at` to reach `target`.
-    pub(crate) fn aim(self, bytes: [u8; WINDOW], at: u32, target: u32) -> Option<[u8; WINDOW]> {
-        match self {
-            Self::None => None,
-            Self::Thumb => thumb::aim(bytes, at, target),
-            Self::Avr => avr::aim(bytes, at, target),
-            Self::RiscV => riscv::aim(bytes, at, target),
-            Self::Tc32 => tc32::aim(bytes, at, target),
-            Self::Xtensa => xtensa::aim(bytes, at, target),
+    /// The reference at image offset `at`, if `bytes` (what follows there, zeros past the end) is
+    /// one.
+    pub(crate) fn find(self, bytes: Window, at: u32) -> Option<Reference> {
+        if self != Self::Xtensa && !at.is_multiple_of(2) {
+            return None;
+        }
+        match Form::of(self.forms(), bytes) {
+            Some(form) => Some(form.reference(bytes, at)),
+            None if cfg!(feature = "riscv") && self == Self::RiscV => riscv::find(bytes, at),
+            None => None,
+        }
+    }
+
+    /// `bytes`, a reference found before, re-encoded at image offset `at` to reach `target`; `None`
+    /// if it cannot reach that far, or not that evenly.
+    pub(crate) fn aim(self, bytes: Window, at: u32, target: u32) -> Option<Window> {
+        match Form::of(self.forms(), bytes) {
+            Some(form) => form.aim(bytes, at, target),
+            None if cfg!(feature = "riscv") => riscv::aim(bytes, at, target),
+            None => None,
         }
     }
 
     /// The RAM address at image offset `at`, if `bytes` name one. `aligned`: the place in the new
     /// image is a multiple of four.
-    pub(crate) fn variable(self, bytes: [u8; WINDOW], at: u32, aligned: bool) -> Option<Variable> {
+    pub(crate) fn variable(self, bytes: Window, at: u32, aligned: bool) -> Option<Variable> {
         match self {
             Self::None => None,
             Self::Thumb | Self::RiscV | Self::Tc32 | Self::Xtensa => {
                 let (start, len) = self.ram_window();
-                let [a, b, c, d, ..] = bytes;
-                let address = u32::from_le_bytes([a, b, c, d]).wrapping_sub(start);
+                let address = bytes.low.wrapping_sub(start);
                 (aligned && address < len).then_some(Variable { address, bytes: 4, always: true })
             }
-            Self::Avr => avr::variable(bytes, at),
+            Self::Avr if cfg!(feature = "avr") => avr::variable(bytes, at),
+            Self::Avr => None,
         }
     }
 
     /// `bytes`, a variable found before, with another address.
-    pub(crate) fn move_variable(self, bytes: [u8; WINDOW], address: u32) -> [u8; WINDOW] {
+    pub(crate) fn move_variable(self, bytes: Window, address: u32) -> Window {
         match self {
             Self::None => bytes,
             Self::Thumb | Self::RiscV | Self::Tc32 | Self::Xtensa => {
-                let [_, _, _, _, e, f, g, h] = bytes;
                 let (start, _) = self.ram_window();
-                let [a, b, c, d] = address.wrapping_add(start).to_le_bytes();
-                [a, b, c, d, e, f, g, h]
+                Window::new(address.wrapping_add(start), bytes.high)
             }
-            Self::Avr => avr::move_variable(bytes, address),
+            Self::Avr if cfg!(feature = "avr") => avr::move_variable(bytes, address),
+            Self::Avr => bytes,
         }
     }
 
@@ -144,19 +191,17 @@ impl Isa {
     /// For alignment: `bytes` without what depends on where things stand, and how many bytes that
     /// covers.
     #[cfg(feature = "make")]
-    pub(crate) fn mask(
-        self,
-        bytes: [u8; WINDOW],
-        at: u32,
-        hard: bool,
-    ) -> Option<([u8; WINDOW], usize)> {
+    pub(crate) fn mask(self, bytes: Window, at: u32, hard: bool) -> Option<(Window, usize)> {
+        let even = at.is_multiple_of(2) || self == Self::Xtensa;
+        if let Some(form) = Form::of(self.forms(), bytes).filter(|_| even) {
+            let small = form.bytes == 2 && !form.always;
+            return (hard || !small).then(|| (form.clear(bytes), usize::from(form.bytes)));
+        }
         match self {
-            Self::None => None,
-            Self::Thumb => thumb::mask(bytes, at, hard),
-            Self::Avr => avr::mask(bytes, at, hard),
-            Self::RiscV => riscv::mask(bytes, at),
-            Self::Tc32 => tc32::mask(bytes, at),
-            Self::Xtensa => Some(xtensa::mask(bytes, at)),
+            Self::None | Self::Thumb | Self::Tc32 => None,
+            Self::Avr => avr::mask(bytes),
+            Self::RiscV => riscv::mask(bytes).filter(|_| even),
+            Self::Xtensa => Some((bytes, xtensa::instruction_bytes(bytes.byte(0)) as usize)),
         }
     }
 }

@@ -1,20 +1,24 @@
 //! RISC-V: `JAL`, and `AUIPC` with the instruction that completes the address.
 
-use super::{Reference, WINDOW};
+use super::form::{Form, Origin, Reading, field};
+use super::{Reference, Window};
 
-const JUMP: u8 = 0;
 const CALL: u8 = 1;
 const DATA: u8 = 2;
 
-fn words(bytes: [u8; WINDOW]) -> (u32, u32) {
-    let [a, b, c, d, e, f, g, h] = bytes;
-    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
-}
-
-fn joined(first: u32, second: u32) -> [u8; WINDOW] {
-    let ([a, b, c, d], [e, f, g, h]) = (first.to_le_bytes(), second.to_le_bytes());
-    [a, b, c, d, e, f, g, h]
-}
+pub(super) const FORMS: &[Form] = &[
+    // JAL with link register zero or ra.
+    Form {
+        mask: 0xF7F,
+        value: 0x6F,
+        origin: Origin::after(0),
+        fields: &[field(21, 1, 10), field(20, 11, 1), field(12, 12, 8), field(31, 20, 1)],
+        reading: Reading::Signed(21),
+        bytes: 4,
+        kind: 0,
+        always: true,
+    },
+];
 
 /// How the second word of an `AUIPC` pair holds the low 12 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,20 +42,9 @@ fn completion(first: u32, second: u32) -> Option<(Low, u8)> {
     }
 }
 
-/// The reference at `at`.
-pub(crate) fn find(bytes: [u8; WINDOW], at: u32) -> Option<Reference> {
-    if !at.is_multiple_of(2) {
-        return None;
-    }
-    let (first, second) = words(bytes);
-    if first & 0x7F == 0x6F && first >> 7 & 31 <= 1 {
-        let distance = ((first as i32) >> 31 << 20) as u32
-            | first & 0xF_F000
-            | (first >> 20 & 1) << 11
-            | (first >> 21 & 0x3FF) << 1;
-        let target = at.wrapping_add(distance);
-        return Some(Reference { target, bytes: 4, kind: JUMP, always: true });
-    }
+/// The `AUIPC` pair at `at`, an even place.
+pub(crate) fn find(bytes: Window, at: u32) -> Option<Reference> {
+    let Window { low: first, high: second } = bytes;
     let (low, kind) = completion(first, second)?;
     let low = match low {
         Low::Load => (second as i32) >> 20,
@@ -62,46 +55,33 @@ pub(crate) fn find(bytes: [u8; WINDOW], at: u32) -> Option<Reference> {
 }
 
 /// Re-encodes what [`find`] found; `None` if out of reach.
-pub(crate) fn aim(bytes: [u8; WINDOW], at: u32, target: u32) -> Option<[u8; WINDOW]> {
-    let (first, second) = words(bytes);
+pub(crate) fn aim(bytes: Window, at: u32, target: u32) -> Option<Window> {
+    let Window { low: first, high: second } = bytes;
     let distance = target.wrapping_sub(at);
-    if first & 0x7F == 0x6F {
-        let fits = ((distance << 11) as i32 >> 11) as u32 == distance;
-        return (fits && distance.is_multiple_of(2)).then(|| {
-            let field = (distance >> 20 & 1) << 31
-                | (distance >> 1 & 0x3FF) << 21
-                | (distance >> 11 & 1) << 20
-                | distance & 0xF_F000;
-            joined(first & 0xFFF | field, second)
-        });
-    }
     let (low, _) = completion(first, second)?;
     let first = first & 0xFFF | distance.wrapping_add(0x800) & 0xFFFF_F000;
     let second = match low {
         Low::Load => second & 0xF_FFFF | distance << 20,
         Low::Store => second & 0x1FF_F07F | (distance >> 5 & 0x7F) << 25 | (distance & 31) << 7,
     };
-    Some(joined(first, second))
+    Some(Window::new(first, second))
 }
 
 /// `bytes` with the distance cleared. For alignment only; no part of the format.
 #[cfg(feature = "make")]
-pub(crate) fn mask(bytes: [u8; WINDOW], at: u32) -> Option<([u8; WINDOW], usize)> {
-    let (first, second) = words(bytes);
-    let found = find(bytes, at)?;
-    if found.bytes == 4 {
-        return Some((joined(first & 0xFFF, second), 4));
-    }
+pub(crate) fn mask(bytes: Window) -> Option<(Window, usize)> {
+    let Window { low: first, high: second } = bytes;
     let second = match completion(first, second)?.0 {
         Low::Load => second & 0xF_FFFF,
         Low::Store => second & 0x1FF_F07F,
     };
-    Some((joined(first & 0xFFF, second), 8))
+    Some((Window::new(first & 0xFFF, second), 8))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::Isa;
 
     #[test]
     fn what_is_found_and_aimed_at_its_own_target_is_unchanged() {
@@ -118,13 +98,17 @@ mod tests {
                     } else {
                         second & 0xF_FFFF | field & 0xFFF0_0000
                     };
-                    let bytes = joined(first, second);
-                    if let Some(found) = find(bytes, 0x1002) {
+                    let bytes = Window::new(first, second);
+                    if let Some(found) = Isa::RiscV.find(bytes, 0x1002) {
                         seen += 1;
-                        let again = aim(bytes, 0x1002, found.target);
+                        let again = Isa::RiscV.aim(bytes, 0x1002, found.target);
                         // An AUIPC pair has one canonical form; both reach the same place.
                         let again = again.expect("its own target");
-                        assert_eq!(find(again, 0x1002), Some(found), "{first:08x} {second:08x}");
+                        assert_eq!(
+                            Isa::RiscV.find(again, 0x1002),
+                            Some(found),
+                            "{first:08x} {second:08x}"
+                        );
                     }
                 }
             }

@@ -13,7 +13,7 @@ use crate::apply::apply;
 use crate::coder::Writer;
 use crate::header::{Body, Digest, Header, IMAGE_BYTES_MAX};
 use crate::isa::Isa;
-use crate::walk::{Action, Codec, Nonsense, Scene, Stage};
+use crate::walk::{Action, Codec, Nonsense, Scene};
 use plan::{Plan, plan};
 
 /// What to make.
@@ -173,7 +173,7 @@ fn write_with(
 ) -> Result<(Vec<u8>, [u64; 8]), Nonsense> {
     let mut scene = Writing { old, new, plan, cursor: 0 };
     let mut writer = Writer::new();
-    while codec.stage != Stage::Done {
+    while !codec.done() {
         codec.step(&mut writer, &mut scene)?;
     }
     let spent = writer.spent.map(|spent| spent >> 16);

@@ -1,7 +1,7 @@
 //! From an alignment to a plan: which copies become map entries, which are made in passing.
 
 use super::align::{Piece, Prices, Seeds, Views, align};
-use crate::isa::{Isa, WINDOW, xtensa};
+use crate::isa::{Isa, Window, xtensa};
 use crate::map::{AddressMap, MAP_ENTRIES_MAX};
 use crate::walk::{Action, Facts};
 
@@ -31,17 +31,16 @@ impl Plan {
     }
 }
 
-fn window(image: &[u8], at: usize) -> [u8; WINDOW] {
-    let mut bytes = [0; WINDOW];
-    for (byte, from) in bytes.iter_mut().zip(image.iter().skip(at)) {
-        *byte = *from;
+fn window(image: &[u8], at: usize) -> Window {
+    let mut bytes = Window::default();
+    for (i, byte) in (0..Window::BYTES).zip(image.iter().skip(at)) {
+        bytes.fill(i, *byte);
     }
     bytes
 }
 
 fn word(image: &[u8], at: usize) -> u32 {
-    let [a, b, c, d, ..] = window(image, at);
-    u32::from_le_bytes([a, b, c, d])
+    window(image, at).low
 }
 
 /// The image with every field cleared that depends on where things stand. `span`: longest image.
@@ -68,7 +67,9 @@ fn masked(image: &[u8], isa: Isa, hard: bool, base: Option<u32>, span: usize) ->
         match isa.mask(window(image, at), at as u32, hard) {
             Some((clear, len)) => {
                 let len = len.min(image.len() - at);
-                out[at..at + len].copy_from_slice(&clear[..len]);
+                for (i, byte) in (0..).zip(&mut out[at..at + len]) {
+                    *byte = clear.byte(i);
+                }
                 at += len;
             }
             None => at += 2,
@@ -173,12 +174,12 @@ fn worth_aiming(old: &[u8], new: &[u8], map: &AddressMap, copy: (u32, u32, u32))
             } else {
                 found.target
             };
-            let truth = &new[(at + done) as usize..][..3];
+            let truth = window(new, (at + done) as usize).low << 8;
             let expected = Isa::Xtensa.aim(bytes, at + done, target);
-            right += u32::from(expected.is_some_and(|e| e[..3] == *truth));
-            same += u32::from(bytes[..3] == *truth);
+            right += u32::from(expected.is_some_and(|e| e.low << 8 == truth));
+            same += u32::from(bytes.low << 8 == truth);
         }
-        done += xtensa::instruction_bytes(bytes[0]);
+        done += xtensa::instruction_bytes(bytes.byte(0));
     }
     right >= same
 }

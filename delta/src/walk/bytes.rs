@@ -65,14 +65,14 @@ struct Beside {
 impl Codec {
     /// A byte beside an old one.
     pub(super) fn byte<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
-        let old = scene.source(self.source);
-        let neighbour = self.source ^ 1;
+        let old = scene.source(self.now.source);
+        let neighbour = self.now.source ^ 1;
         let neighbour = if neighbour < self.source_end() { scene.source(neighbour) } else { 0 };
-        let side = self.source & 1;
+        let side = self.now.source & 1;
         let (opcode, other) = if side == 0 { (neighbour, old) } else { (old, neighbour) };
-        let class = class(self.trail.run);
-        let beside = Beside { key: old, opcode, other, phase: self.at & 3, side, class };
-        let truth = scene.truth(self.at);
+        let class = class(self.now.trail.run);
+        let beside = Beside { key: old, opcode, other, phase: self.now.at & 3, side, class };
+        let truth = scene.truth(self.now.at);
         let right = self.flag(coder, &beside, truth == old);
         let byte = if right {
             old
@@ -85,19 +85,19 @@ impl Codec {
 
     /// A halfword beside an old one.
     pub(super) fn half<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
-        let (low, high) = (scene.source(self.source), scene.source(self.source + 1));
-        let (true_low, true_high) = (scene.truth(self.at), scene.truth(self.at + 1));
+        let (low, high) = (scene.source(self.now.source), scene.source(self.now.source + 1));
+        let (true_low, true_high) = (scene.truth(self.now.at), scene.truth(self.now.at + 1));
         let old = u16::from_le_bytes([low, high]);
         let truth = u16::from_le_bytes([true_low, true_high]);
-        let second = u32::from(self.trail.second);
+        let second = u32::from(self.now.trail.second);
 
-        let (key, home) = swap_key(old, self.trail.second);
+        let (key, home) = swap_key(old, self.now.trail.second);
         let swap = self.swaps[home];
         if swap.key == key && swap.change != 0 {
             let guess = old.wrapping_add(swap.change);
-            let slot = slots::SWAP + usize::from(self.swap_results & 7) * 2 + second as usize;
+            let slot = slots::SWAP + usize::from(self.now.swap_results & 7) * 2 + second as usize;
             let hit = self.model.bit(coder, slot, limit::REFERENCE, truth == guess, Kind::Flags);
-            self.swap_results = self.swap_results << 1 | u8::from(hit);
+            self.now.swap_results = self.now.swap_results << 1 | u8::from(hit);
             if hit {
                 self.compared(true, 2);
                 self.put_half(scene, guess);
@@ -110,9 +110,9 @@ impl Codec {
             key: high,
             opcode: high,
             other: low,
-            phase: second << 1 | self.at >> 1 & 1,
+            phase: second << 1 | self.now.at >> 1 & 1,
             side: second,
-            class: class(self.trail.run >> 1),
+            class: class(self.now.trail.run >> 1),
         };
         let right = self.flag(coder, &beside, truth == old);
         self.compared(right, 2);
@@ -146,8 +146,8 @@ impl Codec {
     fn flag<C: Coder>(&mut self, coder: &mut C, beside: &Beside, right: bool) -> bool {
         let Beside { key, opcode, other, phase, side, class } = *beside;
         let (key, opcode) = (u32::from(key), u32::from(opcode));
-        let wrong = u32::from(self.trail.wrong);
-        let last = self.trail.bytes & 0xFF;
+        let wrong = u32::from(self.now.trail.wrong);
+        let last = self.now.trail.bytes & 0xFF;
         let contexts = [
             1 << 24 | (wrong & 63) << 2 | phase,
             2 << 24 | key << 8 | (wrong & 3) << 2 | phase,
@@ -161,13 +161,13 @@ impl Codec {
             *slot = table + hashed(context, slots::FLAG_BITS);
         }
         let weights = weights::FLAG + class as usize * 6;
-        let mix = Mix { slots, weights, rate: FLAG_RATE, limit: limit::FLAG };
+        let mix = Mix { slots: &slots, weights, rate: FLAG_RATE, limit: limit::FLAG };
         self.model.mixed(coder, &mix, right, Kind::Flags)
     }
 
     /// Remembers a flag.
     fn compared(&mut self, right: bool, bytes: u32) {
-        let trail = &mut self.trail;
+        let trail = &mut self.now.trail;
         trail.missed = false;
         trail.wrong = trail.wrong << 1 | u8::from(!right);
         trail.run = if right { trail.run.saturating_add(bytes) } else { 0 };
@@ -186,7 +186,7 @@ impl Codec {
         let (old_bits, opcode) = (u32::from(old), u32::from(opcode));
         let contexts = [
             0,
-            1 << 24 | u32::from(self.trail.difference),
+            1 << 24 | u32::from(self.now.trail.difference),
             2 << 24 | old_bits,
             3 << 24 | (part as u32) << 8 | opcode >> 3,
             4 << 24 | (part as u32) << 16 | opcode << 8 | old_bits >> 6,
@@ -199,28 +199,29 @@ impl Codec {
                 *slot += hashed_node(context, node, slots::DIFFERENCE_BITS);
             }
             let weights = weights::DIFFERENCE + ((part as usize & 1) * 8 + i) * 5;
-            let mix = Mix { slots, weights, rate: DIFFERENCE_RATE, limit: limit::DIFFERENCE };
+            let mix =
+                Mix { slots: &slots, weights, rate: DIFFERENCE_RATE, limit: limit::DIFFERENCE };
             let bit = self.model.mixed(coder, &mix, delta >> i & 1 != 0, kind);
             node = node << 1 | u32::from(bit);
         }
-        self.trail.difference = node as u8;
+        self.now.trail.difference = node as u8;
         old.wrapping_add(node as u8)
     }
 
     /// A unit without an old one beside it: a halfword, upper byte first, where the instruction set
     /// has them; else a byte.
     pub(super) fn literals<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S, room: u32) {
-        let [l2, h2, l1, h1] = self.trail.bytes.to_be_bytes().map(u32::from);
-        if self.facts.isa.has_halves() && self.at.is_multiple_of(2) && room >= 2 {
-            let (low, high) = (scene.truth(self.at), scene.truth(self.at + 1));
-            let second = u32::from(self.trail.second);
+        let [l2, h2, l1, h1] = self.now.trail.bytes.to_be_bytes().map(u32::from);
+        if self.now.facts.isa.has_halves() && self.now.at.is_multiple_of(2) && room >= 2 {
+            let (low, high) = (scene.truth(self.now.at), scene.truth(self.now.at + 1));
+            let second = u32::from(self.now.trail.second);
             let contexts = [
                 second,
                 second << 8 | h1,
                 h2 << 8 | h1,
                 l1 << 8 | h1,
                 h2 << 16 | l2 << 8 | h1,
-                self.at >> 1 & 1,
+                self.now.at >> 1 & 1,
             ];
             let high = self.literal(coder, high, 0, contexts);
             let h = u32::from(high);
@@ -236,20 +237,20 @@ impl Codec {
             self.put(scene, low, true);
             self.put(scene, high, true);
         } else {
-            let side = self.at & 1;
+            let side = self.now.at & 1;
             let contexts = [
                 side,
                 h1 << 1 | side,
                 l1 << 8 | h1,
                 l1 << 1 | side,
                 h2 << 16 | l1 << 8 | h1,
-                self.at & 3,
+                self.now.at & 3,
             ];
-            let truth = scene.truth(self.at);
+            let truth = scene.truth(self.now.at);
             let byte = self.literal(coder, truth, 2, contexts);
             self.put(scene, byte, true);
         }
-        let Trail { run, wrong, .. } = &mut self.trail;
+        let Trail { run, wrong, .. } = &mut self.now.trail;
         *run = 0;
         *wrong = *wrong << 1 | 1;
     }
@@ -264,7 +265,7 @@ impl Codec {
                 *slot += hashed_node(context, node, slots::LITERAL_BITS);
             }
             let weights = weights::LITERAL + (part as usize * 8 + i) * 6;
-            let mix = Mix { slots, weights, rate: LITERAL_RATE, limit: limit::LITERAL };
+            let mix = Mix { slots: &slots, weights, rate: LITERAL_RATE, limit: limit::LITERAL };
             let bit = self.model.mixed(coder, &mix, truth >> i & 1 != 0, Kind::Literals);
             node = node << 1 | u32::from(bit);
         }

@@ -62,7 +62,7 @@ impl Facts {
 pub(crate) struct Nonsense;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+enum Stage {
     Map { number: u32 },
     Between,
     Copy,
@@ -72,14 +72,23 @@ pub(crate) enum Stage {
 /// Everything a walk remembers.
 #[derive(Clone, Debug)]
 pub(crate) struct Codec {
-    facts: Facts,
+    now: Now,
     pub(crate) model: Model,
     map: AddressMap,
     targets: TargetCache,
     variables: VariableMap,
-    pub(crate) stage: Stage,
+    /// Halfwords that changed lately.
+    swaps: [Swap; SWAPS],
+}
+
+/// What every step looks at, in one piece: near the front of [`Codec`] it is in reach of short
+/// instructions.
+#[derive(Clone, Debug)]
+struct Now {
+    facts: Facts,
+    stage: Stage,
     /// New bytes so far.
-    pub(crate) at: u32,
+    at: u32,
     last_map: (u32, u32),
     /// The next map entry not yet reached, as (old, new).
     ahead: Option<(u32, u32)>,
@@ -95,8 +104,6 @@ pub(crate) struct Codec {
     missed: Option<Missed>,
     /// A reference left to plain comparison, because it was expected to stay as it is.
     unsure: Option<Reference>,
-    /// Halfwords that changed lately.
-    swaps: [Swap; SWAPS],
     swap_results: u8,
     /// The last label and the last literal pool: old offset, and how far beside the map it went.
     nearby: [(u32, u32); 2],
@@ -127,6 +134,30 @@ impl Trail {
         Self { bytes: 0, wrong: 0, run: 0, difference: 0, second: false, missed: false };
 }
 
+impl Now {
+    /// Nothing walked yet.
+    const NOTHING: Self = Self {
+        facts: Facts::NOTHING,
+        stage: Stage::Map { number: 0 },
+        at: 0,
+        last_map: (0, 0),
+        ahead: None,
+        source: 0,
+        left: 0,
+        exact: false,
+        aimed: false,
+        instruction: 0,
+        diagonal: 0,
+        actions: 0,
+        missed: None,
+        unsure: None,
+        swap_results: 0,
+        nearby: [(0, 0); 2],
+        trail: Trail::NOTHING,
+        results: [0; 8],
+    };
+}
+
 impl Codec {
     /// Ready to walk.
     #[cfg(feature = "make")]
@@ -139,75 +170,31 @@ impl Codec {
     /// Mostly zeros, so that it is built where it stays. [`begin`](Self::begin) makes it usable.
     pub(crate) const fn blank() -> Self {
         Self {
-            facts: Facts::NOTHING,
+            now: Now::NOTHING,
             model: Model::blank(),
             map: AddressMap::new(),
             targets: TargetCache::blank(),
             variables: VariableMap::new(),
-            stage: Stage::Map { number: 0 },
-            at: 0,
-            last_map: (0, 0),
-            ahead: None,
-            source: 0,
-            left: 0,
-            exact: false,
-            aimed: false,
-            instruction: 0,
-            diagonal: 0,
-            actions: 0,
-            missed: None,
-            unsure: None,
             swaps: [Swap::NONE; SWAPS],
-            swap_results: 0,
-            nearby: [(0, 0); 2],
-            trail: Trail::NOTHING,
-            results: [0; 8],
         }
     }
 
     /// Takes over what a header says, before the first step.
     pub(crate) fn begin(&mut self, facts: Facts) {
         // Field by field: a whole new value would stand on the stack first.
-        let Self {
-            facts: _,
-            model,
-            map,
-            targets,
-            variables,
-            stage,
-            at,
-            last_map,
-            ahead,
-            source,
-            left,
-            exact,
-            aimed,
-            instruction,
-            diagonal,
-            actions,
-            missed,
-            unsure,
-            swaps,
-            swap_results,
-            nearby,
-            trail,
-            results,
-        } = self;
+        let Self { now, model, map, targets, variables, swaps } = self;
         model.begin();
         map.begin();
         targets.begin();
         variables.begin();
-        *stage = Stage::Map { number: 0 };
-        for number in [at, source, left, instruction, diagonal] {
-            *number = 0;
-        }
-        (*last_map, *ahead, *missed, *unsure) = ((0, 0), None, None, None);
-        (*exact, *aimed, *actions, *swap_results) = (false, false, 0, 0);
         swaps.fill(Swap::NONE);
-        *nearby = [(0, 0); 2];
-        *trail = Trail::NOTHING;
-        *results = [0; 8];
-        self.facts = facts;
+        *now = Now::NOTHING;
+        now.facts = facts;
+    }
+
+    /// Whether the new image is whole.
+    pub(crate) fn done(&self) -> bool {
+        self.now.stage == Stage::Done
     }
 
     /// Codes the next thing.
@@ -216,7 +203,7 @@ impl Codec {
         coder: &mut C,
         scene: &mut S,
     ) -> Result<(), Nonsense> {
-        match self.stage {
+        match self.now.stage {
             Stage::Map { number } => self.map_entry(coder, scene, number),
             Stage::Between => self.between(coder, scene),
             Stage::Copy => {
@@ -233,16 +220,16 @@ impl Codec {
         scene: &mut S,
         number: u32,
     ) -> Result<(), Nonsense> {
-        if self.facts.map_entries > MAP_ENTRIES_MAX as u32 {
+        if self.now.facts.map_entries > MAP_ENTRIES_MAX as u32 {
             return Err(Nonsense);
         }
-        if number >= self.facts.map_entries {
-            self.ahead = self.map.next_from(0);
-            self.stage = Stage::Between;
+        if number >= self.now.facts.map_entries {
+            self.now.ahead = self.map.next_from(0);
+            self.now.stage = Stage::Between;
             return Ok(());
         }
         let (old, new) = scene.map_entry(number);
-        let (last_old, last_new) = self.last_map;
+        let (last_old, last_new) = self.now.last_map;
         let first = u32::from(number == 0);
         let gap = self.model.number(
             coder,
@@ -254,12 +241,12 @@ impl Codec {
         let turn = old.wrapping_sub(new).wrapping_sub(last_old.wrapping_sub(last_new));
         let turn = self.turn(coder, slots::MAP, Number::MapTurn, turn, Kind::Map);
         let old = new.wrapping_add(last_old.wrapping_sub(last_new)).wrapping_add(turn);
-        if new >= self.facts.new_len || old >= self.facts.old_len {
+        if new >= self.now.facts.new_len || old >= self.now.facts.old_len {
             return Err(Nonsense);
         }
         self.map.add(old, new);
-        self.last_map = (old, new);
-        self.stage = Stage::Map { number: number + 1 };
+        self.now.last_map = (old, new);
+        self.now.stage = Stage::Map { number: number + 1 };
         Ok(())
     }
 
@@ -287,23 +274,23 @@ impl Codec {
         coder: &mut C,
         scene: &mut S,
     ) -> Result<(), Nonsense> {
-        if self.at >= self.facts.new_len {
-            self.stage = Stage::Done;
+        if self.now.at >= self.now.facts.new_len {
+            self.now.stage = Stage::Done;
             return Ok(());
         }
-        let limit = self.ahead.map_or(self.facts.new_len, |(_, new)| new);
-        if self.at == limit {
+        let limit = self.now.ahead.map_or(self.now.facts.new_len, |(_, new)| new);
+        if self.now.at == limit {
             return self.cover(coder, scene);
         }
-        if limit < self.at {
+        if limit < self.now.at {
             return Err(Nonsense);
         }
-        let room = limit - self.at;
-        let action = scene.plan(self.at);
+        let room = limit - self.now.at;
+        let action = scene.plan(self.now.at);
         let copies = matches!(action, Action::Copy { .. });
-        let slot = slots::ACTION + usize::from(self.actions & 3);
+        let slot = slots::ACTION + usize::from(self.now.actions & 3);
         let copies = self.model.bit(coder, slot, limit::NUMBER, copies, Kind::Copies);
-        self.actions = self.actions << 1 | u8::from(copies);
+        self.now.actions = self.now.actions << 1 | u8::from(copies);
         if !copies {
             self.literals(coder, scene, room);
             return Ok(());
@@ -312,25 +299,25 @@ impl Codec {
             Action::Copy { source, len, exact, aimed } => (source, len, exact, aimed),
             Action::Literal => (0, 1, false, false),
         };
-        let Facts { old_len, .. } = self.facts;
+        let Facts { old_len, .. } = self.now.facts;
         let from_new =
             self.model.bit(coder, slots::COPY, limit::NUMBER, source >= old_len, Kind::Copies);
         let source = if from_new {
-            let back = (old_len + self.at).wrapping_sub(source).wrapping_sub(1) & 0xFF_FFFF;
+            let back = (old_len + self.now.at).wrapping_sub(source).wrapping_sub(1) & 0xFF_FFFF;
             let back = self.model.number(coder, Number::Back, back, Kind::Copies) + 1;
-            if back > self.at {
+            if back > self.now.at {
                 return Err(Nonsense);
             }
-            old_len + self.at - back
+            old_len + self.now.at - back
         } else {
-            let expected = self.at.wrapping_add(self.diagonal);
+            let expected = self.now.at.wrapping_add(self.now.diagonal);
             let turn = source.wrapping_sub(expected);
             let turn = self.turn(coder, slots::COPY + 2, Number::Turn, turn, Kind::Copies);
             let source = expected.wrapping_add(turn);
             if source >= old_len {
                 return Err(Nonsense);
             }
-            self.diagonal = source.wrapping_sub(self.at);
+            self.now.diagonal = source.wrapping_sub(self.now.at);
             source
         };
         let len = self.model.number(coder, Number::Length, len.wrapping_sub(1), Kind::Copies) + 1;
@@ -350,23 +337,23 @@ impl Codec {
         exact: bool,
         aimed: bool,
     ) {
-        self.source = source;
-        self.instruction = source;
-        self.left = len;
-        self.exact = exact;
-        self.aimed = !exact
-            && self.facts.isa != Isa::None
+        self.now.source = source;
+        self.now.instruction = source;
+        self.now.left = len;
+        self.now.exact = exact;
+        self.now.aimed = !exact
+            && self.now.facts.isa != Isa::None
             && self.model.bit(coder, slots::COPY + 5, limit::NUMBER, aimed, Kind::Copies);
-        self.stage = if len == 0 { Stage::Between } else { Stage::Copy };
+        self.now.stage = if len == 0 { Stage::Between } else { Stage::Copy };
     }
 
     /// A map entry is reached: the copy it announced.
     fn cover<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) -> Result<(), Nonsense> {
-        let Some((old, _)) = self.ahead else { return Err(Nonsense) };
-        self.ahead = self.map.next_from(self.at + 1);
-        let end = self.ahead.map_or(self.facts.new_len, |(_, new)| new);
-        let room = (end - self.at).min(self.facts.old_len - old);
-        let (len, aimed) = match scene.plan(self.at) {
+        let Some((old, _)) = self.now.ahead else { return Err(Nonsense) };
+        self.now.ahead = self.map.next_from(self.now.at + 1);
+        let end = self.now.ahead.map_or(self.now.facts.new_len, |(_, new)| new);
+        let room = (end - self.now.at).min(self.now.facts.old_len - old);
+        let (len, aimed) = match scene.plan(self.now.at) {
             Action::Copy { len, aimed, .. } => (len, aimed),
             Action::Literal => (0, false),
         };
@@ -375,55 +362,55 @@ impl Codec {
         if tail > room {
             return Err(Nonsense);
         }
-        self.diagonal = old.wrapping_sub(self.at);
+        self.now.diagonal = old.wrapping_sub(self.now.at);
         self.begin_copy(coder, old, room - tail, false, aimed);
         Ok(())
     }
 
     fn copy<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
-        self.unsure = None;
-        if self.exact {
-            let byte = scene.source(self.source);
+        self.now.unsure = None;
+        if self.now.exact {
+            let byte = scene.source(self.now.source);
             self.put(scene, byte, false);
-            self.trail.run = self.trail.run.saturating_add(1);
-        } else if self.missed.is_some() {
+            self.now.trail.run = self.now.trail.run.saturating_add(1);
+        } else if self.now.missed.is_some() {
             self.spell(coder, scene);
-        } else if !self.aimed || !self.reference(coder, scene) {
-            let halves = self.facts.isa.has_halves()
-                && (self.at | self.source) & 1 == 0
-                && self.left >= 2
-                && self.source + 1 < self.source_end();
+        } else if !self.now.aimed || !self.reference(coder, scene) {
+            let halves = self.now.facts.isa.has_halves()
+                && (self.now.at | self.now.source) & 1 == 0
+                && self.now.left >= 2
+                && self.now.source + 1 < self.source_end();
             if halves {
-                let before = self.at;
+                let before = self.now.at;
                 self.half(coder, scene);
                 self.learn_unsure(before);
             } else {
                 self.byte(coder, scene);
             }
         }
-        if self.left == 0 {
-            self.missed = None;
-            self.stage = Stage::Between;
+        if self.now.left == 0 {
+            self.now.missed = None;
+            self.now.stage = Stage::Between;
         }
     }
 
     /// One past the last byte that a copy from here may look at, counted as `source` is.
     fn source_end(&self) -> u32 {
-        let Facts { old_len, .. } = self.facts;
-        if self.source < old_len { old_len } else { old_len + self.at }
+        let Facts { old_len, .. } = self.now.facts;
+        if self.now.source < old_len { old_len } else { old_len + self.now.at }
     }
 
     fn put<S: Scene>(&mut self, scene: &mut S, byte: u8, literal: bool) {
         scene.put(byte);
-        let trail = &mut self.trail;
+        let trail = &mut self.now.trail;
         trail.bytes = trail.bytes << 8 | u32::from(byte);
-        if self.at & 1 == 1 {
+        if self.now.at & 1 == 1 {
             trail.second = !trail.second && byte >> 3 >= 0x1D;
         }
-        self.at += 1;
+        self.now.at += 1;
         if !literal {
-            self.source += 1;
-            self.left = self.left.saturating_sub(1);
+            self.now.source += 1;
+            self.now.left = self.now.left.saturating_sub(1);
         }
     }
 }

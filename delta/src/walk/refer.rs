@@ -4,7 +4,7 @@ use super::bytes::Part;
 use super::layout::slots;
 use super::{Codec, Facts, Scene};
 use crate::coder::{Coder, Kind};
-use crate::isa::{Isa, Reference, Variable, WINDOW, xtensa};
+use crate::isa::{Isa, Reference, Variable, Window, xtensa};
 use crate::model::limit;
 
 /// Labels and literal pools nearer than this to the last one are expected to move with it.
@@ -26,10 +26,12 @@ mod kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Missed {
     what: What,
-    expected: [u8; WINDOW],
-    got: [u8; WINDOW],
+    expected: Window,
+    got: Window,
     bytes: u8,
     done: u8,
+    /// Some byte so far was another than expected.
+    differs: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +55,7 @@ impl What {
 /// What is expected, before it is known to be right or wrong.
 struct Guess {
     what: What,
-    expected: [u8; WINDOW],
+    expected: Window,
     bytes: u8,
     /// Context number, below 8.
     kind: u8,
@@ -68,7 +70,7 @@ struct Guess {
 impl Codec {
     /// Where an old offset is expected to have gone, and whether that was seen before.
     fn went(&self, target: u32) -> (u32, bool) {
-        if target >= self.facts.old_len {
+        if target >= self.now.facts.old_len {
             return (target, false);
         }
         if let Some(seen) = self.targets.find(target) {
@@ -78,19 +80,18 @@ impl Codec {
     }
 
     /// What follows in the source, zeros past its end.
-    fn window<S: Scene>(&self, scene: &mut S) -> [u8; WINDOW] {
-        let end = self.source_end();
-        let mut bytes = [0; WINDOW];
-        for (byte, at) in bytes.iter_mut().zip(self.source..end) {
-            *byte = scene.source(at);
+    fn window<S: Scene>(&self, scene: &mut S) -> Window {
+        let mut bytes = Window::default();
+        for (i, at) in (0..Window::BYTES).zip(self.now.source..self.source_end()) {
+            bytes.fill(i, scene.source(at));
         }
         bytes
     }
 
-    fn truth<S: Scene>(at: u32, scene: &mut S, bytes: u8) -> [u8; WINDOW] {
-        let mut truth = [0; WINDOW];
-        for (i, byte) in truth.iter_mut().enumerate().take(usize::from(bytes)) {
-            *byte = scene.truth(at + i as u32);
+    fn truth<S: Scene>(at: u32, scene: &mut S, bytes: u8) -> Window {
+        let mut truth = Window::default();
+        for i in 0..u32::from(bytes) {
+            truth.fill(i, scene.truth(at + i));
         }
         truth
     }
@@ -108,38 +109,37 @@ impl Codec {
     }
 
     /// An aligned word of the old image that lies inside it.
-    fn pointer(&self, bytes: [u8; WINDOW]) -> Option<Guess> {
-        let Facts { isa, old_len, base, .. } = self.facts;
+    fn pointer(&self, bytes: Window) -> Option<Guess> {
+        let Facts { isa, old_len, base, .. } = self.now.facts;
         let may = isa.has_word_pointers()
-            && self.at.is_multiple_of(4)
-            && self.left >= 4
-            && self.source < old_len;
+            && self.now.at.is_multiple_of(4)
+            && self.now.left >= 4
+            && self.now.source < old_len;
         let base = base.filter(|_| may)?;
-        let [a, b, c, d, e, f, g, h] = bytes;
-        let word = u32::from_le_bytes([a, b, c, d]);
+        let word = bytes.low;
         let target = (word & !1).wrapping_sub(base);
         if target >= old_len || word < 0x40 {
             return None;
         }
         let (to, known) = self.went(target);
-        let [a, b, c, d] = word.wrapping_add(to.wrapping_sub(target)).to_le_bytes();
-        let expected = [a, b, c, d, e, f, g, h];
+        let moved = word.wrapping_add(to.wrapping_sub(target));
+        let expected = Window { low: moved, ..bytes };
         let (what, same) = (What::Pointer { word }, expected == bytes);
         Some(Guess { what, expected, bytes: 4, kind: kind::POINTER, known, same, firm: true })
     }
 
     /// A RAM address in the old image.
-    fn variable(&self, bytes: [u8; WINDOW]) -> Option<Guess> {
-        let Facts { isa, old_len, .. } = self.facts;
+    fn variable(&self, bytes: Window) -> Option<Guess> {
+        let Facts { isa, old_len, .. } = self.now.facts;
         let found = isa
-            .variable(bytes, self.source, self.at.is_multiple_of(4))
-            .filter(|found| self.source < old_len && u32::from(found.bytes) <= self.left)?;
+            .variable(bytes, self.now.source, self.now.at.is_multiple_of(4))
+            .filter(|found| self.now.source < old_len && u32::from(found.bytes) <= self.now.left)?;
         let (shift, known) = self.variables.shift(found.address);
         if shift == 0 && !found.always {
             return None;
         }
         Some(Guess {
-            what: What::Variable { found, at: self.at },
+            what: What::Variable { found, at: self.now.at },
             expected: isa.move_variable(bytes, found.address.wrapping_add(shift)),
             bytes: found.bytes,
             kind: if found.always { kind::VARIABLE } else { kind::MAYBE_VARIABLE },
@@ -150,59 +150,58 @@ impl Codec {
     }
 
     /// A branch, a call, or a load from a literal pool.
-    fn branch(&mut self, bytes: [u8; WINDOW]) -> Option<Guess> {
-        let Facts { isa, old_len, .. } = self.facts;
-        if isa == Isa::Thumb && self.trail.second {
+    fn branch(&mut self, bytes: Window) -> Option<Guess> {
+        let Facts { isa, old_len, .. } = self.now.facts;
+        if cfg!(feature = "thumb") && isa == Isa::Thumb && self.now.trail.second {
             return None;
         }
-        if isa == Isa::Xtensa {
-            if self.source < self.instruction {
+        if cfg!(feature = "xtensa") && isa == Isa::Xtensa {
+            if self.now.source < self.now.instruction {
                 return None;
             }
-            let [first, ..] = bytes;
-            self.instruction = self.source + xtensa::instruction_bytes(first);
+            self.now.instruction = self.now.source + xtensa::instruction_bytes(bytes.byte(0));
         }
-        let from_old = self.source < old_len;
-        let place = if from_old { self.source } else { self.source - old_len };
-        let found = isa.find(bytes, place).filter(|found| u32::from(found.bytes) <= self.left)?;
+        let from_old = self.now.source < old_len;
+        let place = if from_old { self.now.source } else { self.now.source - old_len };
+        let found =
+            isa.find(bytes, place).filter(|found| u32::from(found.bytes) <= self.now.left)?;
         let (mut target, mut known) = (found.target, false);
         if from_old {
             (target, known) = self.went(found.target);
-            if !known && let Some(nearby) = self.nearby.get(self.neighbour(found)) {
+            if !known && let Some(nearby) = self.now.nearby.get(self.neighbour(found)) {
                 let (last, beside) = *nearby;
                 if last.wrapping_sub(found.target).wrapping_add(NEAR) < 2 * NEAR {
                     target = target.wrapping_add(beside);
                 }
             }
         }
-        let expected = isa.aim(bytes, self.at, target)?;
+        let expected = isa.aim(bytes, self.now.at, target)?;
         let same = expected == bytes;
         if same && !found.always {
-            self.unsure = Some(found);
+            self.now.unsure = Some(found);
             return None;
         }
-        let what = What::Branch { found, at: self.at };
+        let what = What::Branch { found, at: self.now.at };
         let kind = if from_old { found.kind & 3 } else { kind::FROM_NEW };
         Some(Guess { what, expected, bytes: found.bytes, kind, known, same, firm: found.always })
     }
 
     /// AVR: a 16-bit word address in a table. Any two bytes could be one, so it is tried only near a
     /// change, or after another one.
-    fn word_pointer(&self, bytes: [u8; WINDOW]) -> Option<Guess> {
-        let Facts { isa, old_len, .. } = self.facts;
-        let right = self.results[usize::from(kind::WORD_POINTER)] & 1 == 0;
-        let may = isa == Isa::Avr
-            && self.left >= 2
-            && self.source < old_len
-            && (right || self.trail.run < WORD_POINTER_RUN);
-        let [a, b, c, d, e, f, g, h] = bytes;
-        let word = u32::from(u16::from_le_bytes([a, b]));
+    fn word_pointer(&self, bytes: Window) -> Option<Guess> {
+        let Facts { isa, old_len, .. } = self.now.facts;
+        let right = self.now.results[usize::from(kind::WORD_POINTER)] & 1 == 0;
+        let may = cfg!(feature = "avr")
+            && isa == Isa::Avr
+            && self.now.left >= 2
+            && self.now.source < old_len
+            && (right || self.now.trail.run < WORD_POINTER_RUN);
+        let word = bytes.low & 0xFFFF;
         if !may || word * 2 >= old_len {
             return None;
         }
         let (to, known) = self.went(word * 2);
-        let [a, b, ..] = (to >> 1).to_le_bytes();
-        let expected = [a, b, c, d, e, f, g, h];
+        let expected = Window { low: bytes.low & 0xFFFF_0000 | to >> 1 & 0xFFFF, ..bytes };
         if expected == bytes {
             return None;
         }
@@ -220,7 +219,7 @@ impl Codec {
 
     /// Which of [`Codec::nearby`] a reference belongs to; past the end if none.
     fn neighbour(&self, found: Reference) -> usize {
-        match (self.facts.isa, found.kind) {
+        match (self.now.facts.isa, found.kind) {
             (Isa::Thumb, 2) => 0,
             (Isa::Thumb, 3) => 1,
             _ => usize::MAX,
@@ -230,51 +229,56 @@ impl Codec {
     /// Whether the guess is right; false if it is not and was only a try.
     fn expect<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S, guess: Guess) -> bool {
         let Guess { what, expected, bytes, kind, known, same, firm } = guess;
-        let results = &mut self.results[usize::from(kind) % 8];
+        let results = &mut self.now.results[usize::from(kind) % 8];
         let context = usize::from(kind % 8) << 5
             | usize::from(*results & 3) << 3
             | usize::from(known) << 2
             | usize::from(same) << 1
-            | usize::from(self.trail.missed);
-        let used = usize::from(bytes);
-        let truth = Self::truth(self.at, scene, bytes);
-        let right = truth.get(..used) == expected.get(..used);
+            | usize::from(self.now.trail.missed);
+        let truth = Self::truth(self.now.at, scene, bytes);
+        let right = (0..u32::from(bytes)).all(|i| truth.byte(i) == expected.byte(i));
         let slot = slots::REFERENCE + context;
         let right = self.model.bit(coder, slot, limit::REFERENCE, right, what.account());
         *results = *results << 1 | u8::from(!right);
         if !right && !firm {
             if let What::Branch { found, .. } = what {
-                self.unsure = Some(found);
+                self.now.unsure = Some(found);
             }
             return false;
         }
-        self.trail.missed = !right;
-        self.trail.wrong = self.trail.wrong << 1 | u8::from(!right);
+        self.now.trail.missed = !right;
+        self.now.trail.wrong = self.now.trail.wrong << 1 | u8::from(!right);
         if right {
-            for byte in expected.iter().take(used) {
-                self.put(scene, *byte, false);
+            for i in 0..u32::from(bytes) {
+                self.put(scene, expected.byte(i), false);
             }
-            self.trail.run = self.trail.run.saturating_add(u32::from(bytes));
+            self.now.trail.run = self.now.trail.run.saturating_add(u32::from(bytes));
             self.learn_target(what, expected);
         } else {
-            self.trail.run = 0;
-            self.missed = Some(Missed { what, expected, got: [0; WINDOW], bytes, done: 0 });
+            self.now.trail.run = 0;
+            self.now.missed = Some(Missed {
+                what,
+                expected,
+                got: Window::default(),
+                bytes,
+                done: 0,
+                differs: false,
+            });
         }
         true
     }
 
     /// A byte of a reference that was predicted wrongly.
     pub(super) fn spell<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
-        let Some(mut missed) = self.missed else { return };
-        let i = usize::from(missed.done) % WINDOW;
-        let expected = missed.expected[i];
+        let Some(mut missed) = self.now.missed else { return };
+        let i = u32::from(missed.done) % Window::BYTES;
+        let expected = missed.expected.byte(i);
         let kind = missed.what.account();
-        let any_wrong = missed.got.get(..i) != missed.expected.get(..i);
-        let truth = scene.truth(self.at);
+        let truth = scene.truth(self.now.at);
         let slot = slots::SPELT
             + (kind as usize - Kind::Branches as usize) * 8
-            + i.min(3) * 2
-            + usize::from(any_wrong);
+            + i.min(3) as usize * 2
+            + usize::from(missed.differs);
         let same = self.model.bit(coder, slot, limit::REFERENCE, truth == expected, kind);
         let byte = if same {
             expected
@@ -282,26 +286,27 @@ impl Codec {
             self.difference(coder, Part::Byte, expected, 0, truth, kind)
         };
         self.put(scene, byte, false);
-        missed.got[i] = byte;
+        missed.got.fill(i, byte);
+        missed.differs |= byte != expected;
         missed.done += 1;
-        self.missed = Some(missed);
+        self.now.missed = Some(missed);
         if missed.done >= missed.bytes {
             self.learn_target(missed.what, missed.got);
-            self.missed = None;
+            self.now.missed = None;
         }
     }
 
     /// A two-byte reference that was expected to stay turned out otherwise: remember where it went.
     pub(super) fn learn_unsure(&mut self, at: u32) {
-        let Some(found) = self.unsure.take() else { return };
+        let Some(found) = self.now.unsure.take() else { return };
         if found.bytes != 2 {
             return;
         }
-        let [.., b, a] = self.trail.bytes.to_be_bytes();
-        if let Some(now) = self.facts.isa.find([b, a, 0, 0, 0, 0, 0, 0], at)
+        let half = (self.now.trail.bytes as u16).swap_bytes();
+        if let Some(now) = self.now.facts.isa.find(Window::new(u32::from(half), 0), at)
             && now.kind == found.kind
         {
-            if self.trail.wrong & 1 != 0 {
+            if self.now.trail.wrong & 1 != 0 {
                 self.targets.keep(found.target, now.target);
             }
             self.keep_nearby(found, now.target);
@@ -311,15 +316,14 @@ impl Codec {
     fn keep_nearby(&mut self, found: Reference, to: u32) {
         let mapped = found.target.wrapping_add(self.map.shift(found.target));
         let neighbour = self.neighbour(found);
-        if let Some(nearby) = self.nearby.get_mut(neighbour) {
+        if let Some(nearby) = self.now.nearby.get_mut(neighbour) {
             *nearby = (found.target, to.wrapping_sub(mapped));
         }
     }
 
     /// A reference's new bytes are known: remember where it went.
-    fn learn_target(&mut self, what: What, got: [u8; WINDOW]) {
-        let Facts { isa, old_len, base, .. } = self.facts;
-        let [a, b, c, d, ..] = got;
+    fn learn_target(&mut self, what: What, got: Window) {
+        let Facts { isa, old_len, base, .. } = self.now.facts;
         match what {
             What::Branch { found, at } => {
                 if found.target < old_len
@@ -333,12 +337,12 @@ impl Codec {
             What::Pointer { word } => {
                 if let Some(base) = base {
                     let target = (word & !1).wrapping_sub(base);
-                    let moved = u32::from_le_bytes([a, b, c, d]).wrapping_sub(word);
+                    let moved = got.low.wrapping_sub(word);
                     self.targets.keep(target, target.wrapping_add(moved));
                 }
             }
             What::WordPointer { word } => {
-                self.targets.keep(word * 2, u32::from(u16::from_le_bytes([a, b])) * 2);
+                self.targets.keep(word * 2, (got.low & 0xFFFF) * 2);
             }
             What::Variable { found, at } => {
                 if let Some(now) = isa.variable(got, at, true) {
