@@ -58,6 +58,7 @@ fn the_same_image_again_writes_nothing_and_is_still_compared() {
     let image = noise(0x5000, 3);
     let (mut backend, _) = board.identified();
     program(&mut backend, &[(0, &image)]).0.unwrap();
+    drop(backend);
     let words = board.counter("programmed_words");
     let (mut again, _) = board.identified();
     let report = program(&mut again, &[(0, &image)]).0.unwrap();
@@ -197,6 +198,7 @@ fn protection_is_written_confirmed_and_found_again_at_the_next_visit() {
     let error = backend.read(0, &mut [0; 16]).unwrap_err();
     assert_eq!(error, FlashError::Locked);
     assert_eq!(backend.presence().unwrap(), Presence::Still);
+    drop(backend);
     assert!(board.backend().identify(nrf52()).unwrap().locked);
 }
 
@@ -215,6 +217,7 @@ fn silicon_that_arrives_locked_is_opened_programmed_and_locked_again() {
     let line = backend.self_test(&uart_test(&board, "here", 5000), &mut |_| ()).unwrap();
     assert_eq!(line, "here I am");
     backend.protect().unwrap();
+    drop(backend);
     assert!(board.backend().identify(nrf52()).unwrap().locked);
 }
 

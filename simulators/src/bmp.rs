@@ -101,10 +101,13 @@ pub enum Refusal {
     Fault,
     /// The target did not answer.
     NoAcknowledge,
+    /// The target's answer had a wrong parity bit.
+    Parity,
 }
 
 impl Refusal {
-    /// The number behind `&E`: the error kind, and for a FAULT the acknowledge above it.
+    /// The number behind `&E`: the error kind, and above it the acknowledge of a FAULT or the
+    /// kind of exception.
     #[must_use]
     pub fn code(self) -> u32 {
         match self {
@@ -112,6 +115,7 @@ impl Refusal {
             Self::WrongLength => 2,
             Self::Fault => 0x403,
             Self::NoAcknowledge => 4,
+            Self::Parity => 0x104,
         }
     }
 }

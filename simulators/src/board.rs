@@ -9,23 +9,22 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::bmp::{self, Answer, Refusal, Request};
+use crate::bmp::{self, Request};
 use crate::circuit::Circuit;
 use crate::control::{self, Lever};
 use crate::counters::Counters;
-use crate::cpu::Activity;
-use crate::dap::{ApFault, Dap};
+use crate::cpu::{Activity, in_words};
 use crate::flash_file::FlashFile;
-use crate::nrf52::{Approtect, Chip, Ficr, Nvmc, Revision, UICR_BASE};
-use crate::swd::Wire;
+use crate::nrf52::{Approtect, Chip, Ficr, Nvmc, Revision};
+use crate::probe::Probe;
+use crate::silicon::{SharedSilicon, Silicon};
 use crate::timing::Timing;
 
-const UICR_APPROTECT: u32 = UICR_BASE + 0x208;
-
-/// What distinguishes one board from another.
+/// What distinguishes one board with an nRF52832 from another.
 #[derive(Debug)]
 pub struct BoardConfig {
     /// DEVICEID as its bytes lie in memory.
@@ -38,6 +37,28 @@ pub struct BoardConfig {
     pub cells: FlashFile,
     /// Whether the board starts in the fixture.
     pub seated: bool,
+}
+
+/// Any board: its chip and what surrounds it.
+#[derive(Debug)]
+pub struct Setup {
+    /// The chip.
+    pub chip: SharedSilicon,
+    /// Whether things take time; the chip was told the same.
+    pub timing: Timing,
+    /// Whether the board starts in the fixture.
+    pub seated: bool,
+}
+
+impl From<BoardConfig> for Setup {
+    fn from(config: BoardConfig) -> Self {
+        let chip = Rc::new(RefCell::new(Chip::new(
+            Nvmc::new(config.cells, config.timing),
+            Ficr::new(config.uid, config.revision.variant()),
+            Approtect::new(config.revision),
+        )));
+        Self { chip, timing: config.timing, seated: config.seated }
+    }
 }
 
 /// An answer of the probe, to be given after `delay`.
@@ -60,6 +81,17 @@ pub enum Wants {
     Until(Duration),
 }
 
+/// Whether the probe's host can reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plug {
+    /// It takes one client.
+    In,
+    /// Another program holds it.
+    Busy,
+    /// It is not there.
+    Out,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hang {
     No,
@@ -70,34 +102,34 @@ enum Hang {
 /// The board.
 pub struct Board {
     circuit: Circuit,
-    dap: Dap,
-    wire: Wire,
+    probe: Probe,
+    plug: Plug,
     hang: Hang,
     slow: Duration,
-    speed_khz: u32,
     timing: Timing,
 }
 
 impl Board {
     /// A board; seated ones power up at once.
     #[must_use]
-    pub fn new(config: BoardConfig) -> Self {
-        let chip = Rc::new(RefCell::new(Chip::new(
-            Nvmc::new(config.cells, config.timing),
-            Ficr::new(config.uid, config.revision.variant()),
-            Approtect::new(config.revision),
-        )));
+    pub fn new(setup: impl Into<Setup>) -> Self {
+        let setup = setup.into();
         let mut board = Self {
-            circuit: Circuit::new(chip, config.seated),
-            dap: Dap::default(),
-            wire: Wire::default(),
+            circuit: Circuit::new(setup.chip, setup.seated),
+            probe: Probe::new("Flashline simulated Black Magic Probe v3"),
+            plug: Plug::In,
             hang: Hang::No,
             slow: Duration::ZERO,
-            speed_khz: 4000,
-            timing: config.timing,
+            timing: setup.timing,
         };
         board.circuit.settle();
         board
+    }
+
+    /// Whether the probe can be reached.
+    #[must_use]
+    pub fn plug(&self) -> Plug {
+        self.plug
     }
 
     /// Handles the text between `!` and `#`. `None` while the probe hangs: ask again later.
@@ -107,17 +139,14 @@ impl Board {
             return None;
         }
         self.circuit.counters(|counters| counters.probe_transactions += 1);
-        let mut wait = Duration::ZERO;
-        let answer = match bmp::parse(text) {
-            Ok(request) => {
-                if touches_flash(&request) {
-                    let ready = self.circuit.chip.borrow().nvmc.busy_until();
-                    wait = ready.saturating_sub(now);
-                }
-                self.answer(request).unwrap_or_else(Answer::Refused)
+        let request = bmp::parse(text);
+        let wait = match &request {
+            Ok(request) if self.touches_flash(request) => {
+                self.circuit.chip.borrow().cells().busy_until().saturating_sub(now)
             }
-            Err(refusal) => Answer::Refused(refusal),
+            Ok(_) | Err(_) => Duration::ZERO,
         };
+        let answer = self.probe.answer(&mut self.circuit, request);
         self.after();
         Some(Reply { bytes: answer.encode(), delay: self.timing.latency + self.slow + wait })
     }
@@ -130,18 +159,14 @@ impl Board {
             Err(error) => Err(error.to_string()),
         };
         self.after();
-        match answer {
-            Ok(text) if text.is_empty() => "ok".to_owned(),
-            Ok(text) => format!("ok {text}"),
-            Err(text) => format!("error {text}"),
-        }
+        control::answer(answer)
     }
 
     /// What happens next without a request.
     #[must_use]
     pub fn wants(&self, now: Duration) -> Wants {
         let core = if self.circuit.alive && self.circuit.cpu.activity() == Activity::Running {
-            let busy_until = self.circuit.chip.borrow().nvmc.busy_until();
+            let busy_until = self.circuit.chip.borrow().cells().busy_until();
             if busy_until > now + crate::timing::SLACK {
                 Wants::Until(busy_until)
             } else {
@@ -166,7 +191,7 @@ impl Board {
 
     /// Bytes the UART sent since the last call.
     pub fn take_uart(&mut self) -> Vec<u8> {
-        let bytes = self.circuit.chip.borrow_mut().uart.take();
+        let bytes = self.circuit.chip.borrow_mut().take_uart();
         if !bytes.is_empty() {
             self.circuit.counters(|counters| counters.uart_bytes += bytes.len() as u64);
         }
@@ -176,7 +201,7 @@ impl Board {
     /// Totals so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.circuit.chip.borrow().nvmc.counters.clone()
+        self.circuit.chip.borrow().cells().counters.clone()
     }
 
     /// What the core is doing; `None` without power.
@@ -187,7 +212,7 @@ impl Board {
 
     fn at(&mut self, now: Duration) {
         self.circuit.now = now;
-        self.circuit.chip.borrow_mut().nvmc.set_now(now);
+        self.circuit.chip.borrow_mut().cells_mut().set_now(now);
         if let Hang::Until(end) = self.hang
             && now >= end
         {
@@ -195,87 +220,25 @@ impl Board {
         }
     }
 
+    fn touches_flash(&self, request: &Request) -> bool {
+        if let Request::ReadMemory { address, .. } | Request::WriteMemory { address, .. } = request
+        {
+            self.circuit.chip.borrow().place(*address).is_some()
+        } else {
+            false
+        }
+    }
+
     fn after(&mut self) {
         self.circuit.notice_power_loss();
         if !self.circuit.alive {
-            self.dap = Dap::default();
-            self.wire = Wire::default();
+            self.probe.forget_target();
         }
-        let flushed = self.circuit.chip.borrow_mut().nvmc.cells().flush();
+        let flushed = self.circuit.chip.borrow_mut().cells_mut().flush();
         if let Err(error) = flushed {
             tracing::error!(%error, "the flash file cannot be written");
             self.circuit.disk_trouble = Some(error);
         }
-    }
-
-    fn answer(&mut self, request: Request) -> Result<Answer, Refusal> {
-        let Self { circuit, dap, wire, .. } = self;
-        let done = |result: Result<(), ApFault>| match result {
-            Ok(()) => Ok(Answer::Value(0)),
-            Err(ApFault) => Err(Refusal::Fault),
-        };
-        let answer = match request {
-            Request::Handshake => Ok(Answer::Text("Flashline simulated Black Magic Probe v3")),
-            Request::Version => Ok(Answer::version()),
-            Request::Voltage => Ok(Answer::Value(if circuit.alive { 0x3300 } else { 0 })),
-            Request::GetSpeed => Ok(Answer::Value(self.speed_khz)),
-            Request::SetSpeed(hertz) => {
-                self.speed_khz = hertz / 1000;
-                Ok(Answer::Value(0))
-            }
-            Request::Accept => Ok(Answer::Value(0)),
-            Request::ResetPin(asserted) => {
-                circuit.reset_pin(asserted);
-                Ok(Answer::Value(0))
-            }
-            Request::Out { bits, count, parity } => {
-                let mut target = circuit.alive.then_some(&mut *circuit);
-                wire.drive(u64::from(bits), count, dap, target.as_deref_mut());
-                if parity {
-                    wire.drive(u64::from(bits.count_ones() & 1), 1, dap, target);
-                }
-                Ok(Answer::Value(0))
-            }
-            Request::In { count, parity } => {
-                let value = wire.sample(count) as u32;
-                let odd = u64::from(value.count_ones() & 1);
-                if parity && wire.sample(1) != odd {
-                    Err(Refusal::Unrecognised)
-                } else {
-                    Ok(Answer::Value(value))
-                }
-            }
-            _ if !circuit.alive => Err(Refusal::NoAcknowledge),
-            Request::ReadDp(address) => Ok(Answer::Register(dap.read_dp(address))),
-            Request::RawDp { read: true, address, .. } => {
-                Ok(Answer::Register(dap.read_dp(address)))
-            }
-            Request::RawDp { read: false, address, value } => {
-                dap.write_dp(address, value);
-                Ok(Answer::Value(0))
-            }
-            Request::ReadAp { ap, register } => {
-                dap.read_ap(circuit, ap, register).map(Answer::Register).map_err(|_| Refusal::Fault)
-            }
-            Request::WriteAp { ap, register, value } => {
-                done(dap.write_ap(circuit, ap, register, value))
-            }
-            Request::ReadMemory { ap: 0, address, length } => {
-                let mut bytes = vec![0; length as usize];
-                let read = dap.read_memory(circuit, address, &mut bytes);
-                read.map(|()| Answer::Bytes(bytes)).map_err(|_| Refusal::Fault)
-            }
-            Request::WriteMemory { ap: 0, address, width, data } => {
-                done(dap.write_memory(circuit, address, &data, width))
-            }
-            Request::ReadMemory { .. } | Request::WriteMemory { .. } => Err(Refusal::Fault),
-        };
-        circuit.notice_power_loss();
-        if answer.is_err() {
-            // The probe's firmware clears the sticky bits before it reports.
-            dap.clear_errors();
-        }
-        answer
     }
 
     fn pull(&mut self, lever: Lever) -> Result<String, String> {
@@ -293,17 +256,27 @@ impl Board {
                 circuit.seated = true;
                 circuit.settle();
             }
-            Lever::Cut(words) => circuit.chip.borrow_mut().nvmc.cut_after(words),
+            Lever::Cut(words) => circuit.chip.borrow_mut().cells_mut().cut_after(words),
             Lever::Stuck { address, bit } => {
-                if !circuit.chip.borrow_mut().nvmc.stick(address, bit) {
-                    return Err(format!("{address:#010x} is not in flash or UICR"));
-                }
+                let mut chip = circuit.chip.borrow_mut();
+                let place = chip.place(address).ok_or_else(|| no_cell(address))?;
+                chip.cells_mut().stick(place, bit);
             }
-            Lever::Lock => {
-                let at = Nvmc::offset(UICR_APPROTECT).unwrap_or_default();
-                circuit.chip.borrow_mut().nvmc.cells().set_word(at, 0xFFFF_FF00);
+            Lever::NoErase(address) => {
+                let mut chip = circuit.chip.borrow_mut();
+                let place = chip.place(address).ok_or_else(|| no_cell(address))?;
+                let page = chip.page(place);
+                chip.cells_mut().make_unerasable(page);
+            }
+            Lever::Lock(level) => {
+                circuit.chip.borrow_mut().protect(level)?;
                 circuit.reset(true);
             }
+            Lever::Disguise(disguise) => circuit.chip.borrow_mut().disguise(disguise)?,
+            Lever::Flip(slips) => self.probe.set_slips(Some(slips)),
+            Lever::Busy(true) => self.plug = Plug::Busy,
+            Lever::Unplug => self.plug = Plug::Out,
+            Lever::Busy(false) | Lever::Plug => self.plug = Plug::In,
             Lever::Reset => circuit.reset(true),
             Lever::Slow(time) => self.slow = time,
             Lever::Hang(None) => self.hang = Hang::ForEver,
@@ -311,24 +284,26 @@ impl Board {
             Lever::Heal => {
                 self.hang = Hang::No;
                 self.slow = Duration::ZERO;
-                circuit.chip.borrow_mut().nvmc.heal();
+                self.plug = Plug::In;
+                self.probe.set_slips(None);
+                circuit.chip.borrow_mut().cells_mut().heal();
             }
             Lever::Dump(path) => {
-                let mut chip = circuit.chip.borrow_mut();
-                let bytes = chip.nvmc.cells().bytes();
+                let chip = circuit.chip.borrow();
+                let bytes = chip.cells().bytes();
                 File::create(&path)
                     .and_then(|mut file| file.write_all(bytes))
                     .map_err(|error| format!("writing {}: {error}", path.display()))?;
                 return Ok(bytes.len().to_string());
             }
             Lever::DumpHex { address, length } => {
-                let mut chip = circuit.chip.borrow_mut();
-                let range = cells_of(address, length).ok_or("not inside flash or UICR")?;
-                let bytes = &chip.nvmc.cells().bytes()[range];
-                return Ok(hex::encode(bytes));
+                let chip = circuit.chip.borrow();
+                let range =
+                    cells_of(&*chip, address, length).ok_or("not inside one area of cells")?;
+                return Ok(hex::encode(&chip.cells().bytes()[range]));
             }
             Lever::Counters => {
-                let counters = circuit.chip.borrow().nvmc.counters.clone();
+                let counters = circuit.chip.borrow().cells().counters.clone();
                 return serde_json::to_string(&counters).map_err(|error| error.to_string());
             }
             Lever::State => return Ok(self.state().to_string()),
@@ -337,37 +312,25 @@ impl Board {
     }
 
     fn state(&self) -> serde_json::Value {
-        let core = match self.activity() {
-            None => "off",
-            Some(Activity::InReset) => "in_reset",
-            Some(Activity::Running) => "running",
-            Some(Activity::Sleeping) => "sleeping",
-            Some(Activity::Halted) => "halted",
-            Some(Activity::LockedUp) => "locked_up",
-        };
         serde_json::json!({
             "seated": self.circuit.seated,
             "supply": self.circuit.supply,
             "powered": self.circuit.alive,
-            "core": core,
-            "locked": self.circuit.chip.borrow().approtect.locked(),
+            "core": in_words(self.activity()),
+            "locked": self.circuit.chip.borrow().locked(),
             "hanging": self.hang != Hang::No,
             "disk_trouble": self.circuit.disk_trouble.as_ref().map(io::Error::to_string),
         })
     }
 }
 
-/// The cells of a range that lies in flash or in UICR, not across both.
-fn cells_of(address: u32, length: u32) -> Option<std::ops::Range<usize>> {
-    let last = address.checked_add(length.checked_sub(1)?)?;
-    let (start, end) = (Nvmc::offset(address)?, Nvmc::offset(last)?);
-    (end - start == (last - address) as usize).then_some(start..end + 1)
+fn no_cell(address: u32) -> String {
+    format!("{address:#010x} is not in flash or in another area of cells")
 }
 
-fn touches_flash(request: &Request) -> bool {
-    if let Request::ReadMemory { address, .. } | Request::WriteMemory { address, .. } = request {
-        Nvmc::offset(*address).is_some()
-    } else {
-        false
-    }
+/// The cells of a range that lies in one area.
+fn cells_of(chip: &dyn Silicon, address: u32, length: u32) -> Option<Range<usize>> {
+    let last = address.checked_add(length.checked_sub(1)?)?;
+    let (start, end) = (chip.place(address)?, chip.place(last)?);
+    (end.checked_sub(start) == Some((last - address) as usize)).then_some(start..end + 1)
 }

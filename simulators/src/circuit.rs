@@ -1,8 +1,7 @@
-//! Supply, fixture, core and bus: what the access ports reach.
+//! Supply, fixture, core and bus of an interpreted chip: what the access ports reach.
 //!
 //! Owns what happens at power-up, at a reset and when the supply fails in the middle of a word.
 
-use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,29 +9,27 @@ use std::time::Duration;
 use crate::counters::Counters;
 use crate::cpu::{self, Activity, Cpu};
 use crate::dap::{ApFault, Target};
-use crate::nrf52::{Chip, Master};
+use crate::probe::Fixture;
+use crate::silicon::{Effect, Identity, Master, PRIVATE_BUS, Port, SharedSilicon};
 
 /// Instructions executed between two looks at the outside world.
 const SLICE: u32 = 20_000;
-/// First byte of the private peripheral bus.
-const PRIVATE_BUS: u32 = 0xE000_0000;
 
 /// One chip with its supply.
 pub(crate) struct Circuit {
-    pub(crate) chip: Rc<RefCell<Chip>>,
+    pub(crate) chip: SharedSilicon,
     pub(crate) cpu: Cpu,
     pub(crate) seated: bool,
     pub(crate) supply: bool,
     pub(crate) alive: bool,
     pub(crate) pin_held: bool,
-    pub(crate) erasing_until: Duration,
     pub(crate) now: Duration,
     pub(crate) disk_trouble: Option<io::Error>,
 }
 
 impl Circuit {
     /// A chip that has not seen power yet.
-    pub(crate) fn new(chip: Rc<RefCell<Chip>>, seated: bool) -> Self {
+    pub(crate) fn new(chip: SharedSilicon, seated: bool) -> Self {
         Self {
             cpu: Cpu::new(Rc::clone(&chip)),
             chip,
@@ -40,7 +37,6 @@ impl Circuit {
             supply: true,
             alive: false,
             pin_held: false,
-            erasing_until: Duration::ZERO,
             now: Duration::ZERO,
             disk_trouble: None,
         }
@@ -64,7 +60,7 @@ impl Circuit {
     }
 
     pub(crate) fn notice_power_loss(&mut self) {
-        if self.chip.borrow_mut().nvmc.take_power_lost() {
+        if self.chip.borrow_mut().cells_mut().take_power_lost() {
             self.supply = false;
             self.settle();
         }
@@ -82,7 +78,38 @@ impl Circuit {
         }
     }
 
-    pub(crate) fn reset_pin(&mut self, asserted: bool) {
+    pub(crate) fn run(&mut self) {
+        if !self.alive || self.chip.borrow().cells().ahead() {
+            return;
+        }
+        let executed = self.cpu.run(SLICE);
+        self.counters(|counters| counters.instructions += u64::from(executed));
+        self.notice_power_loss();
+        self.notice_reset_request();
+    }
+
+    fn notice_reset_request(&mut self) {
+        let by_chip = self.chip.borrow_mut().take_reset_request();
+        if self.cpu.take_reset_request() || by_chip {
+            self.reset(false);
+        }
+    }
+
+    pub(crate) fn counters(&self, count: impl FnOnce(&mut Counters)) {
+        count(&mut self.chip.borrow_mut().cells_mut().counters);
+    }
+}
+
+impl Fixture for Circuit {
+    fn powered(&self) -> bool {
+        self.alive
+    }
+
+    fn answers(&self) -> bool {
+        self.alive && self.chip.borrow().port() != Port::Silent
+    }
+
+    fn reset_pin(&mut self, asserted: bool) {
         let was_held = std::mem::replace(&mut self.pin_held, asserted);
         if !self.alive {
             return;
@@ -93,34 +120,19 @@ impl Circuit {
             self.reset(true);
         }
     }
-
-    pub(crate) fn run(&mut self) {
-        if !self.alive || self.chip.borrow().nvmc.ahead() {
-            return;
-        }
-        let executed = self.cpu.run(SLICE);
-        self.counters(|counters| counters.instructions += u64::from(executed));
-        self.notice_power_loss();
-        self.notice_reset_request();
-    }
-
-    fn notice_reset_request(&mut self) {
-        if self.cpu.take_reset_request() {
-            self.reset(false);
-        }
-    }
-
-    pub(crate) fn counters(&self, count: impl FnOnce(&mut Counters)) {
-        count(&mut self.chip.borrow_mut().nvmc.counters);
-    }
 }
 
 impl Target for Circuit {
+    fn identity(&self) -> &'static Identity {
+        self.chip.borrow().identity()
+    }
+
     fn locked(&self) -> bool {
-        self.chip.borrow().approtect.locked()
+        self.chip.borrow().port() != Port::Open
     }
 
     fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), ApFault> {
+        self.chip.borrow_mut().debugged();
         if address >= PRIVATE_BUS {
             let register = address & !3;
             // A debugger polls this; the core gets on with its work while it does.
@@ -143,6 +155,7 @@ impl Target for Circuit {
     }
 
     fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), ApFault> {
+        self.chip.borrow_mut().debugged();
         let word = bytes.try_into().ok().map(u32::from_le_bytes);
         if address >= PRIVATE_BUS {
             self.cpu.write_debug(address, word.ok_or(ApFault)?);
@@ -150,31 +163,27 @@ impl Target for Circuit {
             return Ok(());
         }
         let mut chip = self.chip.borrow_mut();
-        match word {
+        let written = match word {
             Some(word) if address.is_multiple_of(4) => {
                 chip.write32(address, word, Master::Debugger)
             }
-            Some(_) | None => chip.write_narrow(address, bytes),
+            Some(_) | None => chip.write_narrow(address, bytes, Master::Debugger),
+        };
+        drop(chip);
+        self.notice_reset_request();
+        written.map_err(|_| ApFault)
+    }
+
+    fn vendor_read(&mut self, ap: u8, register: u8) -> u32 {
+        self.chip.borrow_mut().vendor_read(ap, register)
+    }
+
+    fn vendor_write(&mut self, ap: u8, register: u8, value: u32) {
+        let effect = self.chip.borrow_mut().vendor_write(ap, register, value);
+        match effect {
+            Effect::Nothing => {}
+            Effect::Hold => self.cpu.hold(),
+            Effect::Reset => self.reset(false),
         }
-        .map_err(|_| ApFault)
-    }
-
-    fn control_reset(&mut self, asserted: bool) {
-        if asserted {
-            self.cpu.hold();
-        } else {
-            self.reset(false);
-        }
-    }
-
-    fn control_erase_all(&mut self) {
-        let mut chip = self.chip.borrow_mut();
-        chip.nvmc.erase_all();
-        chip.approtect.erased();
-        self.erasing_until = chip.nvmc.busy_until();
-    }
-
-    fn control_erasing(&self) -> bool {
-        self.now < self.erasing_until
     }
 }

@@ -1,4 +1,4 @@
-//! The Cortex-M4 as a debugger sees it: run, halt, step, registers, breakpoints, vector catch,
+//! A Cortex-M as a debugger sees it: run, halt, step, registers, breakpoints, vector catch,
 //! lockup.
 //!
 //! Owns the interpreter and the debug registers at and above 0xE000_0000. The interpreter knows
@@ -7,16 +7,15 @@
 //! Limits: no FPU, no peripheral interrupts (a sleeping core sleeps until a reset or a debugger),
 //! no watchpoints.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use armagnac::core::{Config, Emulator, Event, Irq, Processor};
+use armagnac::core::{Emulator, Event, Irq, Processor};
 use armagnac::registers::RegisterIndex;
 
 use crate::decode::RememberingDecoder;
-use crate::nrf52::{Chip, window};
-use crate::rom;
+use crate::silicon::{Identity, SharedSilicon, window};
 
 pub(crate) const DHCSR: u32 = 0xE000_EDF0;
 const DCRSR: u32 = 0xE000_EDF4;
@@ -28,7 +27,6 @@ const VTOR: u32 = 0xE000_ED08;
 const CPUID: u32 = 0xE000_ED00;
 const FP_CTRL: u32 = 0xE000_2000;
 const FP_COMP0: u32 = 0xE000_2008;
-const COMPARATORS: usize = 6;
 
 const C_DEBUGEN: u32 = 1 << 0;
 const C_HALT: u32 = 1 << 1;
@@ -49,7 +47,19 @@ const VC_CORERESET: u32 = 1 << 0;
 const VC_HARDERR: u32 = 1 << 10;
 
 const LOCKUP_PC: u32 = 0xFFFF_FFFE;
-const PERIPHERAL_INTERRUPTS: usize = 39;
+
+/// What the core is doing, for `state`; `None` without power.
+#[must_use]
+pub fn in_words(activity: Option<Activity>) -> &'static str {
+    match activity {
+        None => "off",
+        Some(Activity::InReset) => "in_reset",
+        Some(Activity::Running) => "running",
+        Some(Activity::Sleeping) => "sleeping",
+        Some(Activity::Halted) => "halted",
+        Some(Activity::LockedUp) => "locked_up",
+    }
+}
 
 /// What the core is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +78,9 @@ pub enum Activity {
 
 /// The core.
 pub struct Cpu {
+    identity: &'static Identity,
     processor: Processor,
-    chip: Rc<RefCell<Chip>>,
+    chip: SharedSilicon,
     asleep: Rc<Cell<bool>>,
     activity: Activity,
     controls: u32,
@@ -80,18 +91,21 @@ pub struct Cpu {
     reset_seen: bool,
     retired_seen: bool,
     breakpoints_on: bool,
-    comparators: [u32; COMPARATORS],
+    comparators: Vec<u32>,
     reset_requested: bool,
 }
 
 impl Cpu {
     /// A core held in reset.
     #[must_use]
-    pub fn new(chip: Rc<RefCell<Chip>>) -> Self {
+    pub fn new(chip: SharedSilicon) -> Self {
         let asleep = Rc::new(Cell::new(false));
+        let identity = chip.borrow().identity();
         let mut processor = fresh(&chip);
-        processor.instruction_decoder = Box::new(RememberingDecoder::new(Rc::clone(&asleep)));
+        let decoder = RememberingDecoder::new(identity.core.version(), Rc::clone(&asleep));
+        processor.instruction_decoder = Box::new(decoder);
         Self {
+            identity,
             processor,
             chip,
             asleep,
@@ -104,7 +118,7 @@ impl Cpu {
             reset_seen: true,
             retired_seen: false,
             breakpoints_on: false,
-            comparators: [0; COMPARATORS],
+            comparators: vec![0; identity.comparators],
             reset_requested: false,
         }
     }
@@ -121,7 +135,7 @@ impl Cpu {
         self.demcr = 0;
         self.dfsr = 0;
         self.breakpoints_on = false;
-        self.comparators = [0; COMPARATORS];
+        self.comparators.fill(0);
         self.reset();
     }
 
@@ -167,8 +181,12 @@ impl Cpu {
             while executed < limit && self.activity == Activity::Running {
                 self.step();
                 executed += 1;
-                let chip = self.chip.borrow();
-                if chip.nvmc.ahead() || chip.nvmc.power_lost() || self.reset_requested {
+                let mut chip = self.chip.borrow_mut();
+                if chip.take_reset_request() {
+                    self.reset_requested = true;
+                }
+                let cells = chip.cells();
+                if cells.ahead() || cells.power_lost() || self.reset_requested {
                     break;
                 }
             }
@@ -193,12 +211,12 @@ impl Cpu {
             DFSR => self.dfsr,
             AIRCR => 0xFA05_0000,
             VTOR => self.vtor,
-            CPUID => 0x410F_C241,
-            FP_CTRL => 0x260 | u32::from(self.breakpoints_on),
-            FP_COMP0.. if comparator(address).is_some() => {
-                comparator(address).map_or(0, |index| self.comparators[index])
-            }
-            _ => rom::word(address),
+            CPUID => self.identity.cpuid,
+            FP_CTRL => self.identity.breakpoint_control | u32::from(self.breakpoints_on),
+            _ => match self.comparator(address) {
+                Some(index) => self.comparators[index],
+                None => self.chip.borrow_mut().private_read(address),
+            },
         }
     }
 
@@ -217,13 +235,16 @@ impl Cpu {
                 let _ = self.processor.write_u32le_iface(VTOR, self.vtor);
             }
             FP_CTRL if value & 2 != 0 => self.breakpoints_on = value & 1 == 1,
-            FP_COMP0.. => {
-                if let Some(index) = comparator(address) {
-                    self.comparators[index] = value;
-                }
-            }
-            _ => {}
+            _ => match self.comparator(address) {
+                Some(index) => self.comparators[index] = value,
+                None => self.chip.borrow_mut().private_write(address, value),
+            },
         }
+    }
+
+    fn comparator(&self, address: u32) -> Option<usize> {
+        let index = address.checked_sub(FP_COMP0)? as usize / 4;
+        (index < self.comparators.len()).then_some(index)
     }
 
     fn read_dhcsr(&mut self) -> u32 {
@@ -405,16 +426,13 @@ impl Cpu {
     }
 }
 
-fn fresh(chip: &Rc<RefCell<Chip>>) -> Processor {
-    let mut processor = Processor::new(Config::v7em().external_exceptions(PERIPHERAL_INTERRUPTS));
+fn fresh(chip: &SharedSilicon) -> Processor {
+    let identity = chip.borrow().identity();
+    let config = identity.core.config().external_exceptions(identity.interrupts);
+    let mut processor = Processor::new(config);
     let (base, bus) = window(chip);
     processor
         .map_iface(base, bus)
         .unwrap_or_else(|_| unreachable!("the chip's bus ends below the private peripheral bus"));
     processor
-}
-
-fn comparator(address: u32) -> Option<usize> {
-    let index = address.checked_sub(FP_COMP0)? as usize / 4;
-    (index < COMPARATORS).then_some(index)
 }

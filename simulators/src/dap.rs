@@ -1,16 +1,10 @@
-//! The debug access port: SW-DP, AHB-AP (0) and Nordic's control AP (1), at register level.
+//! The debug access port: SW-DP and AHB-AP (0), at register level.
 //!
 //! Owns the port's registers and decides which access faults. Asks [`Target`] for everything
-//! behind the access ports, so it can be tested without a chip.
+//! behind the access ports, a vendor's own ports included, so it can be tested without a chip.
 
-/// SW-DP identification of the nRF52832 (DPv1, Arm).
-pub const DPIDR: u32 = 0x2BA0_1477;
-/// AHB-AP of a Cortex-M4.
-pub const AHB_AP_IDR: u32 = 0x2477_0011;
-/// Nordic's control access port.
-pub const CTRL_AP_IDR: u32 = 0x0288_0000;
+use crate::silicon::Identity;
 
-const DEBUG_BASE: u32 = 0xE00F_F003;
 const CSW_RESET: u32 = 0x0300_0042;
 const STICKY_ORUN: u32 = 1 << 1;
 const STICKY_CMP: u32 = 1 << 4;
@@ -26,6 +20,8 @@ pub struct ApFault;
 
 /// What lies behind the access ports.
 pub trait Target {
+    /// Who answers.
+    fn identity(&self) -> &'static Identity;
     /// Whether the AHB access port refuses memory accesses.
     fn locked(&self) -> bool;
     /// Reads 1, 2 or 4 aligned bytes.
@@ -38,12 +34,10 @@ pub trait Target {
     /// # Errors
     /// [`ApFault`] when the bus answers with an error.
     fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), ApFault>;
-    /// Control AP: reset asserted or released.
-    fn control_reset(&mut self, asserted: bool);
-    /// Control AP: erase everything.
-    fn control_erase_all(&mut self);
-    /// Control AP: whether that erase is still running.
-    fn control_erasing(&self) -> bool;
+    /// Reads a register of another access port.
+    fn vendor_read(&mut self, ap: u8, register: u8) -> u32;
+    /// Writes a register of another access port.
+    fn vendor_write(&mut self, ap: u8, register: u8, value: u32);
 }
 
 /// The registers of the port.
@@ -55,12 +49,11 @@ pub struct Dap {
     rdbuff: u32,
     csw: u32,
     tar: u32,
-    control_reset: u32,
 }
 
 impl Default for Dap {
     fn default() -> Self {
-        Self { ctrl: 0, sticky: 0, select: 0, rdbuff: 0, csw: CSW_RESET, tar: 0, control_reset: 0 }
+        Self { ctrl: 0, sticky: 0, select: 0, rdbuff: 0, csw: CSW_RESET, tar: 0 }
     }
 }
 
@@ -84,9 +77,9 @@ impl Dap {
 
     /// Reads a debug port register.
     #[must_use]
-    pub fn read_dp(&self, address: u8) -> u32 {
+    pub fn read_dp(&self, target: &impl Target, address: u8) -> u32 {
         match (address & 0xC, self.select & 0xF) {
-            (0x0, _) => DPIDR,
+            (0x0, _) => target.identity().dpidr,
             (0x4, 0) => self.ctrl | self.sticky | (self.ctrl & POWER_REQUESTS) << 1,
             (0xC, _) => self.rdbuff,
             _ => 0,
@@ -132,13 +125,10 @@ impl Dap {
             (0, 0x04) => Ok(self.tar),
             (0, 0x0C) => self.data_read(target),
             (0, 0x10..=0x1C) => self.word(target, self.tar & !0xF | u32::from(register) & 0xC),
-            (0, 0xF8) => Ok(DEBUG_BASE),
-            (0, 0xFC) => Ok(AHB_AP_IDR),
-            (1, 0x00) => Ok(self.control_reset),
-            (1, 0x08) => Ok(u32::from(target.control_erasing())),
-            (1, 0x0C) => Ok(u32::from(!target.locked())),
-            (1, 0xFC) => Ok(CTRL_AP_IDR),
-            _ => Ok(0),
+            (0, 0xF8) => Ok(target.identity().rom_table),
+            (0, 0xFC) => Ok(target.identity().ap_idr),
+            (0, _) => Ok(0),
+            (ap, register) => Ok(target.vendor_read(ap, register)),
         };
         match value {
             Ok(value) => self.rdbuff = value,
@@ -172,18 +162,11 @@ impl Dap {
                 let address = self.tar & !0xF | u32::from(register) & 0xC;
                 self.access(target, |target| target.write(address, &value.to_le_bytes()))
             }
-            (1, 0x00) => {
-                self.control_reset = value & 1;
-                target.control_reset(value & 1 == 1);
+            (0, _) => Ok(()),
+            (ap, register) => {
+                target.vendor_write(ap, register, value);
                 Ok(())
             }
-            (1, 0x04) => {
-                if value & 1 == 1 {
-                    target.control_erase_all();
-                }
-                Ok(())
-            }
-            _ => Ok(()),
         };
         if done.is_err() {
             self.sticky |= STICKY_ERR;

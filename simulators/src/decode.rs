@@ -29,11 +29,11 @@ pub struct RememberingDecoder {
 }
 
 impl RememberingDecoder {
-    /// An ARMv7E-M decoder that sets `asleep` when the core decodes a wait.
+    /// A decoder that sets `asleep` when the core decodes a wait.
     #[must_use]
-    pub fn new(asleep: Rc<Cell<bool>>) -> Self {
+    pub fn new(version: ArmVersion, asleep: Rc<Cell<bool>>) -> Self {
         Self {
-            basic: BasicInstructionDecoder::new(ArmVersion::V7EM),
+            basic: BasicInstructionDecoder::new(version),
             narrow: RefCell::new(vec![None; 1 << 16]),
             wide: RefCell::new(HashMap::new()),
             asleep,

@@ -1,4 +1,5 @@
-//! The flash and UICR of one board, kept in one file: 512 KiB of flash, then 4 KiB of UICR.
+//! The non-volatile bytes of one board, kept in one file. The nRF52832's: 512 KiB of flash, then
+//! 4 KiB of UICR; an STM32's: flash, one-time area, option bytes.
 //!
 //! Owns the bytes and their copy on disk. Programmed ranges are collected and written when the
 //! board says so (before it answers anybody), so a killed board process is a board that lost power
@@ -48,17 +49,31 @@ pub struct FlashFile {
 }
 
 impl FlashFile {
-    /// A blank chip without a file.
+    /// A blank nRF52832 without a file.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { bytes: vec![0xFF; FLASH_BYTES + UICR_BYTES], file: None, dirty: Vec::new() }
+        Self::blank(nrf52())
     }
 
-    /// The chip in `path`; a new file is a blank chip.
+    /// The nRF52832 in `path`; a new file is a blank chip.
     ///
     /// # Errors
     /// [`FlashFileError`] when the file cannot be read or has another length.
     pub fn open(path: &Path) -> Result<Self, FlashFileError> {
+        Self::open_or_make(path, nrf52())
+    }
+
+    /// A chip as it left the factory, without a file.
+    #[must_use]
+    pub fn blank(factory: Vec<u8>) -> Self {
+        Self { bytes: factory, file: None, dirty: Vec::new() }
+    }
+
+    /// The chip in `path`; a new file holds what the chip held when it left the factory.
+    ///
+    /// # Errors
+    /// [`FlashFileError`] when the file cannot be read or has another length.
+    pub fn open_or_make(path: &Path, factory: Vec<u8>) -> Result<Self, FlashFileError> {
         let wrap = |source| FlashFileError::Open { path: path.to_owned(), source };
         let mut file = OpenOptions::new()
             .read(true)
@@ -67,11 +82,11 @@ impl FlashFile {
             .truncate(false)
             .open(path)
             .map_err(wrap)?;
-        let expected = FLASH_BYTES + UICR_BYTES;
+        let expected = factory.len();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(wrap)?;
         if bytes.is_empty() {
-            bytes = vec![0xFF; expected];
+            bytes = factory;
             file.write_all(&bytes).map_err(wrap)?;
         } else if bytes.len() != expected {
             return Err(FlashFileError::Length {
@@ -83,7 +98,7 @@ impl FlashFile {
         Ok(Self { bytes, file: Some(file), dirty: Vec::new() })
     }
 
-    /// All bytes: flash, then UICR.
+    /// All bytes, in the file's layout.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -100,10 +115,11 @@ impl FlashFile {
         ])
     }
 
-    /// Replaces the word at file offset `at`.
-    pub fn set_word(&mut self, at: usize, value: u32) {
-        self.bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        self.mark(at..at + 4);
+    /// Replaces bytes from file offset `at` on.
+    pub fn set(&mut self, at: usize, bytes: &[u8]) {
+        let range = at..at + bytes.len();
+        self.bytes[range.clone()].copy_from_slice(bytes);
+        self.mark(range);
     }
 
     /// Fills a range, as an erase does.
@@ -145,6 +161,10 @@ impl FlashFile {
     }
 }
 
+fn nrf52() -> Vec<u8> {
+    vec![0xFF; FLASH_BYTES + UICR_BYTES]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,9 +174,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("board.flash");
         let mut chip = FlashFile::open(&path).unwrap();
-        chip.set_word(0, 0x1122_3344);
-        chip.set_word(4, 0x5566_7788);
-        chip.set_word(FLASH_BYTES + 8, 1);
+        chip.set(0, &[0x44, 0x33, 0x22, 0x11]);
+        chip.set(4, &[0x88, 0x77, 0x66, 0x55]);
+        chip.set(FLASH_BYTES + 8, &[1, 0, 0, 0]);
         chip.flush().unwrap();
         drop(chip);
         let chip = FlashFile::open(&path).unwrap();

@@ -15,6 +15,7 @@
 
 pub mod bmp;
 pub mod board;
+pub mod cells;
 mod circuit;
 pub mod control;
 pub mod counters;
@@ -24,15 +25,18 @@ pub mod decode;
 pub mod dfu;
 pub mod esp_loader;
 pub mod flash_file;
+mod host;
 pub mod nrf52;
+pub mod probe;
 pub mod qemu;
 mod rom;
 pub mod rom_loader;
 pub mod serve;
+pub mod silicon;
 pub mod swd;
 pub mod timing;
 #[cfg(feature = "umockdev")]
 pub mod usbfs;
 
-pub use board::{Board, BoardConfig, Reply, Wants};
+pub use board::{Board, BoardConfig, Plug, Reply, Setup, Wants};
 pub use serve::{Addresses, Served, Wired, serve, serve_board};

@@ -14,7 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::bmp::{Answer, REQUEST_BYTES_MAX, Refusal};
-use crate::board::{Board, BoardConfig, Reply, Wants};
+use crate::board::{Board, Plug, Reply, Setup, Wants};
+use crate::host::HostCable;
 
 /// A reader of the UART that does not read for this long loses its connection.
 const UART_WRITE_MS_MAX: u64 = 500;
@@ -91,6 +92,10 @@ pub trait Wired: 'static {
     fn run(&mut self, now: Duration);
     /// Bytes the UART sent since the last call.
     fn take_uart(&mut self) -> Vec<u8>;
+    /// Whether the probe can be reached.
+    fn plug(&self) -> Plug {
+        Plug::In
+    }
 }
 
 impl Wired for Board {
@@ -113,13 +118,20 @@ impl Wired for Board {
     fn take_uart(&mut self) -> Vec<u8> {
         Board::take_uart(self)
     }
+
+    fn plug(&self) -> Plug {
+        Board::plug(self)
+    }
 }
 
 /// Starts an interpreted board.
 ///
 /// # Errors
 /// A port that cannot be listened on.
-pub fn serve(addresses: Addresses, config: BoardConfig) -> io::Result<Served> {
+pub fn serve(
+    addresses: Addresses,
+    config: impl Into<Setup> + Send + 'static,
+) -> io::Result<Served> {
     serve_board(addresses, || Board::new(config))
 }
 
@@ -141,12 +153,15 @@ pub fn serve_board<B: Wired>(
         uart: uart.local_addr()?,
     };
     let (messages, inbox) = channel();
-    accept(probe, messages.clone(), probe_connection);
-    accept(control, messages.clone(), control_connection);
+    let cable = HostCable::plugged();
+    let claim = cable.clone();
+    accept(probe, messages.clone(), move |stream| claim.claim(stream), probe_connection);
+    accept(control, messages.clone(), |_| true, control_connection);
     let thread = thread::Builder::new().name("board".to_owned()).spawn(move || {
         let uart = UartPort { listener: uart, readers: Vec::new() };
         BoardLoop {
             board: make(),
+            cable,
             inbox,
             uart,
             start: Instant::now(),
@@ -160,6 +175,7 @@ pub fn serve_board<B: Wired>(
 
 struct BoardLoop<B> {
     board: B,
+    cable: HostCable,
     inbox: Receiver<Message>,
     uart: UartPort,
     start: Instant,
@@ -185,8 +201,10 @@ impl<B: Wired> BoardLoop<B> {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Message::Control(line, answer)) => {
                     self.last_request = Instant::now();
+                    let text = self.board.control(&line, self.now());
+                    self.cable.set(self.board.plug());
                     // Whoever asked may have gone; the lever is pulled all the same.
-                    let _ = answer.send(self.board.control(&line, self.now()));
+                    let _ = answer.send(text);
                 }
                 Ok(Message::Probe(text, answer)) => {
                     self.last_request = Instant::now();
@@ -227,6 +245,13 @@ impl<B: Wired> BoardLoop<B> {
     }
 }
 
+impl<B> Drop for BoardLoop<B> {
+    fn drop(&mut self) {
+        // The cable's other end outlives the board on the thread that accepts clients.
+        self.cable.set(Plug::Out);
+    }
+}
+
 struct UartPort {
     listener: TcpListener,
     readers: Vec<TcpStream>,
@@ -251,10 +276,14 @@ impl UartPort {
 fn accept(
     listener: TcpListener,
     messages: Sender<Message>,
+    welcome: impl Fn(&TcpStream) -> bool + Send + 'static,
     serve: fn(TcpStream, Sender<Message>) -> io::Result<()>,
 ) {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            if !welcome(&stream) {
+                continue;
+            }
             let messages = messages.clone();
             thread::spawn(move || {
                 if let Err(error) = serve(stream, messages) {

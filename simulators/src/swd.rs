@@ -155,7 +155,7 @@ impl Wire {
             self.posted = dap.read_ap(target, ap, register).unwrap_or(0);
             previous
         } else {
-            let value = dap.read_dp(request.address);
+            let value = dap.read_dp(target, request.address);
             if request.address == 0xC {
                 self.posted = value;
             }

@@ -66,6 +66,7 @@ fn a_locked_chip_shows_nothing_and_opens_only_by_losing_everything() {
     assert_eq!(bench.counter("mass_erases"), 1);
     assert_eq!(bench.cells(0, 4096), vec![0xFF; 4096]);
     bench.flash(&mut session, 0, &noise(4096, 4)).unwrap();
+    drop(session);
     bench.pull("power off");
     bench.pull("power on");
     bench.attach(Permissions::new()).unwrap();

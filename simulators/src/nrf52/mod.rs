@@ -1,16 +1,17 @@
 //! The nRF52832: memories and peripherals as the core and a debugger see them on the bus.
 //!
-//! Owns addresses: which region an access falls into and how wide it may be. Owns no core and no
-//! access port.
+//! Owns addresses: which region an access falls into and how wide it may be. Owns no core, and of
+//! the access ports only the one that is Nordic's own.
 
 mod approtect;
 mod bus;
+mod control_ap;
 mod ficr;
 mod nvmc;
 mod uart;
 
 pub use approtect::{Approtect, Revision};
-pub use bus::{BusFault, Chip, Master, window};
+pub use bus::Chip;
 pub use ficr::Ficr;
 pub use nvmc::{Nvmc, PAGE_BYTES};
 pub use uart::Uart;

@@ -1,12 +1,9 @@
 //! The non-volatile memory controller with the flash and UICR behind it.
 //!
-//! Owns what flash refuses, and the levers that make flash fail: a power cut after a number of
-//! programmed words, cells stuck at 0. Counts words, erases and nominal busy time.
-
-use std::time::Duration;
+//! Owns what flash refuses. What wears and fails is [`Cells`]' business.
 
 use super::{FLASH_BYTES, UICR_BASE, UICR_END};
-use crate::counters::Counters;
+use crate::cells::{Cells, Correction};
 use crate::flash_file::FlashFile;
 use crate::timing::{self, Timing};
 
@@ -38,73 +35,44 @@ pub enum Programmed {
 /// Flash, UICR and their controller.
 #[derive(Debug)]
 pub struct Nvmc {
-    cells: FlashFile,
+    /// The cells, for the levers.
+    pub cells: Cells,
     config: u32,
-    timing: Timing,
-    now: Duration,
-    busy_until: Duration,
-    stuck: Vec<(usize, u8)>,
-    words_until_cut: Option<u64>,
-    power_lost: bool,
-    /// Totals of the whole board.
-    pub counters: Counters,
+    flash_bytes: u32,
 }
 
 impl Nvmc {
-    /// A controller over `cells`.
+    /// A controller over the bytes in `file`.
     #[must_use]
-    pub fn new(cells: FlashFile, timing: Timing) -> Self {
+    pub fn new(file: FlashFile, timing: Timing) -> Self {
         Self {
-            cells,
+            cells: Cells::new(file, Correction::None, timing),
             config: 0,
-            timing,
-            now: Duration::ZERO,
-            busy_until: Duration::ZERO,
-            stuck: Vec::new(),
-            words_until_cut: None,
-            power_lost: false,
-            counters: Counters::default(),
+            flash_bytes: FLASH_BYTES,
         }
     }
 
     /// Any reset: read only again.
     pub fn reset(&mut self) {
         self.config = 0;
-        self.busy_until = self.now;
+        self.cells.abandon();
     }
 
-    /// The board's time, since it started.
-    pub fn set_now(&mut self, now: Duration) {
-        self.now = now;
+    /// Makes the chip one with less flash: the rest does not answer any more.
+    pub fn fit(&mut self, flash_bytes: u32) {
+        self.flash_bytes = flash_bytes.min(FLASH_BYTES);
     }
 
-    /// When the running flash operation ends.
+    /// Bytes of flash that answer.
     #[must_use]
-    pub fn busy_until(&self) -> Duration {
-        self.busy_until
-    }
-
-    /// Whether the core should stop and let the clock catch up.
-    #[must_use]
-    pub fn ahead(&self) -> bool {
-        self.busy_until > self.now + timing::SLACK
-    }
-
-    /// The bytes: flash, then UICR.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.cells.bytes()
-    }
-
-    /// The cells themselves, for the levers.
-    pub fn cells(&mut self) -> &mut FlashFile {
-        &mut self.cells
+    pub fn flash_bytes(&self) -> u32 {
+        self.flash_bytes
     }
 
     /// Offset in the cells of a flash or UICR address.
     #[must_use]
-    pub fn offset(address: u32) -> Option<usize> {
-        if address < FLASH_BYTES {
+    pub fn offset(&self, address: u32) -> Option<usize> {
+        if address < self.flash_bytes {
             Some(address as usize)
         } else if (UICR_BASE..UICR_END).contains(&address) {
             Some((FLASH_BYTES + (address - UICR_BASE)) as usize)
@@ -116,7 +84,7 @@ impl Nvmc {
     /// The aligned word at a flash or UICR address.
     #[must_use]
     pub fn word(&self, address: u32) -> Option<u32> {
-        Self::offset(address & !3).map(|at| self.cells.word(at))
+        self.offset(address & !3).map(|at| self.cells.word(at))
     }
 
     /// Reads a controller register. Only a debugger ever sees the controller busy: the core is
@@ -124,7 +92,7 @@ impl Nvmc {
     #[must_use]
     pub fn read(&self, offset: u32, by_debugger: bool) -> u32 {
         match offset {
-            READY => u32::from(!by_debugger || self.now >= self.busy_until),
+            READY => u32::from(!by_debugger || !self.cells.busy()),
             CONFIG => self.config,
             _ => 0,
         }
@@ -137,9 +105,9 @@ impl Nvmc {
             ERASE_PAGE => self.erase_page(value),
             ERASE_ALL if value & 1 == 1 && self.may_erase() => self.erase_all(),
             ERASE_UICR if value & 1 == 1 && self.may_erase() => {
-                self.fill(FLASH_BYTES as usize..self.cells.bytes().len());
-                self.counters.page_erases += 1;
-                self.spend(timing::PAGE_ERASE);
+                self.cells.erase(FLASH_BYTES as usize..self.cells.bytes().len());
+                self.cells.counters.page_erases += 1;
+                self.cells.spend(timing::PAGE_ERASE);
             }
             _ => {}
         }
@@ -147,77 +115,41 @@ impl Nvmc {
 
     /// Programs one word: a 0 stays 0.
     pub fn program(&mut self, address: u32, value: u32) -> Programmed {
-        let Some(at) = Self::offset(address) else {
-            self.counters.refused += 1;
+        let Some(at) = self.offset(address) else {
+            self.cells.counters.refused += 1;
             return Programmed::Refused;
         };
         if self.config != WRITE_ENABLE {
-            self.counters.refused += 1;
+            self.cells.counters.refused += 1;
             return Programmed::Refused;
         }
-        match &mut self.words_until_cut {
-            Some(0) => {
-                self.words_until_cut = None;
-                self.power_lost = true;
-                return Programmed::PowerLost;
-            }
-            Some(left) => *left -= 1,
-            None => {}
+        if !self.cells.allow_word() {
+            return Programmed::PowerLost;
         }
         let old = self.cells.word(at);
         if old & value != value {
-            self.counters.words_with_lost_bits += 1;
+            self.cells.counters.words_with_lost_bits += 1;
         }
-        self.cells.set_word(at, old & value);
-        self.counters.programmed_words += 1;
+        self.cells.set(at, &(old & value).to_le_bytes());
+        self.cells.counters.programmed_words += 1;
         if address >= UICR_BASE {
-            self.counters.uicr_words += 1;
+            self.cells.counters.uicr_words += 1;
         }
-        self.spend(timing::WORD);
+        self.cells.spend(timing::WORD);
         Programmed::Done
     }
 
     /// Erases flash and UICR, as the control access port does without asking for an enable.
     pub fn erase_all(&mut self) {
-        self.fill(0..self.cells.bytes().len());
-        self.counters.mass_erases += 1;
-        self.spend(timing::MASS_ERASE);
-    }
-
-    /// Makes the bit at `address` read 0 for good. `false` when there is no such cell.
-    pub fn stick(&mut self, address: u32, bit: u8) -> bool {
-        let Some(at) = Self::offset(address).filter(|_| bit < 8) else { return false };
-        self.stuck.push((at, bit));
-        self.cells.clear_bit(at, bit);
-        true
-    }
-
-    /// Cells erase normally again and no cut is due.
-    pub fn heal(&mut self) {
-        self.stuck.clear();
-        self.words_until_cut = None;
-    }
-
-    /// The power goes away before programming word number `words` + 1 from here.
-    pub fn cut_after(&mut self, words: u64) {
-        self.words_until_cut = Some(words);
-    }
-
-    /// Whether a cut happened since the last call.
-    pub fn take_power_lost(&mut self) -> bool {
-        std::mem::take(&mut self.power_lost)
-    }
-
-    /// Whether a cut happened that nobody has acted on.
-    #[must_use]
-    pub fn power_lost(&self) -> bool {
-        self.power_lost
+        self.cells.erase(0..self.cells.bytes().len());
+        self.cells.counters.mass_erases += 1;
+        self.cells.spend(timing::MASS_ERASE);
     }
 
     fn may_erase(&mut self) -> bool {
         let may = self.config == ERASE_ENABLE;
         if !may {
-            self.counters.refused += 1;
+            self.cells.counters.refused += 1;
         }
         may
     }
@@ -226,34 +158,21 @@ impl Nvmc {
         if !self.may_erase() {
             return;
         }
-        if address >= FLASH_BYTES {
-            self.counters.refused += 1;
+        if address >= self.flash_bytes {
+            self.cells.counters.refused += 1;
             return;
         }
         let start = (address & !(PAGE_BYTES - 1)) as usize;
-        self.fill(start..start + PAGE_BYTES as usize);
-        self.counters.page_erases += 1;
-        self.spend(timing::PAGE_ERASE);
-    }
-
-    fn fill(&mut self, range: std::ops::Range<usize>) {
-        self.cells.fill(range.clone(), 0xFF);
-        for &(at, bit) in self.stuck.iter().filter(|(at, _)| range.contains(at)) {
-            self.cells.clear_bit(at, bit);
-        }
-    }
-
-    fn spend(&mut self, nominal: Duration) {
-        self.counters.busy_ns += nominal.as_nanos() as u64;
-        let wall = self.timing.wall(nominal);
-        if !wall.is_zero() {
-            self.busy_until = self.busy_until.max(self.now) + wall;
-        }
+        self.cells.erase(start..start + PAGE_BYTES as usize);
+        self.cells.counters.page_erases += 1;
+        self.cells.spend(timing::PAGE_ERASE);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn nvmc() -> Nvmc {
@@ -267,7 +186,7 @@ mod tests {
         assert_eq!(nvmc.program(0x100, 0x0F0F_0F0F), Programmed::Done);
         assert_eq!(nvmc.program(0x100, 0xFFFF_00FF), Programmed::Done);
         assert_eq!(nvmc.word(0x100), Some(0x0F0F_000F));
-        assert_eq!(nvmc.counters.words_with_lost_bits, 1);
+        assert_eq!(nvmc.cells.counters.words_with_lost_bits, 1);
     }
 
     #[test]
@@ -282,7 +201,7 @@ mod tests {
             nvmc.write(register, value);
         }
         assert_eq!(nvmc.word(0), Some(0));
-        assert_eq!(nvmc.counters.refused, 5);
+        assert_eq!(nvmc.cells.counters.refused, 5);
         nvmc.write(CONFIG, ERASE_ENABLE);
         nvmc.write(ERASE_PAGE, 0);
         assert_eq!(nvmc.word(0), Some(0xFFFF_FFFF));
@@ -297,7 +216,7 @@ mod tests {
         }
         nvmc.write(CONFIG, ERASE_ENABLE);
         nvmc.write(ERASE_PAGE, UICR_BASE);
-        assert_eq!(nvmc.counters.page_erases, 0);
+        assert_eq!(nvmc.cells.counters.page_erases, 0);
     }
 
     #[test]
@@ -323,23 +242,22 @@ mod tests {
     fn the_power_goes_away_after_exactly_the_asked_number_of_words() {
         let mut nvmc = nvmc();
         nvmc.write(CONFIG, WRITE_ENABLE);
-        nvmc.cut_after(2);
+        nvmc.cells.cut_after(2);
         assert_eq!(nvmc.program(0, 0), Programmed::Done);
         assert_eq!(nvmc.program(4, 0), Programmed::Done);
         assert_eq!(nvmc.program(8, 0), Programmed::PowerLost);
         assert_eq!(nvmc.word(8), Some(0xFFFF_FFFF));
-        assert!(nvmc.take_power_lost());
+        assert!(nvmc.cells.take_power_lost());
     }
 
     #[test]
     fn a_stuck_cell_survives_erases_until_it_is_healed_and_erased() {
         let mut nvmc = nvmc();
-        assert!(nvmc.stick(0x1001, 4));
-        assert!(!nvmc.stick(0x2000_0000, 0));
+        nvmc.cells.stick(0x1001, 4);
         nvmc.write(CONFIG, ERASE_ENABLE);
         nvmc.write(ERASE_PAGE, 0x1000);
         assert_eq!(nvmc.word(0x1000), Some(0xFFFF_EFFF));
-        nvmc.heal();
+        nvmc.cells.heal();
         assert_eq!(nvmc.word(0x1000), Some(0xFFFF_EFFF));
         nvmc.write(ERASE_PAGE, 0x1000);
         assert_eq!(nvmc.word(0x1000), Some(0xFFFF_FFFF));
@@ -355,11 +273,11 @@ mod tests {
                 nvmc.program(4 * word, 0);
             }
         }
-        assert_eq!(off.counters.busy_ns, 202_500);
+        assert_eq!(off.cells.counters.busy_ns, 202_500);
         assert_eq!(off.read(READY, true), 1);
-        assert_eq!(real.busy_until(), Duration::from_nanos(202_500));
+        assert_eq!(real.cells.busy_until(), Duration::from_nanos(202_500));
         assert_eq!((real.read(READY, true), real.read(READY, false)), (0, 1));
-        real.set_now(Duration::from_micros(203));
+        real.cells.set_now(Duration::from_micros(203));
         assert_eq!(real.read(READY, true), 1);
     }
 }

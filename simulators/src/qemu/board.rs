@@ -9,26 +9,38 @@ use std::time::Duration;
 use super::core::Core;
 use super::emulator::Emulator;
 use super::map::{DEVICE_ID, PRIVATE_BUS, Place};
-use crate::bmp::{self, Answer, Refusal, Request};
+use crate::bmp;
 use crate::board::{Reply, Wants};
 use crate::control::{self, Lever};
-use crate::cpu::Activity;
+use crate::cpu::{Activity, in_words};
 use crate::dap::{ApFault, Dap, Target};
+use crate::probe::{Fixture, Probe};
+use crate::rom::ARM_ROM;
 use crate::serve::Wired;
-use crate::swd::Wire;
+use crate::silicon::{CoreKind, Identity};
 
 /// Time between two looks at a core that runs by itself.
 const LOOK: Duration = Duration::from_millis(5);
 /// Most bytes that one `dump-hex` answers.
 const DUMP_BYTES_MAX: u32 = 0x4_0000;
 
+/// The debug port says that it is the nRF52832's; the core is what QEMU has.
+static IDENTITY: Identity = Identity {
+    dpidr: 0x2BA0_1477,
+    ap_idr: 0x2477_0011,
+    rom_table: ARM_ROM | 3,
+    core: CoreKind::M0Plus,
+    cpuid: 0x410C_C200,
+    breakpoint_control: 0x40,
+    comparators: 4,
+    interrupts: 32,
+};
+
 /// A board with an emulated nRF51822.
 #[derive(Debug)]
 pub struct EmulatedBoard {
     chip: Chip,
-    dap: Dap,
-    wire: Wire,
-    speed_khz: u32,
+    probe: Probe,
     looked: Duration,
 }
 
@@ -63,90 +75,11 @@ impl EmulatedBoard {
         };
         let mut board = Self {
             chip,
-            dap: Dap::default(),
-            wire: Wire::default(),
-            speed_khz: 4000,
+            probe: Probe::new("Flashline emulated Black Magic Probe v3"),
             looked: Duration::ZERO,
         };
         board.chip.settle();
         Ok(board)
-    }
-
-    fn answer(&mut self, request: Request) -> Result<Answer, Refusal> {
-        let Self { chip, dap, wire, .. } = self;
-        let done = |result: Result<(), ApFault>| match result {
-            Ok(()) => Ok(Answer::Value(0)),
-            Err(ApFault) => Err(Refusal::Fault),
-        };
-        let answer = match request {
-            Request::Handshake => Ok(Answer::Text("Flashline emulated Black Magic Probe v3")),
-            Request::Version => Ok(Answer::version()),
-            Request::Voltage => Ok(Answer::Value(if chip.alive { 0x3300 } else { 0 })),
-            Request::GetSpeed => Ok(Answer::Value(self.speed_khz)),
-            Request::SetSpeed(hertz) => {
-                self.speed_khz = hertz / 1000;
-                Ok(Answer::Value(0))
-            }
-            Request::Accept => Ok(Answer::Value(0)),
-            Request::ResetPin(asserted) => {
-                chip.reset_pin(asserted);
-                Ok(Answer::Value(0))
-            }
-            Request::Out { bits, count, parity } => {
-                let mut target = chip.alive.then_some(&mut *chip);
-                wire.drive(u64::from(bits), count, dap, target.as_deref_mut());
-                if parity {
-                    wire.drive(u64::from(bits.count_ones() & 1), 1, dap, target);
-                }
-                Ok(Answer::Value(0))
-            }
-            Request::In { count, parity } => {
-                let value = wire.sample(count) as u32;
-                let odd = u64::from(value.count_ones() & 1);
-                if parity && wire.sample(1) != odd {
-                    Err(Refusal::Unrecognised)
-                } else {
-                    Ok(Answer::Value(value))
-                }
-            }
-            _ if !chip.alive => Err(Refusal::NoAcknowledge),
-            Request::ReadDp(address) | Request::RawDp { read: true, address, .. } => {
-                Ok(Answer::Register(dap.read_dp(address)))
-            }
-            Request::RawDp { read: false, address, value } => {
-                dap.write_dp(address, value);
-                Ok(Answer::Value(0))
-            }
-            Request::ReadAp { ap, register } => {
-                dap.read_ap(chip, ap, register).map(Answer::Register).map_err(|_| Refusal::Fault)
-            }
-            Request::WriteAp { ap, register, value } => {
-                done(dap.write_ap(chip, ap, register, value))
-            }
-            Request::ReadMemory { ap: 0, address, length } => {
-                let mut bytes = vec![0; length as usize];
-                // A question to QEMU costs the same for a word as for a block.
-                let read = if Place::of(address, bytes.len()).is_memory() {
-                    chip.read_memory(address, &mut bytes)
-                } else {
-                    dap.read_memory(chip, address, &mut bytes)
-                };
-                read.map(|()| Answer::Bytes(bytes)).map_err(|_| Refusal::Fault)
-            }
-            Request::WriteMemory { ap: 0, address, width, data } => {
-                done(if Place::of(address, data.len()) == Place::Ram {
-                    chip.ask(|emulator, _| emulator.bus.write(address, &data)).ok_or(ApFault)
-                } else {
-                    dap.write_memory(chip, address, &data, width)
-                })
-            }
-            Request::ReadMemory { .. } | Request::WriteMemory { .. } => Err(Refusal::Fault),
-        };
-        if answer.is_err() {
-            // The probe's firmware clears the sticky bits before it reports.
-            dap.clear_errors();
-        }
-        answer
     }
 
     fn pull(&mut self, lever: &Lever) -> Result<String, String> {
@@ -176,7 +109,13 @@ impl EmulatedBoard {
             Lever::State => return Ok(chip.state().to_string()),
             Lever::Cut(_)
             | Lever::Stuck { .. }
-            | Lever::Lock
+            | Lever::NoErase(_)
+            | Lever::Lock(_)
+            | Lever::Disguise(_)
+            | Lever::Flip(_)
+            | Lever::Busy(_)
+            | Lever::Unplug
+            | Lever::Plug
             | Lever::Slow(_)
             | Lever::Hang(_)
             | Lever::Heal
@@ -192,18 +131,14 @@ impl EmulatedBoard {
 
     fn after(&mut self) {
         if !self.chip.alive {
-            self.dap = Dap::default();
-            self.wire = Wire::default();
+            self.probe.forget_target();
         }
     }
 }
 
 impl Wired for EmulatedBoard {
     fn probe(&mut self, text: &[u8], _: Duration) -> Option<Reply> {
-        let answer = match bmp::parse(text) {
-            Ok(request) => self.answer(request).unwrap_or_else(Answer::Refused),
-            Err(refusal) => Answer::Refused(refusal),
-        };
+        let answer = self.probe.answer(&mut self.chip, bmp::parse(text));
         self.after();
         Some(Reply { bytes: answer.encode(), delay: Duration::ZERO })
     }
@@ -214,11 +149,7 @@ impl Wired for EmulatedBoard {
             Err(error) => Err(error.to_string()),
         };
         self.after();
-        match answer {
-            Ok(text) if text.is_empty() => "ok".to_owned(),
-            Ok(text) => format!("ok {text}"),
-            Err(text) => format!("error {text}"),
-        }
+        control::answer(answer)
     }
 
     fn wants(&self, now: Duration) -> Wants {
@@ -294,15 +225,6 @@ impl Chip {
         }
     }
 
-    fn reset_pin(&mut self, asserted: bool) {
-        let was_held = std::mem::replace(&mut self.pin_held, asserted);
-        if self.alive && asserted {
-            let _ = self.ask(|emulator, core| core.hold(emulator));
-        } else if was_held {
-            self.reset();
-        }
-    }
-
     /// Reads memory as a debugger does: with this board's own unique id.
     fn read_memory(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), ApFault> {
         // A core that locks up meanwhile takes QEMU with it, not the memory.
@@ -319,24 +241,63 @@ impl Chip {
     }
 
     fn state(&self) -> serde_json::Value {
-        let core = match (self.alive, self.core.activity()) {
-            (false, _) => "off",
-            (true, Activity::InReset) => "in_reset",
-            (true, Activity::Running) => "running",
-            (true, Activity::Sleeping) => "sleeping",
-            (true, Activity::Halted) => "halted",
-            (true, Activity::LockedUp) => "locked_up",
-        };
+        let activity = self.alive.then(|| self.core.activity());
         serde_json::json!({
             "seated": self.seated,
             "supply": self.supply,
             "powered": self.alive,
-            "core": core,
+            "core": in_words(activity),
         })
     }
 }
 
+impl Fixture for Chip {
+    fn powered(&self) -> bool {
+        self.alive
+    }
+
+    fn answers(&self) -> bool {
+        self.alive
+    }
+
+    fn reset_pin(&mut self, asserted: bool) {
+        let was_held = std::mem::replace(&mut self.pin_held, asserted);
+        if self.alive && asserted {
+            let _ = self.ask(|emulator, core| core.hold(emulator));
+        } else if was_held {
+            self.reset();
+        }
+    }
+
+    fn read_block(&mut self, dap: &mut Dap, address: u32, bytes: &mut [u8]) -> Result<(), ApFault> {
+        // A question to QEMU costs the same for a word as for a block.
+        if Place::of(address, bytes.len()).is_memory() {
+            self.read_memory(address, bytes)
+        } else {
+            dap.read_memory(self, address, bytes)
+        }
+    }
+
+    fn write_block(
+        &mut self,
+        dap: &mut Dap,
+        address: u32,
+        data: &[u8],
+        width: usize,
+    ) -> Result<(), ApFault> {
+        if Place::of(address, data.len()) == Place::Ram {
+            self.ask(|emulator, _| emulator.bus.write(address, data)).ok_or(ApFault)
+        } else {
+            dap.write_memory(self, address, data, width)
+        }
+    }
+}
+
 impl Target for Chip {
+    fn identity(&self) -> &'static Identity {
+        &IDENTITY
+    }
+
     fn locked(&self) -> bool {
         false
     }
@@ -380,12 +341,10 @@ impl Target for Chip {
         .ok_or(ApFault)
     }
 
-    // The nRF51 has no control access port: what is written there has no effect.
-    fn control_reset(&mut self, _: bool) {}
-
-    fn control_erase_all(&mut self) {}
-
-    fn control_erasing(&self) -> bool {
-        false
+    // The nRF51 has no second access port.
+    fn vendor_read(&mut self, _: u8, _: u8) -> u32 {
+        0
     }
+
+    fn vendor_write(&mut self, _: u8, _: u8, _: u32) {}
 }
