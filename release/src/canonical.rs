@@ -114,12 +114,28 @@ pub fn from_bytes<T: Serialize + DeserializeOwned>(
 /// [`DocumentError`] by kind of refusal.
 pub(crate) fn from_versioned_bytes<T: Serialize + DeserializeOwned>(
     what: &'static str,
-    (format, version): (&str, u64),
+    known: (&str, u64),
+    bytes: &[u8],
+    bytes_max: usize,
+) -> Result<T, DocumentError> {
+    from_bytes_of_versions(what, &[known], bytes, bytes_max)
+}
+
+/// As [`from_versioned_bytes`], for a document of which several versions are known.
+///
+/// # Errors
+/// [`DocumentError`] by kind of refusal.
+pub(crate) fn from_bytes_of_versions<T: Serialize + DeserializeOwned>(
+    what: &'static str,
+    known: &[(&str, u64)],
     bytes: &[u8],
     bytes_max: usize,
 ) -> Result<T, DocumentError> {
     let value = require(what, bytes, bytes_max)?;
-    is_format(what, &value, (format, version))?;
+    let (format, version) = format_of(&value);
+    if !known.contains(&(format, version)) {
+        return Err(unknown_format(what, format, version));
+    }
     from_bytes(what, bytes, bytes_max)
 }
 
@@ -129,15 +145,19 @@ pub(crate) fn is_format(
     value: &Value,
     known: (&str, u64),
 ) -> Result<(), DocumentError> {
-    let found = (
+    let found = format_of(value);
+    if found == known { Ok(()) } else { Err(unknown_format(what, found.0, found.1)) }
+}
+
+fn format_of(value: &Value) -> (&str, u64) {
+    (
         value.get("format").and_then(Value::as_str).unwrap_or_default(),
         value.get("v").and_then(Value::as_u64).unwrap_or_default(),
-    );
-    if found == known {
-        return Ok(());
-    }
-    let format = found.0.chars().take(64).collect();
-    Err(DocumentError::UnknownFormat { what, format, version: found.1 })
+    )
+}
+
+fn unknown_format(what: &'static str, format: &str, version: u64) -> DocumentError {
+    DocumentError::UnknownFormat { what, format: format.chars().take(64).collect(), version }
 }
 
 /// Checks length and canonical spelling of a document whose content another reader takes.

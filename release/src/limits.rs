@@ -30,9 +30,11 @@ pub const IMAGES_MAX: usize = 16;
 pub const SEGMENTS_MAX: usize = 4096;
 /// Chunks of one image.
 pub const CHUNKS_MAX: usize = 16_384;
-/// Memories in a recipe's map.
+/// Chips of one unit.
+pub const CHIPS_MAX: usize = 8;
+/// Memories in the map of a chip.
 pub const MEMORIES_MAX: usize = 16;
-/// Excluded ranges in a recipe.
+/// Excluded ranges of a chip.
 pub const EXCLUDES_MAX: usize = 16;
 /// Hardware revisions a release may name.
 pub const REVISIONS_MAX: usize = 32;

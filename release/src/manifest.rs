@@ -1,5 +1,7 @@
 //! What a release is: the one document that a trusted target names by its digest.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, DocumentError, NoCanonicalForm};
@@ -10,22 +12,25 @@ use crate::limits::{
     MANIFEST_BYTES_MAX, REVISIONS_MAX, SEGMENTS_MAX, TAG_BYTES,
 };
 use crate::names::{Channel, Label, Name};
-use crate::recipe::Recipe;
+use crate::recipe::{ChipRecipe, Recipe};
 
 const WHAT: &str = "a manifest";
 
 /// The manifest's `format`.
 pub const MANIFEST_FORMAT: &str = "flashline-manifest";
-/// The manifest's `v`.
-pub const MANIFEST_VERSION: u64 = 1;
+/// The `v` of a manifest for a unit with one chip, whose recipe is written flat.
+pub const MANIFEST_OF_ONE_CHIP: u64 = 1;
+/// The `v` of a manifest for a unit with several chips: its recipe lists them, and every image
+/// names its chip.
+pub const MANIFEST_OF_CHIPS: u64 = 2;
 
-/// The manifest of a release, version 1.
+/// The manifest of a release, version 1 or 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Always [`MANIFEST_FORMAT`].
     pub format: String,
-    /// Always [`MANIFEST_VERSION`].
+    /// [`MANIFEST_OF_ONE_CHIP`] or [`MANIFEST_OF_CHIPS`], as the recipe asks.
     pub v: u64,
     /// Whose firmware it is.
     pub tenant: Name,
@@ -53,6 +58,9 @@ pub struct Manifest {
 pub struct ImageEntry {
     /// R&D's name for it.
     pub name: Name,
+    /// The chip it is for; absent in version 1, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chip: Option<Name>,
     /// Sum of the segments' bytes.
     pub bytes: u64,
     /// The pieces, by address.
@@ -107,14 +115,14 @@ pub struct ChunkRef {
 }
 
 impl Manifest {
-    /// Reads a manifest: canonical, version 1, every rule held. Says nothing about who signed it.
+    /// Reads a manifest: canonical, a version known here, every rule held. Says nothing about who signed it.
     ///
     /// # Errors
     /// [`DocumentError`] by kind of refusal.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let manifest: Self = canonical::from_versioned_bytes(
+        let manifest: Self = canonical::from_bytes_of_versions(
             WHAT,
-            (MANIFEST_FORMAT, MANIFEST_VERSION),
+            &[(MANIFEST_FORMAT, MANIFEST_OF_ONE_CHIP), (MANIFEST_FORMAT, MANIFEST_OF_CHIPS)],
             bytes,
             MANIFEST_BYTES_MAX,
         )?;
@@ -128,6 +136,21 @@ impl Manifest {
     /// [`NoCanonicalForm`] for a self-test text with control characters.
     pub fn to_bytes(&self) -> Result<Vec<u8>, NoCanonicalForm> {
         canonical::to_bytes(self)
+    }
+
+    /// The version that a manifest with this recipe has.
+    #[must_use]
+    pub fn version_for(recipe: &Recipe) -> u64 {
+        if recipe.is_flat() { MANIFEST_OF_ONE_CHIP } else { MANIFEST_OF_CHIPS }
+    }
+
+    /// The place of an image's chip in the recipe; none in a manifest that was not checked.
+    #[must_use]
+    pub fn place_of(&self, image: &ImageEntry) -> Option<usize> {
+        match &image.chip {
+            None => self.recipe.is_flat().then_some(0),
+            Some(name) => self.recipe.chip(name).map(|(place, _)| place),
+        }
     }
 
     /// The sealed form for a channel, if the release is meant for it.
@@ -159,10 +182,11 @@ impl Manifest {
     /// # Errors
     /// [`DocumentError::Rule`] with the rule.
     pub fn check(&self) -> Result<(), DocumentError> {
-        let rule = |holds: bool, rule: &'static str| {
-            if holds { Ok(()) } else { Err(DocumentError::Rule { what: WHAT, rule }) }
-        };
         self.recipe.check()?;
+        rule(
+            self.v == Self::version_for(&self.recipe),
+            "version 1 is for one chip called main, version 2 for everything else",
+        )?;
         rule(
             Name::new_product(self.product.as_str()).is_ok(),
             "the product has the name of a document",
@@ -181,19 +205,34 @@ impl Manifest {
             "chunk_bytes must be 16 bytes to 4 MiB",
         )?;
         rule((1..=IMAGES_MAX).contains(&self.images.len()), "1 to 16 images")?;
-        let names: std::collections::BTreeSet<&Name> =
-            self.images.iter().map(|image| &image.name).collect();
+        let names: BTreeSet<&Name> = self.images.iter().map(|image| &image.name).collect();
         rule(names.len() == self.images.len(), "every image must have its own name")?;
+        let mut chips_used = BTreeSet::new();
         for image in &self.images {
-            self.check_image(image)?;
+            let (place, chip) = self
+                .place_of(image)
+                .and_then(|place| Some((place, self.recipe.chips.get(place)?)))
+                .ok_or(DocumentError::Rule {
+                    what: WHAT,
+                    rule: "every image must name its chip where there are several",
+                })?;
+            check_image(image, chip)?;
+            chips_used.insert(place);
         }
-        let mut pieces: Vec<(u64, u64)> = self
+        rule(chips_used.len() == self.recipe.chips.len(), "every chip must have an image")?;
+        let mut pieces: Vec<(Option<&Name>, u64, u64)> = self
             .images
             .iter()
-            .flat_map(|image| image.segments.iter().map(|p| (p.address, p.address + p.bytes)))
+            .flat_map(|image| {
+                let chip = image.chip.as_ref();
+                image.segments.iter().map(move |p| (chip, p.address, p.address + p.bytes))
+            })
             .collect();
         pieces.sort_unstable();
-        rule(pieces.is_sorted_by(|a, b| a.1 <= b.0), "no two images may claim one address")?;
+        rule(
+            pieces.is_sorted_by(|a, b| a.0 != b.0 || a.2 <= b.1),
+            "no two images may claim one address of a chip",
+        )?;
         rule(
             self.sealed.iter().map(|sealed| sealed.channel).eq(self
                 .recipe
@@ -221,50 +260,51 @@ impl Manifest {
         }
         Ok(())
     }
+}
 
-    fn check_image(&self, image: &ImageEntry) -> Result<(), DocumentError> {
-        let rule = |holds: bool, rule: &'static str| {
-            if holds { Ok(()) } else { Err(DocumentError::Rule { what: WHAT, rule }) }
-        };
-        rule((1..=SEGMENTS_MAX).contains(&image.segments.len()), "1 to 4096 pieces in an image")?;
-        let mut total = 0u64;
-        let mut end = 0u64;
-        for (index, piece) in image.segments.iter().enumerate() {
-            let piece_end = piece.address.saturating_add(piece.bytes);
-            rule(piece.bytes > 0 && piece_end <= INTEGER_MAX, "a piece must have bytes")?;
-            rule(index == 0 || piece.address >= end, "pieces must be in order and not overlap")?;
-            rule(
-                self.recipe.memory.iter().any(|m| m.start <= piece.address && piece_end <= m.end()),
-                "every piece must lie in one memory of the chip",
-            )?;
-            rule(
-                !self.recipe.exclude.iter().any(|x| piece.address < x.end && x.start < piece_end),
-                "no piece may lie in an excluded range",
-            )?;
-            if let Some(place) = &self.recipe.activation {
-                rule(
-                    !(piece.address..piece_end).contains(&place.address),
-                    "no image may lie over the activation block",
-                )?;
-            }
-            total = total.saturating_add(piece.bytes);
-            end = piece_end;
-        }
+fn rule(holds: bool, rule: &'static str) -> Result<(), DocumentError> {
+    if holds { Ok(()) } else { Err(DocumentError::Rule { what: WHAT, rule }) }
+}
+
+fn check_image(image: &ImageEntry, chip: &ChipRecipe) -> Result<(), DocumentError> {
+    rule((1..=SEGMENTS_MAX).contains(&image.segments.len()), "1 to 4096 pieces in an image")?;
+    let mut total = 0u64;
+    let mut end = 0u64;
+    for (index, piece) in image.segments.iter().enumerate() {
+        let piece_end = piece.address.saturating_add(piece.bytes);
+        rule(piece.bytes > 0 && piece_end <= INTEGER_MAX, "a piece must have bytes")?;
+        rule(index == 0 || piece.address >= end, "pieces must be in order and not overlap")?;
         rule(
-            image.facts.as_ref().is_none_or(Facts::keeps_limits),
-            "what an image says of itself must be short",
+            chip.memory.iter().any(|m| m.start <= piece.address && piece_end <= m.end()),
+            "every piece must lie in one memory of the chip",
         )?;
-        rule(image.bytes == total && total <= IMAGE_BYTES_MAX, "an image's bytes must add up")?;
         rule(
-            image.left_out.len() == self.recipe.exclude.len()
-                && image
-                    .left_out
-                    .iter()
-                    .zip(&self.recipe.exclude)
-                    .all(|(left, range)| left.start == range.start && left.end == range.end),
-            "every image must account for every excluded range",
-        )
+            !chip.exclude.iter().any(|x| piece.address < x.end && x.start < piece_end),
+            "no piece may lie in an excluded range",
+        )?;
+        if let Some(place) = &chip.activation {
+            rule(
+                !(piece.address..piece_end).contains(&place.address),
+                "no image may lie over the activation block",
+            )?;
+        }
+        total = total.saturating_add(piece.bytes);
+        end = piece_end;
     }
+    rule(
+        image.facts.as_ref().is_none_or(Facts::keeps_limits),
+        "what an image says of itself must be short",
+    )?;
+    rule(image.bytes == total && total <= IMAGE_BYTES_MAX, "an image's bytes must add up")?;
+    rule(
+        image.left_out.len() == chip.exclude.len()
+            && image
+                .left_out
+                .iter()
+                .zip(&chip.exclude)
+                .all(|(left, range)| left.start == range.start && left.end == range.end),
+        "every image must account for every excluded range",
+    )
 }
 
 /// The plain length of each chunk of an image.

@@ -62,6 +62,12 @@ impl Name {
         if good { Ok(Self(text.to_owned())) } else { Err(BadName::Name(shown(text))) }
     }
 
+    /// What a unit's only chip is called.
+    #[must_use]
+    pub fn main() -> Self {
+        Self("main".to_owned())
+    }
+
     /// Reads a name for a product: one that no document of ours has already.
     ///
     /// # Errors

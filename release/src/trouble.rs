@@ -149,9 +149,12 @@ impl From<&PackError> for ReleaseTrouble {
         match error {
             PackError::Image { source, .. } => Self::from(source),
             PackError::UnknownChip { .. } => Self::ChipNotSupported,
-            PackError::Overlap { .. } | PackError::Rule(_) | PackError::NoCanonicalForm(_) => {
-                Self::RecipeRefused
-            }
+            PackError::Overlap { .. }
+            | PackError::Order(_)
+            | PackError::Chip { .. }
+            | PackError::NoSuchChip { .. }
+            | PackError::Rule(_)
+            | PackError::NoCanonicalForm(_) => Self::RecipeRefused,
             PackError::NoRandom(_) | PackError::Seal(_) => Self::Machine,
         }
     }

@@ -85,6 +85,7 @@ impl Desk {
             recipe,
             images: vec![ImageFile {
                 name: Name::new("app").unwrap(),
+                chip: None,
                 format: ImageFormat::Raw { address: 0 },
                 file: Zeroizing::new(firmware(version, bytes)),
             }],

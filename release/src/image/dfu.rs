@@ -4,7 +4,7 @@
 //! and the address of each element; a plain one is bytes whose address the packer gives.
 
 use super::ImageError;
-use super::facts::Found;
+use super::facts::{ChipClaim, Found};
 use super::fields::{le16, le32, part, text};
 use super::format::FormatName;
 use super::pieces::{Origin, Pieces};
@@ -74,9 +74,10 @@ pub(super) fn is_dfu(file: &[u8]) -> bool {
 }
 
 pub(super) fn read(address: Option<u64>, file: &[u8]) -> Result<Found, ImageError> {
-    let (version, firmware, ids) = suffix(file)?;
+    let (version, firmware, vendor, ids) = suffix(file)?;
     let mut found = Found::of(Pieces::with_room_for(file.len()));
     found.remark(ids);
+    found.chip = Some(ChipClaim::UsbVendor(vendor));
     if version != DFUSE {
         let format = FormatName::Dfu;
         let address = address.ok_or(ImageError::AddressNeeded { format })?;
@@ -90,8 +91,9 @@ pub(super) fn read(address: Option<u64>, file: &[u8]) -> Result<Found, ImageErro
     Ok(found)
 }
 
-/// The version, the bytes before the suffix, and for whom they are.
-fn suffix(file: &[u8]) -> Result<(u16, &[u8], String), DfuError> {
+/// The version, the bytes before the suffix, and for whom they are: the vendor, and all ids in
+/// words.
+fn suffix(file: &[u8]) -> Result<(u16, &[u8], u16, String), DfuError> {
     if !is_dfu(file) {
         return Err(DfuError::NoSuffix);
     }
@@ -115,7 +117,7 @@ fn suffix(file: &[u8]) -> Result<(u16, &[u8], String), DfuError> {
         return Err(DfuError::Version { version });
     }
     let ids = format!("for USB {vendor:04x}:{product:04x} device {device:04x}");
-    Ok((version, firmware, ids))
+    Ok((version, firmware, vendor, ids))
 }
 
 /// Reads the DfuSe prefix, its targets and their elements; nothing may be left over.

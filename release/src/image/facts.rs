@@ -122,6 +122,8 @@ pub enum ChipClaim {
     Uf2Family(u32),
     /// The chip id of an ESP image.
     EspChip(u16),
+    /// The USB vendor of a `.dfu` file's suffix.
+    UsbVendor(u16),
 }
 
 const ARM: u16 = 40;
@@ -194,6 +196,15 @@ const ESP_CHIPS: &[(u16, &str, &str)] = &[
     (0x0012, "ESP32-P4", "esp32p4"),
 ];
 
+/// Makers of chips with a DFU loader of their own: USB vendor id, name, and how the families that
+/// are theirs begin. From usb.org's list; 0xFFFF in a suffix means any.
+const USB_MAKERS: &[(u16, &str, &str)] = &[
+    (0x0483, "STMicroelectronics", "stm32"),
+    (0x1915, "Nordic Semiconductor", "nrf"),
+    (0x2e8a, "Raspberry Pi", "rp2"),
+    (0x303a, "Espressif", "esp32"),
+];
+
 impl ChipClaim {
     /// Whether the claim fits a family and a chip by its probe-rs name. None: our tables know too
     /// little of the family to say.
@@ -212,6 +223,12 @@ impl ChipClaim {
                 Some(&(_, _, of)) => Some(of == family),
                 None => ESP_CHIPS.iter().any(|row| row.2 == family).then_some(false),
             },
+            // A product's own vendor id says nothing about its chip.
+            Self::UsbVendor(vendor) => {
+                let (.., of) = USB_MAKERS.iter().find(|row| row.0 == vendor)?;
+                let is_known = USB_MAKERS.iter().any(|row| family.starts_with(row.2));
+                is_known.then_some(family.starts_with(of))
+            }
         }
     }
 }
@@ -234,6 +251,10 @@ impl fmt::Display for ChipClaim {
             Self::EspChip(id) => match ESP_CHIPS.iter().find(|row| row.0 == *id) {
                 Some(row) => write!(f, "{} (ESP chip id {id})", row.1),
                 None => write!(f, "the unknown ESP chip id {id}"),
+            },
+            Self::UsbVendor(id) => match USB_MAKERS.iter().find(|row| row.0 == *id) {
+                Some(row) => write!(f, "a chip of {} (USB vendor {id:04x})", row.1),
+                None => write!(f, "the USB vendor {id:04x}"),
             },
         }
     }

@@ -37,7 +37,7 @@ pub use uf2::{Uf2Error, Uf2Fault};
 
 use crate::limits::{IMAGE_BYTES_MAX, IMAGE_FILE_BYTES_MAX, SEGMENTS_MAX};
 use crate::names::{Label, Name};
-use crate::recipe::{Exclude, Memory, Recipe};
+use crate::recipe::{ChipRecipe, Exclude, Memory};
 
 /// One contiguous piece of an image. The bytes are erased when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -236,12 +236,12 @@ pub fn read_image(format: ImageFormat, file: &[u8]) -> Result<Vec<Segment>, Imag
 }
 
 impl ReadImage {
-    /// The pieces as a recipe places them, and what its excluded ranges kept out.
+    /// The pieces as a chip's recipe places them, and what its excluded ranges kept out.
     ///
     /// # Errors
     /// [`ImageError::WrongFamily`] for a file of another chip, [`ImageError::OutOfRange`] with the
     /// line or the offset, [`ImageError::Empty`] when nothing is left.
-    pub fn for_recipe(self, recipe: &Recipe) -> Result<(Vec<Segment>, Vec<LeftOut>), ImageError> {
+    pub fn for_chip(self, recipe: &ChipRecipe) -> Result<(Vec<Segment>, Vec<LeftOut>), ImageError> {
         if let Some(claim) = self.chip
             && claim.fits(recipe.family.as_str(), recipe.chip.as_str()) == Some(false)
         {

@@ -63,14 +63,14 @@ impl Desk {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs a line that must fail and gives its complaint: one line.
+    /// Runs a line that must fail and gives its complaint: one line, and one with what to do where
+    /// a release was refused.
     fn refuses(&self, line: &str) -> String {
         let output = self.run(line);
         assert!(!output.status.success(), "{line} succeeded");
         let complaint = String::from_utf8(output.stderr).unwrap();
-        let complaint = complaint.lines().last().unwrap_or_default().to_owned();
-        assert!(complaint.starts_with("flashline-release: "), "{line}: {complaint}");
-        complaint
+        let ours = complaint.lines().find(|said| said.starts_with("flashline-release: "));
+        ours.unwrap_or_else(|| panic!("{line}: {complaint}")).to_owned()
     }
 
     fn warns(&self, line: &str) -> String {
@@ -252,8 +252,8 @@ fn images_of_every_format_are_packed_and_looked_at() {
     desk.put("app.uf2", &writers::uf2(&writers::uf2_blocks(writers::UF2_NRF52, 0x3_0000, &[1])));
     let target =
         writers::DfuTarget { alternate: 0, name: "x", elements: vec![(0x4_0000, vec![1])] };
-    desk.put("app.dfu", &writers::dfuse(&[target]));
-    desk.put("plain.dfu", &writers::dfu(0x0110, &[1, 2]));
+    desk.put("app.dfu", &writers::of_vendor(0x1209, writers::dfuse(&[target])));
+    desk.put("plain.dfu", &writers::of_vendor(0x1209, writers::dfu(0x0110, &[1, 2])));
     desk.put("slot.bin", &writers::mcuboot(0, &[5; 40], &[]));
     desk.put("c3.bin", &writers::esp(5, 0, &[(0, vec![1])], true));
 
@@ -280,7 +280,7 @@ fn images_of_every_format_are_packed_and_looked_at() {
     for (file, text) in [
         ("app.elf", "image      4 bytes in 1 pieces\n  format   elf"),
         ("slot.bin", "mcuboot  1.2.3+4 at 0x00000000"),
-        ("plain.dfu", "says     for USB 0483:df11"),
+        ("plain.dfu", "says     for USB 1209:df11"),
         ("c3.bin", "says     for ESP32-C3"),
         ("lamp.hex", "piece    0x10001010..0x10001014"),
     ] {
@@ -335,4 +335,27 @@ fn a_spoilt_bundle_is_not_verified() {
     desk.says(&verify);
     let other = Digest::of(b"another root");
     assert!(desk.refuses(&format!("verify bundle --root-sha256 {other}")).contains("is missing"));
+}
+
+#[test]
+fn a_unit_with_two_chips_is_packed_in_order_and_looked_at() {
+    let desk = Desk::new();
+    desk.thin();
+    desk.put("unit.toml", crate::chips::LAMP_WITH_RADIO.as_bytes());
+    desk.put("app.bin", &[7; 16]);
+    let pack = "pack --repo repo --recipe unit.toml --product demo-lamp --version 1.0.0 \
+                --hardware-revision A --key lamp.key";
+    let summary = desk.says(&format!(
+        "{pack} --image main/app=app.bin@0x08000000 --image radio/net=lamp.hex --out bundle"
+    ));
+    let shown = desk.says("inspect bundle");
+    for text in [&summary, &shown] {
+        let radio = text.find("chip       radio, 1 of 2: nRF52832_xxAA (family nrf52)").unwrap();
+        let main = text.find("chip       main, 2 of 2: STM32F405RGTx (family stm32f4)").unwrap();
+        assert!(radio < main, "{text}");
+    }
+    let homeless = desk.refuses(&format!("{pack} --image app=app.bin@0 --out b"));
+    assert!(homeless.contains("several chips, and the image names none"), "{homeless}");
+    let stray = desk.refuses(&format!("{pack} --image modem/app=app.bin@0 --out b"));
+    assert!(stray.contains("the recipe has no chip called modem"), "{stray}");
 }

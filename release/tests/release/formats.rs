@@ -6,6 +6,7 @@ use release::tuf::LEASE_KEYS_TARGET;
 use release::{ContentKey, Digest, HubWrap, ImageFormat, Receiver, WrapBinding, image};
 use zeroize::Zeroizing;
 
+use crate::chips;
 use crate::images::writers;
 use crate::workbench::*;
 
@@ -65,6 +66,9 @@ fn the_example_documents_are_written_as_the_page_says() {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     shown("the manifest", &text(&packed.manifest_bytes));
     shown("the manifest's digest", &Digest::of(&packed.manifest_bytes).to_string());
+    let several = chips::lamp_with_radio().pack(&mut Numbered::default()).unwrap();
+    shown("the manifest of two chips", &text(&several.manifest_bytes));
+    shown("its digest", &Digest::of(&several.manifest_bytes).to_string());
     shown("the lease", &text(&shelf.lease));
     shown("the root", &text(&shelf.root));
     shown("the root's digest", &shelf.pin.to_string());

@@ -4,6 +4,7 @@
 #![allow(clippy::type_complexity, reason = "tables of cases: what is spoilt, and how")]
 
 mod bundles;
+mod chips;
 mod cli;
 mod formats;
 mod images;

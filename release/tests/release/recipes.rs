@@ -26,29 +26,35 @@ fn check_manifest(what: &str, spoil: impl FnOnce(&mut Manifest)) {
 fn a_recipe_keeps_its_rules() {
     check_recipe("no channel", |r| r.channels.clear());
     check_recipe("a channel twice", |r| r.channels.push(CHANNEL));
-    check_recipe("no memory", |r| r.memory.clear());
-    check_recipe("a memory without bytes", |r| r.memory[0].bytes = 0);
-    check_recipe("a memory beyond all addresses", |r| r.memory[1].bytes = u64::MAX);
+    check_recipe("no memory", |r| r.chips[0].memory.clear());
+    check_recipe("a memory without bytes", |r| r.chips[0].memory[0].bytes = 0);
+    check_recipe("a memory beyond all addresses", |r| r.chips[0].memory[1].bytes = u64::MAX);
     check_recipe("overlapping memories", |r| {
-        r.memory.insert(1, Memory { name: name("x"), start: 0x7_FFFF, bytes: 2 });
+        r.chips[0].memory.insert(1, Memory { name: name("x"), start: 0x7_FFFF, bytes: 2 });
     });
-    check_recipe("an empty excluded range", |r| r.exclude[0].end = r.exclude[0].start);
+    check_recipe("an empty excluded range", |r| {
+        r.chips[0].exclude[0].end = r.chips[0].exclude[0].start
+    });
     check_recipe("overlapping excluded ranges", |r| {
-        r.exclude.push(Exclude { start: 0x1000_1FFF, end: 0x1000_3000 });
+        r.chips[0].exclude.push(Exclude { start: 0x1000_1FFF, end: 0x1000_3000 });
     });
-    check_recipe("a self-test without text", |r| r.self_test.as_mut().unwrap().expect.clear());
+    check_recipe("a self-test without text", |r| {
+        r.chips[0].self_test.as_mut().unwrap().expect.clear()
+    });
     check_recipe("a self-test over two lines", |r| {
-        r.self_test.as_mut().unwrap().expect = "a\nb".into();
+        r.chips[0].self_test.as_mut().unwrap().expect = "a\nb".into();
     });
-    check_recipe("a self-test without time", |r| r.self_test.as_mut().unwrap().within_ms = 0);
+    check_recipe("a self-test without time", |r| {
+        r.chips[0].self_test.as_mut().unwrap().within_ms = 0
+    });
     check_recipe("activation outside the chip", |r| {
-        r.activation.as_mut().unwrap().address = 0x2000_0000;
+        r.chips[0].activation.as_mut().unwrap().address = 0x2000_0000;
     });
     check_recipe("activation without keys", |r| {
-        r.activation.as_mut().unwrap().product_keys.clear();
+        r.chips[0].activation.as_mut().unwrap().product_keys.clear();
     });
     check_recipe("activation with the same key twice", |r| {
-        let keys = &mut r.activation.as_mut().unwrap().product_keys;
+        let keys = &mut r.chips[0].activation.as_mut().unwrap().product_keys;
         keys.push(keys[0]);
     });
 }
@@ -100,7 +106,7 @@ fn a_manifest_keeps_its_rules() {
 #[test]
 fn what_is_left_out_stands_in_the_summary() {
     let mut pack = pack_of("demo-lamp", "1.0.0", firmware(32));
-    pack.recipe.exclude.insert(0, Exclude { start: 8, end: 16 });
+    pack.recipe.chips[0].exclude.insert(0, Exclude { start: 8, end: 16 });
     let packed = pack.pack(&mut Numbered::default()).unwrap();
     let text = Summary::of(&packed.manifest, Digest::of(&packed.manifest_bytes)).to_string();
     for line in [

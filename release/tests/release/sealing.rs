@@ -274,6 +274,7 @@ proptest! {
             expected.extend((at..).zip(bytes.iter().copied()));
             let image = ImageFile {
                 name: name(&format!("image-{index}")),
+                chip: None,
                 format: ImageFormat::Raw { address: at },
                 file: Zeroizing::new(bytes),
             };

@@ -31,7 +31,7 @@ fn what_rnd_signed_is_opened_byte_for_byte() {
     assert_eq!(image.segments.len(), 1);
     assert_eq!(image.segments[0].address, 0);
     assert_eq!(*image.segments[0].bytes, firmware(300));
-    let expect = &release.manifest().recipe.self_test.as_ref().unwrap().expect;
+    let expect = &release.manifest().recipe.chips[0].self_test.as_ref().unwrap().expect;
     assert_eq!(expect, "FLASHLINE demo-lamp 1.0.0 activation=valid");
 }
 
@@ -487,7 +487,7 @@ fn a_named_manifest_must_be_what_it_is_named() {
         "a manifest of a later format",
         |shelf| {
             let mut value: Value = serde_json::from_slice(&shelf.manifest).unwrap();
-            value["v"] = json!(2);
+            value["v"] = json!(3);
             shelf.manifest = release::canonical::to_bytes(&value).unwrap();
             let target = ReleaseTarget {
                 manifest_sha256: Digest::of(&shelf.manifest),
@@ -501,7 +501,7 @@ fn a_named_manifest_must_be_what_it_is_named() {
             matches!(
                 refusal,
                 Refusal::Trust(TrustError::Unreadable {
-                    source: DocumentError::UnknownFormat { version: 2, .. },
+                    source: DocumentError::UnknownFormat { version: 3, .. },
                     ..
                 })
             )

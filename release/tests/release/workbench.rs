@@ -98,6 +98,7 @@ pub(crate) fn pack_of(product: &str, version: &str, firmware: Vec<u8>) -> Pack {
         recipe: recipe(),
         images: vec![ImageFile {
             name: name("app"),
+            chip: None,
             format: ImageFormat::Raw { address: 0 },
             file: Zeroizing::new(firmware),
         }],

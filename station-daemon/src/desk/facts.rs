@@ -44,13 +44,12 @@ impl Desk {
             Ok((portion, open)) => {
                 let key = unit.map(|unit| unit.key(portion.product.as_str()));
                 let (counts, history) = self.counts(portion, key.as_ref())?;
-                let recipe = &open.manifest.recipe;
-                let recipe = RecipeFacts {
-                    chip_fits: found.identity.family == recipe.family.as_str(),
-                    activation: recipe.activation.is_some(),
-                    self_test: recipe.self_test.is_some(),
-                    protect: recipe.protect,
-                };
+                let recipe = open.only_chip().map_or(nothing, |only| RecipeFacts {
+                    chip_fits: found.identity.family == only.family.as_str(),
+                    activation: only.activation.is_some(),
+                    self_test: only.self_test.is_some(),
+                    protect: only.protect,
+                });
                 (Some(counts), ReleaseFacts::Ready, recipe, history)
             }
             Err(TroubleCode::WrongOrder) => {

@@ -10,7 +10,7 @@ use release::Digest;
 use ring::rand::SecureRandom;
 use sync::{
     ArrivedDocument, DocumentSink, JournalHead, JournalRange, JournalRefusal, JournalSource,
-    PartyError, WantedChunk,
+    NextCertificate, PartyError, WantedChunk,
 };
 
 use super::{Desk, DeskHandle};
@@ -146,6 +146,30 @@ impl DocumentSink for HubDesk {
                 desk.time_nonce.clone()
             })
             .ok()?
+    }
+
+    fn renewal(&self) -> Result<Option<String>, PartyError> {
+        self.ask(|desk| {
+            let now_ms = desk.now_ms();
+            let enrolled = desk.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?;
+            let due = enrolled.membership.renewal_is_due(now_ms);
+            Ok(due.then(|| enrolled.keys.certificate_request()).transpose()?)
+        })
+    }
+
+    fn renewed(&self, next: &NextCertificate) -> Result<(), PartyError> {
+        let next = next.clone();
+        self.ask(move |desk| {
+            let mut membership =
+                desk.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.membership.clone();
+            membership.take_certificate(&next);
+            let kept = desk.store.commit(|commit| membership.save(commit));
+            kept.map_err(|error| Refusal::Trouble(desk.store_failed(&error)))?;
+            if let Some(enrolled) = &mut desk.enrolled {
+                enrolled.membership = membership;
+            }
+            Ok(())
+        })
     }
 
     fn hub_time(&self, payload: &str, signature: &str) -> Result<(), PartyError> {

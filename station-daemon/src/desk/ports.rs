@@ -12,7 +12,8 @@ impl Desk {
     pub fn expected_chip(&mut self) -> Option<String> {
         let portion = self.portion()?;
         let manifest = self.enrolled.as_ref()?.shelf.manifest(&portion.manifest_sha256)?;
-        Some(manifest.recipe.chip.as_str().to_owned())
+        let recipe = &manifest.recipe;
+        Some(recipe.chips.get(recipe.identity())?.chip.as_str().to_owned())
     }
 
     /// Whether the lease lets a board be flashed through a port.

@@ -131,7 +131,7 @@ impl Desk {
             return Err(halted.code);
         }
         let (_, release) = self.work_through(config)?;
-        let recipe = &release.manifest.recipe;
+        let recipe = release.only_chip().ok_or(TroubleCode::ChipNotSupported)?;
         let bytes = u32::try_from(BLOCK_BYTES).unwrap_or(u32::MAX);
         Ok(Brief {
             chip: recipe.chip.as_str().to_owned(),
@@ -176,7 +176,7 @@ impl Desk {
         config: &SlotConfig,
     ) -> Result<(Portion, Arc<OpenRelease>), TroubleCode> {
         let work = self.work()?;
-        let name = work.1.manifest.recipe.chip.as_str();
+        let name = work.1.only_chip().map(|only| only.chip.as_str()).unwrap_or_default();
         let chip = flash::chip(name).ok_or(TroubleCode::ChipNotSupported)?;
         let port = config.port_for(chip, None).ok_or(TroubleCode::PortMissing)?;
         self.may_use(port)?;
@@ -290,12 +290,12 @@ fn unit_of(found: &Found, product: &str, keys: &[[u8; 32]], visit: &str) -> Opti
 }
 
 pub(super) fn task(release: &OpenRelease, block: Option<Vec<u8>>, config: &SlotConfig) -> Task {
-    let recipe = &release.manifest.recipe;
-    let placed = recipe.activation.as_ref().zip(block);
+    let recipe = release.only_chip();
+    let placed = recipe.and_then(|only| only.activation.as_ref()).zip(block);
     Task {
         image: Arc::clone(&release.image),
         block: placed.map(|(place, bytes)| PlacedBlock { address: place.address, bytes }),
-        self_test: recipe.self_test.as_ref().map(|test| SelfTest {
+        self_test: recipe.and_then(|only| only.self_test.as_ref()).map(|test| SelfTest {
             via: match (test.via, config.console()) {
                 (SelfTestVia::Uart, Some((endpoint, baud))) => Via::Uart { endpoint, baud },
                 (SelfTestVia::Uart, None) => Via::Uart { endpoint: String::new(), baud: 0 },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use release::recipe::SelfTestVia;
+use release::recipe::ChipRecipe;
 use release::{Channel, Digest, Manifest, SealedRelease};
 use ring::digest::{Context, SHA256};
 
@@ -31,16 +31,20 @@ impl OpenRelease {
     /// The product's activation keys; empty where nothing is activated.
     #[must_use]
     pub fn product_keys(&self) -> Vec<[u8; 32]> {
-        let place = self.manifest.recipe.activation.as_ref();
+        let chips = &self.manifest.recipe.chips;
+        let place = chips.iter().find_map(|chip| chip.activation.as_ref());
         place
             .map(|place| place.product_keys.iter().map(|key| *key.as_bytes()).collect())
             .unwrap_or_default()
     }
 
-    /// Whether the self-test is heard over a serial line.
+    /// The only chip; none for a unit with several.
     #[must_use]
-    pub fn listens_on_uart(&self) -> bool {
-        self.manifest.recipe.self_test.as_ref().is_some_and(|test| test.via == SelfTestVia::Uart)
+    pub fn only_chip(&self) -> Option<&ChipRecipe> {
+        match self.manifest.recipe.chips.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 }
 

@@ -35,10 +35,14 @@ pub(crate) struct PackArgs {
     /// A hardware revision it fits.
     #[arg(long = "hardware-revision", value_name = "LABEL", required = true)]
     hardware_revisions: Vec<Label>,
-    /// An image. Intel HEX, SREC, ELF, UF2 and DfuSe files have addresses of their own; raw bytes,
+    /// An image, with the chip it is for where the recipe lists several. Intel HEX, SREC, ELF, UF2 and DfuSe files have addresses of their own; raw bytes,
     /// ESP images and plain .dfu files get the one where they begin. The format is told by the
     /// content unless it is given: intel-hex, srec, elf, uf2, raw, esp or dfu.
-    #[arg(long = "image", value_name = "NAME=FILE[@ADDRESS][,format=FORMAT]", required = true)]
+    #[arg(
+        long = "image",
+        value_name = "[CHIP/]NAME=FILE[@ADDRESS][,format=FORMAT]",
+        required = true
+    )]
     images: Vec<String>,
     /// Private keys of those of the product's people who sign now.
     #[arg(long = "key", value_name = "FILE", required = true)]
@@ -183,11 +187,17 @@ fn edition(workshop: &Workshop, product: &Name) -> Result<ProductEdition> {
     })
 }
 
-/// `app=lamp.elf` has its own addresses, `boot=boot.bin@0x08000000` begins there, and
-/// `app=lamp.hex@0,format=raw` is not what it looks like.
+/// `app=lamp.elf` has its own addresses, `boot=boot.bin@0x08000000` begins there,
+/// `app=lamp.hex@0,format=raw` is not what it looks like, and `radio/net=net.hex` is for the chip
+/// `radio`.
 fn image_file(text: &str) -> Result<ImageFile> {
-    let (name, rest) =
-        text.split_once('=').context("an image is given as NAME=FILE[@ADDRESS][,format=FORMAT]")?;
+    let (name, rest) = text
+        .split_once('=')
+        .context("an image is given as [CHIP/]NAME=FILE[@ADDRESS][,format=FORMAT]")?;
+    let (chip, name) = match name.split_once('/') {
+        None => (None, name),
+        Some((chip, name)) => (Some(Name::new(chip)?), name),
+    };
     let (place, format) = match rest.rsplit_once(",format=") {
         None => (rest, None),
         Some((place, format)) => {
@@ -206,5 +216,5 @@ fn image_file(text: &str) -> Result<ImageFile> {
     };
     let file = Zeroizing::new(read(Path::new(path), IMAGE_FILE_BYTES_MAX)?);
     let format = ImageFormat::choose(&file, format, address).with_context(|| path.to_owned())?;
-    Ok(ImageFile { name: Name::new(name)?, format, file })
+    Ok(ImageFile { name: Name::new(name)?, chip, format, file })
 }

@@ -1,11 +1,11 @@
 //! `.dfu` files, plain and DfuSe.
 
 use proptest::prelude::*;
-use release::ImageFormat;
 use release::image::read;
+use release::{ImageFormat, PackError};
 
 use super::writers::{DfuTarget, dfu, dfu_crc, dfuse, dfuse_body};
-use super::{check_refused, check_unpackable, good, pack_image};
+use super::{check_refused, check_unpackable, good, pack_for};
 use crate::workbench::firmware;
 
 const DFUSE: ImageFormat = ImageFormat::Dfu { address: None };
@@ -58,7 +58,16 @@ fn a_dfuse_file_names_targets_and_elements() {
         ]
     );
     check_refused("an address", PLAIN, &dfuse(&targets()), "addresses of its own");
-    assert!(pack_image(DFUSE, dfuse(&targets())).is_ok());
+    // The loader's USB ids are ST's: not for the nRF52 of the demo recipe.
+    check_unpackable(
+        "another maker's chip",
+        DFUSE,
+        dfuse(&targets()),
+        "the file is for a chip of STMicroelectronics (USB vendor 0483), the recipe for \
+         nRF52832_xxAA of nrf52",
+    );
+    let own = [DfuTarget { alternate: 0, name: "", elements: vec![(0x0800_0000, firmware(8))] }];
+    assert!(pack_for("stm32f4", "STM32F405RGTx", DFUSE, dfuse(&own)).is_ok());
 }
 
 /// DfuSe with one element of 4 bytes at 0x08000000, byte by byte (UM0391, section 2).
@@ -116,12 +125,10 @@ fn a_damaged_file_is_refused_by_its_offset() {
         [DfuTarget { alternate: 0, name: "", elements: vec![(0, vec![1, 2]), (1, vec![3])] }];
     check_refused("given twice", DFUSE, &dfuse(&twice), "offset 0x125 and again at offset 0x12f");
     let options = [DfuTarget { alternate: 1, name: "", elements: vec![(0x1FFF_C000, vec![1])] }];
-    check_unpackable(
-        "option bytes",
-        DFUSE,
-        dfuse(&options),
-        "no memory at 0x1fffc000 (the file's offset 0x125)",
-    );
+    let refused = pack_for("stm32f4", "STM32F405RG", DFUSE, dfuse(&options)).err().unwrap();
+    let PackError::Image { source, .. } = refused else { panic!("{refused:?}") };
+    let words = source.to_string();
+    assert!(words.contains("no memory at 0x1fffc000 (the file's offset 0x125)"), "{words}");
 }
 
 proptest! {

@@ -48,6 +48,23 @@ fn pack_image(format: ImageFormat, file: Vec<u8>) -> Result<release::Packed, Pac
     pack.pack(&mut Numbered::default())
 }
 
+/// Packs one image for a chip of the table.
+fn pack_for(
+    family: &str,
+    chip: &str,
+    format: ImageFormat,
+    file: Vec<u8>,
+) -> Result<release::Packed, PackError> {
+    let mut pack = pack_of("demo-lamp", "1.0.0", Vec::new());
+    pack.recipe = toml::from_str(&format!(
+        "family = \"{family}\"\nchip = \"{chip}\"\nchannels = [\"production\"]"
+    ))
+    .unwrap();
+    pack.images[0].format = format;
+    pack.images[0].file = Zeroizing::new(file);
+    pack.pack(&mut Numbered::default())
+}
+
 /// Asserts that an image is not packed, in these words.
 fn check_unpackable(what: &str, format: ImageFormat, file: Vec<u8>, words: &str) {
     match pack_image(format, file) {
@@ -100,7 +117,7 @@ fn every_byte_needs_a_memory_of_the_chip() {
 #[test]
 fn an_unknown_chip_needs_a_memory_map() {
     let mut pack = pack_of("demo-lamp", "1.0.0", firmware(8));
-    pack.recipe.chip = label("Z80");
+    pack.recipe.chips[0].chip = label("Z80");
     assert!(matches!(pack.pack(&mut Numbered::default()), Err(PackError::UnknownChip { .. })));
 }
 
@@ -108,7 +125,7 @@ fn an_unknown_chip_needs_a_memory_map() {
 fn two_images_that_claim_one_address_are_named() {
     let mut pack = pack_of("demo-lamp", "1.0.0", firmware(16));
     let (format, file) = (ImageFormat::Raw { address: 15 }, Zeroizing::new(vec![1]));
-    pack.images.push(ImageFile { name: name("config"), format, file });
+    pack.images.push(ImageFile { name: name("config"), chip: None, format, file });
     let refused = pack.pack(&mut Numbered::default()).err().map(|error| error.to_string());
     let words = "packing the images app and config: both claim the address 0x0000000f";
     assert_eq!(refused.as_deref(), Some(words));

@@ -156,6 +156,16 @@ pub(crate) fn dfu(version: u16, firmware: &[u8]) -> Vec<u8> {
     file
 }
 
+/// The same `.dfu` file with the USB vendor id of a product's own.
+pub(crate) fn of_vendor(vendor: u16, mut file: Vec<u8>) -> Vec<u8> {
+    file.truncate(file.len() - 4);
+    let at = file.len() - 8;
+    file[at..at + 2].copy_from_slice(&vendor.to_le_bytes());
+    let crc = dfu_crc(&file);
+    file.extend(crc.to_le_bytes());
+    file
+}
+
 /// One DfuSe target: alternate setting, name, elements (address, bytes).
 pub(crate) struct DfuTarget {
     pub(crate) alternate: u8,

@@ -1,39 +1,89 @@
-//! What turns a bare unit into a good one: the chip, its memories, and the steps around flashing.
+//! What turns a bare unit into a good one: its chips, their memories, and the steps around flashing.
+
+mod form;
+mod order;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::DocumentError;
 use crate::key::PublicKey;
 use crate::limits::{
-    EXCLUDES_MAX, EXPECT_BYTES_MAX, INTEGER_MAX, MEMORIES_MAX, PRODUCT_KEYS_MAX, SELF_TEST_MS_MAX,
+    CHIPS_MAX, EXCLUDES_MAX, EXPECT_BYTES_MAX, INTEGER_MAX, MEMORIES_MAX, PRODUCT_KEYS_MAX,
+    SELF_TEST_MS_MAX,
 };
 use crate::names::{Channel, Label, Name};
 
-/// The signed recipe of a release. In R&D's hands a TOML file, in the manifest canonical JSON.
+pub use order::OrderError;
+
+/// The signed recipe of a release. In R&D's hands a TOML file, in the manifest canonical JSON; a
+/// unit with one chip is written flat, one with several as a list of `chips`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "form::Form", into = "form::Form")]
+pub struct Recipe {
+    /// What the release may be flashed for.
+    pub channels: Vec<Channel>,
+    /// The unit's chips; in a manifest in the order in which they are flashed.
+    pub chips: Vec<ChipRecipe>,
+}
+
+/// What is done to one chip of the unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recipe {
+pub struct ChipRecipe {
+    /// What R&D calls it: `main`, `radio`.
+    pub name: Name,
+    /// The chips that must have been flashed, and have passed their self-test, before this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Name>,
     /// The chip's family, which decides how its UID is read: `nrf52`.
     pub family: Name,
     /// The chip by its probe-rs name: `nRF52832_xxAA`.
     pub chip: Label,
+    /// The way onto the chip, where only one will do; absent: whichever the slot has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Through>,
     /// The memories a byte may go to, by address. Empty in a recipe file means: by the chip table.
     #[serde(default)]
     pub memory: Vec<Memory>,
     /// Ranges of the images that are not flashed, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<Exclude>,
-    /// What the flashed unit must say of itself; absent: nothing is asked.
+    /// What the flashed chip must say of itself; absent: nothing is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_test: Option<SelfTest>,
-    /// Where the activation block goes; absent: the unit is not activated.
+    /// Where the activation block goes; absent: the chip is not activated. At most one chip of a
+    /// unit is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<ActivationPlace>,
     /// Whether the chip is locked against read-out at the end.
     #[serde(default)]
     pub protect: bool,
-    /// What the release may be flashed for.
-    pub channels: Vec<Channel>,
+}
+
+/// A way onto a chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Through {
+    /// A debug probe.
+    Probe,
+    /// USB DFU.
+    Dfu,
+    /// A serial ROM loader.
+    Uart,
+}
+
+impl Through {
+    /// The word used in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Dfu => "dfu",
+            Self::Uart => "uart",
+        }
+    }
 }
 
 /// One memory of the chip.
@@ -115,18 +165,60 @@ pub enum ActivationMode {
 const WHAT: &str = "a recipe";
 
 impl Recipe {
+    /// Whether it is written flat: one chip called `main` that waits for no other.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        matches!(self.chips.as_slice(), [only] if only.name == Name::main() && only.after.is_empty())
+    }
+
+    /// A chip by its name, and its place in the order.
+    #[must_use]
+    pub fn chip(&self, name: &Name) -> Option<(usize, &ChipRecipe)> {
+        self.chips.iter().enumerate().find(|(_, chip)| chip.name == *name)
+    }
+
+    /// The place of the chip by which the unit is known: the one that is activated; where none is,
+    /// the first.
+    #[must_use]
+    pub fn identity(&self) -> usize {
+        self.chips.iter().position(|chip| chip.activation.is_some()).unwrap_or_default()
+    }
+
     /// Checks every rule that one recipe can break by itself.
     ///
     /// # Errors
     /// [`DocumentError::Rule`] with the rule.
     pub fn check(&self) -> Result<(), DocumentError> {
-        let rule = |holds: bool, rule: &'static str| {
-            if holds { Ok(()) } else { Err(DocumentError::Rule { what: WHAT, rule }) }
-        };
         rule(
             !self.channels.is_empty() && self.channels.is_sorted_by(|a, b| a < b),
             "channels must be given, each once, in the order production, rework, after-sales",
         )?;
+        rule((1..=CHIPS_MAX).contains(&self.chips.len()), "1 to 8 chips")?;
+        rule(
+            self.chips.iter().filter(|chip| chip.activation.is_some()).count() <= 1,
+            "at most one chip of a unit is activated",
+        )?;
+        for (place, chip) in self.chips.iter().enumerate() {
+            let before = self.chips.get(..place).unwrap_or_default();
+            let is_before = |name: &Name| before.iter().any(|chip| chip.name == *name);
+            rule(!is_before(&chip.name), "every chip must have its own name")?;
+            rule(chip.after.iter().all(is_before), "a chip comes after those it waits for")?;
+            rule(
+                chip.after.iter().collect::<BTreeSet<_>>().len() == chip.after.len(),
+                "a chip waits for another one once",
+            )?;
+            chip.check()?;
+        }
+        Ok(())
+    }
+}
+
+impl ChipRecipe {
+    /// Checks every rule that one chip can break by itself.
+    ///
+    /// # Errors
+    /// [`DocumentError::Rule`] with the rule.
+    pub fn check(&self) -> Result<(), DocumentError> {
         rule(
             (1..=MEMORIES_MAX).contains(&self.memory.len()),
             "the memory map must name 1 to 16 memories",
@@ -174,4 +266,8 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+fn rule(holds: bool, rule: &'static str) -> Result<(), DocumentError> {
+    if holds { Ok(()) } else { Err(DocumentError::Rule { what: WHAT, rule }) }
 }
