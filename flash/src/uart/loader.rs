@@ -61,8 +61,9 @@ impl Loader {
         self.link.drain()?;
         let mut fault = None;
         // A loader that knows its rate takes the first byte for half a command, refuses the second.
-        for byte in [SYNC, MISFIT] {
-            self.link.send(&[byte])?;
+        // Both are the greeting: a chip that starts between them would be deaf to any other byte.
+        for _ in 0..2 {
+            self.link.send(&[SYNC])?;
             match self.link.ack("the sync byte", SYNC_WITHIN) {
                 Ok(()) => return Ok(Restart::Yes),
                 Err(Fault::Nack { .. }) => return Ok(Restart::No),
@@ -121,7 +122,7 @@ impl Loader {
         self.repeat(|loader| {
             loader.link.drain()?;
             // Half a command and its wrong complement, or a greeting and half a command.
-            loader.link.send(&[SYNC, MISFIT])?;
+            loader.link.send(&[SYNC, SYNC])?;
             let mut answer = [0];
             loader.link.take(&mut answer, "the sync byte", SYNC_WITHIN)?;
             match answer[0] {
