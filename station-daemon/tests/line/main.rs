@@ -4,6 +4,7 @@
 mod desk;
 mod faults;
 mod paper;
+mod ports;
 mod process;
 mod station;
 

@@ -20,6 +20,8 @@ pub(crate) const TENANT: &str = "acme";
 pub(crate) const PRODUCT: &str = "demo-lamp";
 pub(crate) const STATION: &str = "l1-s1";
 pub(crate) const BLOCK_AT: u64 = 0x7_F000;
+/// The last page of 128 KiB.
+pub(crate) const STM32_BLOCK_AT: u64 = 0x0801_FC00;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const DEMO_HEX: &[u8] = include_bytes!("../../../device-sdk/demo/demo-lamp-1.0.0.hex");
 
@@ -36,6 +38,7 @@ pub(crate) struct Plan {
     pub(crate) activation: bool,
     pub(crate) withdrawn: bool,
     pub(crate) allow_simulated: bool,
+    pub(crate) port_kinds: Vec<&'static str>,
     pub(crate) metadata_version: u64,
 }
 
@@ -52,6 +55,7 @@ impl Plan {
             activation: true,
             withdrawn: false,
             allow_simulated: true,
+            port_kinds: vec!["blackmagic-tcp", "uart"],
             metadata_version: 1,
         }
     }
@@ -190,14 +194,15 @@ impl Office {
     }
 
     fn pack(&self, plan: &Plan, now_ms: i64) -> PackedDemo {
+        let Firmware { family, hex, block_at } = Firmware::of(plan.chip);
         let mut recipe = serde_json::json!({
-            "family": if plan.chip.starts_with("nRF51") { "nrf51" } else { "nrf52" },
+            "family": family,
             "chip": plan.chip,
             "channels": ["production"],
         });
         if plan.activation {
             recipe["activation"] = serde_json::json!({
-                "address": if plan.chip.starts_with("nRF51") { 0x3_F000 } else { BLOCK_AT },
+                "address": block_at,
                 "mode": "ed25519",
                 "product_keys": [hex::encode(self.activation.public())],
             });
@@ -219,13 +224,14 @@ impl Office {
             recipe,
             images: vec![ImageFile {
                 name: name("app"),
+                chip: None,
                 format: ImageFormat::IntelHex,
-                file: Zeroizing::new(DEMO_HEX.to_vec()),
+                file: Zeroizing::new(hex.clone()),
             }],
             chunk_bytes: 4096,
         };
         let packed = pack.pack(&mut SystemRandom).expect("packs");
-        let plain = release::image::read_image(ImageFormat::IntelHex, DEMO_HEX).expect("hex");
+        let plain = release::image::read_image(ImageFormat::IntelHex, &hex).expect("hex");
         PackedDemo {
             manifest_bytes: packed.manifest_bytes,
             chunks: packed.chunks,
@@ -275,7 +281,7 @@ impl Office {
             }],
             roster_version: 0,
             revocation_version: 0,
-            probe_kinds: Vec::new(),
+            probe_kinds: plan.port_kinds.iter().map(|kind| label(kind)).collect(),
             allow_simulated: plan.allow_simulated,
             pin_policy: PinPolicy::default(),
         };
@@ -297,6 +303,47 @@ fn fresh_pair() -> Ed25519KeyPair {
     let random = ring::rand::SystemRandom::new();
     let bytes = Ed25519KeyPair::generate_pkcs8(&random).expect("key");
     Ed25519KeyPair::from_pkcs8(bytes.as_ref()).expect("key")
+}
+
+/// What is packed for a chip: the demo firmware on Nordic's, noise behind a vector table on ST's.
+struct Firmware {
+    family: &'static str,
+    hex: Vec<u8>,
+    block_at: u64,
+}
+
+impl Firmware {
+    fn of(chip: &str) -> Self {
+        let nordic = |family, block_at| Self { family, hex: DEMO_HEX.to_vec(), block_at };
+        if chip.starts_with("STM32F1") {
+            Self { family: "stm32f1", hex: stm32_hex(), block_at: STM32_BLOCK_AT }
+        } else if chip.starts_with("nRF51") {
+            nordic("nrf51", 0x3_F000)
+        } else {
+            nordic("nrf52", BLOCK_AT)
+        }
+    }
+}
+
+/// 9 KiB from the start of an STM32's flash as Intel HEX.
+fn stm32_hex() -> Vec<u8> {
+    let mut image = vec![0x00, 0x50, 0x00, 0x20, 0x01, 0x01, 0x00, 0x08];
+    let noise = |at: u32| (at.wrapping_mul(0x9E37_79B1) >> 23).to_le_bytes()[0];
+    image.extend((8..9 * 1024).map(noise));
+    let record = |kind: u8, address: u16, bytes: &[u8]| {
+        let mut record = vec![u8::try_from(bytes.len()).expect("short")];
+        record.extend(address.to_be_bytes());
+        record.push(kind);
+        record.extend(bytes);
+        record.push(record.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte)));
+        format!(":{}\n", hex::encode_upper(record))
+    };
+    let mut text = record(4, 0, &[0x08, 0x00]);
+    for (row, bytes) in (0_u16..).zip(image.chunks(16)) {
+        text += &record(0, row * 16, bytes);
+    }
+    text += &record(1, 0, &[]);
+    text.into_bytes()
 }
 
 struct PackedDemo {

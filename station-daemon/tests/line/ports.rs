@@ -1,0 +1,169 @@
+//! Slots over other ports than a debug probe, and slots with several.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use simulators::rom_loader::{self, Chip, Settings};
+use station_daemon::api::view::{SlotState, TroubleCode};
+use station_daemon::config::SlotConfig;
+
+use super::paper::{Plan, STM32_BLOCK_AT};
+use super::station::{Board, Station, port};
+use super::{UIDS, World, assert_holds_image};
+
+const UID: [u8; 12] = *b"\x23\0\x25\0\x07W2W464 ";
+
+/// An STM32F103 in its ROM loader at the end of a serial line.
+struct Loader {
+    served: rom_loader::Served,
+    control: TcpStream,
+}
+
+impl Loader {
+    /// Beside the fixture.
+    fn new() -> Self {
+        let model = rom_loader::chip::model("stm32f103").expect("a model");
+        let chip = Chip::new(model, UID, None).expect("a chip");
+        let control = "127.0.0.1:0".parse().expect("an address");
+        let served =
+            rom_loader::serve(Settings { chip, control, time_scale: 0.0 }).expect("serves");
+        let control = TcpStream::connect(served.control).expect("control port");
+        let loader = Self { served, control };
+        loader.pull("remove");
+        loader.pull("says FLASHLINE demo-lamp 1.0.0 activation=valid");
+        loader
+    }
+
+    fn pull(&self, lever: &str) -> String {
+        (&self.control).write_all(format!("{lever}\n").as_bytes()).expect("lever");
+        let mut answer = String::new();
+        BufReader::with_capacity(1, &self.control).read_line(&mut answer).expect("answer");
+        let rest = answer.trim_end().strip_prefix("ok");
+        rest.unwrap_or_else(|| panic!("{lever}: {answer}")).trim_start().to_owned()
+    }
+
+    fn cells(&self, at: u64, length: usize) -> Vec<u8> {
+        hex::decode(self.pull(&format!("dump-hex {at} {length}"))).expect("hex")
+    }
+
+    fn port(&self) -> flash::Port {
+        port(&format!("tty:{}", self.served.tty))
+    }
+
+    fn slot(&self, number: u32) -> SlotConfig {
+        SlotConfig { number, ports: vec![self.port()], uart: None, baud: 115_200 }
+    }
+}
+
+fn for_stm32(plan: &mut Plan) {
+    plan.chip = "STM32F103CB";
+}
+
+#[test]
+fn a_chip_behind_its_serial_loader_is_flashed_and_heard_through_one_port() {
+    let world = World::new(for_stm32);
+    let board = Loader::new();
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    let parcel = world.parcel();
+    station.deliver(&parcel);
+    station.wait_slot(1, SlotState::Empty);
+
+    board.pull("insert");
+    let passed = station.wait_slot(1, SlotState::Pass);
+    for (address, bytes) in &parcel.image {
+        assert_eq!(&board.cells(*address, bytes.len()), bytes, "image at {address:#x}");
+    }
+    let block = board.cells(STM32_BLOCK_AT, activation::BLOCK_BYTES);
+    let code = activation::code_for("demo-lamp", "stm32f1", &UID).to_string();
+    assert_eq!(passed.code.as_deref(), Some(code.as_str()));
+    assert_eq!(
+        station.visit_events(),
+        [
+            "contact",
+            "identified",
+            "reserved",
+            "programming",
+            "verified",
+            "activated",
+            "self_tested",
+            "passed"
+        ]
+    );
+
+    // Its program runs and no loader answers: it stays good until it is started into it again.
+    assert!(board.pull("state").contains("\"running\":true"));
+    board.pull("reset");
+    let seen = station.wait_slot(1, SlotState::SeenBefore);
+    assert_eq!(seen.code, passed.code);
+    assert_eq!(board.cells(STM32_BLOCK_AT, activation::BLOCK_BYTES), block);
+    station.stop();
+}
+
+#[test]
+fn what_is_wrong_behind_a_serial_line_is_named() {
+    let check = |lever: &str, code: TroubleCode| {
+        let world = World::new(for_stm32);
+        let board = Loader::new();
+        let station = Station::start(world.path(), &[board.slot(1)]);
+        station.deliver(&world.parcel());
+        station.wait_slot(1, SlotState::Empty);
+        board.pull(lever);
+        board.pull("insert");
+        let failed = station.wait_slot(1, SlotState::Fail);
+        assert_eq!(failed.trouble.map(|trouble| trouble.code), Some(code), "{lever}");
+        station.stop();
+    };
+    check("lock", TroubleCode::ChipLocked);
+    check("stuck 0x08000100 0", TroubleCode::ReadBackDiffered);
+    check("cut 500", TroubleCode::BoardUnplugged);
+}
+
+#[test]
+fn of_several_ports_the_one_flashes_that_the_orders_chip_can_be_reached_through() {
+    let world = World::new(|plan| plan.self_test = false);
+    let (board, other) = (Board::new(UIDS[0]), Loader::new());
+    let mut slot = board.slot(1);
+    slot.ports.insert(0, other.port());
+    let station = Station::start(world.path(), &[slot]);
+    let parcel = world.parcel();
+    station.deliver(&parcel);
+    // A chip that the order is not for is behind the other port all the time.
+    other.pull("insert");
+    station.wait_slot(1, SlotState::Empty);
+    board.pull("insert");
+    station.wait_slot(1, SlotState::Pass);
+    assert_holds_image(&board, &parcel);
+    let counters: serde_json::Value =
+        serde_json::from_str(&other.pull("counters")).expect("counters");
+    assert_eq!(counters["commands"], 0, "{counters}");
+    station.stop();
+}
+
+#[test]
+fn a_slot_without_a_port_for_the_orders_chip_says_so() {
+    let world = World::new(|plan| plan.self_test = false);
+    let board = Loader::new();
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    board.pull("insert");
+    let failed = station.wait_slot(1, SlotState::Fail);
+    assert_eq!(failed.trouble.map(|t| t.code), Some(TroubleCode::PortMissing));
+    assert!(station.visit_events().is_empty(), "it waits; that is no visit");
+    station.stop();
+}
+
+#[test]
+fn a_pseudo_terminal_is_flashed_only_where_the_lease_allows_simulated_boards() {
+    let world = World::new(|plan| {
+        for_stm32(plan);
+        plan.allow_simulated = false;
+    });
+    let board = Loader::new();
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    board.pull("insert");
+    let failed = station.wait_slot(1, SlotState::Fail);
+    assert_eq!(failed.trouble.map(|t| t.code), Some(TroubleCode::ReleaseNotTrusted));
+    assert!(board.cells(0x0800_0000, 64).iter().all(|byte| *byte == 0xFF));
+    station.stop();
+}
