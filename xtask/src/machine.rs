@@ -36,6 +36,8 @@ pub(crate) const TO_OPEN_A_WINDOW: &[&str] =
 pub(crate) const TO_DRIVE_A_WINDOW: &[&str] = &["webkit2gtk-driver", "xauth", "xvfb"];
 /// Firmware that other people wrote.
 pub(crate) const TO_FLASH: &[&str] = &["firmware-microbit-micropython"];
+/// USB devices that libusb takes for real ones, and another program that flashes them.
+pub(crate) const TO_SERVE_USB: &[&str] = &["dfu-util", "libumockdev-dev", "umockdev"];
 /// Boards and flashing programs that other people wrote.
 pub(crate) const TO_EMULATE: &[&str] = &["qemu-system-arm", "stm32flash"];
 

@@ -14,8 +14,11 @@ use crate::{
     stage::{Stages, must, output},
 };
 
+/// The feature behind which tests wait for what `test` installs.
+const USUAL: &str = "flash/umockdev";
+
 /// The features behind which tests wait for programs written by others.
-const DEEP: &str = "flash/qemu,simulators/qemu,simulators/stm32flash,tests/deep";
+const DEEP: &str = "flash/umockdev,flash/qemu,simulators/qemu,simulators/stm32flash,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
 const OUTSIDE: [&str; 4] = [
@@ -33,15 +36,26 @@ pub(crate) fn test(deep: bool) -> Result<()> {
         machine::debian(machine::TO_BUILD)?;
         machine::debian(machine::TO_JUDGE)?;
         machine::debian(machine::TO_FLASH)?;
+        machine::debian(machine::TO_SERVE_USB)?;
         machine::debian(machine::TO_BROWSE)?;
         machine::npm()
     });
     stages.run("format", format);
     stages.run("build and lint", || {
-        must(linting_cargo().args(["build", "--locked", "--workspace", "--all-targets", "--quiet"]))
+        must(
+            linting_cargo()
+                .args(["build", "--locked", "--workspace", "--features", USUAL])
+                .args(["--all-targets", "--quiet"]),
+        )
     });
     stages.run("Rust tests", || {
-        must(machine::nextest(linting_cargo())?.args(["run", "--locked", "--workspace"]))
+        must(machine::nextest(linting_cargo())?.args([
+            "run",
+            "--locked",
+            "--workspace",
+            "--features",
+            USUAL,
+        ]))
     });
     stages.run("the ten slowest Rust tests", slowest::print);
     stages.run("worked examples, in Python", worked_examples);
