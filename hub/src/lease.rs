@@ -18,7 +18,9 @@ use crate::store::{PortionRow, SignedLease, StationRow, TenantScope};
 pub(crate) const ROSTER_VERSION: u64 = 1;
 const REVOCATION_VERSION: u64 = 0;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-const PROBE_KINDS: [&str; 4] = ["blackmagic", "cmsis-dap", "jlink", "stlink"];
+/// The stations' words: `flash::PortKind`.
+const PROBE_KINDS: [&str; 7] =
+    ["blackmagic", "cmsis-dap", "dfu", "ftdi", "jlink", "stlink", "uart"];
 const SIMULATED_PROBE_KIND: &str = "blackmagic-tcp";
 /// How often signing may find that another listener was faster.
 const ATTEMPTS_MAX: u32 = 3;

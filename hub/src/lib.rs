@@ -13,6 +13,7 @@ pub mod admin_client;
 pub mod blobs;
 mod body;
 pub mod ca;
+mod client_certificate;
 mod digest;
 pub mod hub;
 mod journal;

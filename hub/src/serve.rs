@@ -21,6 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ca::CaError;
+use crate::client_certificate::{Enduring, HubTime};
 use crate::digest::sha256;
 use crate::hub::{Hub, HubError};
 use crate::refusal::chain;
@@ -118,7 +119,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
     Ok((listener, real))
 }
 
-fn tls(hub: &Hub) -> Result<(TlsAcceptor, TlsAcceptor), ServeError> {
+fn tls(hub: &Arc<Hub>) -> Result<(TlsAcceptor, TlsAcceptor), ServeError> {
     let refused = |error: rustls::Error| ServeError::Tls(Box::new(error));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
@@ -128,9 +129,11 @@ fn tls(hub: &Hub) -> Result<(TlsAcceptor, TlsAcceptor), ServeError> {
         .allow_unauthenticated()
         .build()
         .map_err(|error| ServeError::Tls(Box::new(error)))?;
+    let verifier = Arc::new(Enduring { chain: verifier });
     let identity = hub.authority.serve_as(&hub.names, hub.now_ms())?;
     let builder = || {
-        rustls::ServerConfig::builder_with_provider(provider.clone())
+        let time = Arc::new(HubTime(hub.clone()));
+        rustls::ServerConfig::builder_with_details(provider.clone(), time)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(refused)
     };

@@ -240,6 +240,8 @@ pub struct Enrolled {
     pub line: LineName,
     /// Client certificate of the station, PEM.
     pub certificate_pem: String,
+    /// The end of its life, milliseconds since the Unix epoch. It begins with `hub_time_ms`.
+    pub certificate_not_after_ms: i64,
     /// The hub CA's certificate, PEM; its DER has the hash of the code.
     pub ca_pem: String,
     /// The name the hub signs cosignatures with.
@@ -252,6 +254,27 @@ pub struct Enrolled {
     pub statement: crate::statement::SignedStatement,
     /// The hub's time, milliseconds since the Unix epoch.
     pub hub_time_ms: i64,
+}
+
+/// `POST /v1/renewal`: a station asks for its next certificate, with its last one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CertificateRenewal {
+    /// PKCS #10 request over the station's TLS key (P-256), PEM. Only its key counts.
+    pub tls_csr_pem: String,
+}
+
+/// The next certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RenewedCertificate {
+    /// Client certificate of the station, PEM.
+    pub certificate_pem: String,
+    /// Begin of its life, milliseconds since the Unix epoch.
+    pub from_ms: i64,
+    /// End of its life, milliseconds since the Unix epoch.
+    pub not_after_ms: i64,
 }
 
 #[cfg(test)]

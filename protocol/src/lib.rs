@@ -20,7 +20,9 @@ pub mod station;
 pub mod verdict;
 
 pub use document::{Document, DocumentList, DocumentName};
-pub use enrolment::{EnrolRequest, Enrolled, EnrolmentCode, KeyProtection};
+pub use enrolment::{
+    CertificateRenewal, EnrolRequest, Enrolled, EnrolmentCode, KeyProtection, RenewedCertificate,
+};
 pub use grant::{LeaseRequest, PortionGrant};
 pub use health::Health;
 pub use ids::{

@@ -62,6 +62,9 @@ problem_types! {
     /// No client certificate, or one of a station that is not enrolled or was revoked.
     CertificateRefused = "certificate-refused", 403, "The station's certificate is not accepted",
         "Enrol the station again, or ask who revoked it.";
+    /// The certificate's life is over: it may renew itself and bring records, nothing else.
+    CertificateExpired = "certificate-expired", 403, "The station's certificate has expired",
+        "Let the station renew its certificate.";
     /// No token, or not the right one.
     TokenRefused = "token-refused", 401, "The access token is not accepted",
         "Use the token that the hub wrote for this tenant.";

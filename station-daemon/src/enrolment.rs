@@ -44,6 +44,10 @@ pub struct Membership {
     pub hub_ca_pem: String,
     /// The station's client certificate, PEM.
     pub certificate_pem: String,
+    /// Begin of its life by the hub's clock, milliseconds since the Unix epoch.
+    pub certificate_from_ms: i64,
+    /// End of its life, milliseconds since the Unix epoch.
+    pub certificate_not_after_ms: i64,
     /// The name the hub cosigns with.
     pub cosign_name: String,
     /// The key it cosigns and signs statements with, hexadecimal.
@@ -65,7 +69,25 @@ impl Membership {
         found.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(damaged)
     }
 
-    fn save(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
+    /// Whether two thirds of the certificate's life are over.
+    #[must_use]
+    pub const fn renewal_is_due(&self, now_ms: i64) -> bool {
+        let life_ms = self.certificate_not_after_ms.saturating_sub(self.certificate_from_ms);
+        now_ms >= self.certificate_not_after_ms.saturating_sub(life_ms / 3)
+    }
+
+    /// Takes the certificate that follows.
+    pub fn take_certificate(&mut self, next: &sync::NextCertificate) {
+        self.certificate_pem.clone_from(&next.certificate_pem);
+        self.certificate_from_ms = next.from_ms;
+        self.certificate_not_after_ms = next.not_after_ms;
+    }
+
+    /// Keeps the membership.
+    ///
+    /// # Errors
+    /// As the store says.
+    pub fn save(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
         let damaged =
             |error: serde_json::Error| StoreError::Damaged { what: format!("membership: {error}") };
         commit.put_setting(MEMBERSHIP, &serde_json::to_vec(self).map_err(damaged)?)
@@ -234,6 +256,8 @@ fn prove(
         hub: code.hub.clone(),
         hub_ca_pem: answer.ca_pem.clone(),
         certificate_pem: answer.certificate_pem.clone(),
+        certificate_from_ms: answer.hub_time_ms,
+        certificate_not_after_ms: answer.certificate_not_after_ms,
         cosign_name: answer.hub_cosign_name.clone(),
         cosign_key: hex::encode(answer.hub_cosign_key.0),
         root_json: answer.root_json.clone(),
@@ -342,6 +366,7 @@ mod tests {
                 station: statement.station,
                 line: "l1".parse().expect("name"),
                 certificate_pem: String::new(),
+                certificate_not_after_ms: 5 + 300,
                 ca_pem: self.ca_pem.clone(),
                 hub_cosign_name: "hub".to_owned(),
                 hub_cosign_key: Ed25519Key(key),
@@ -381,6 +406,10 @@ mod tests {
         check("another name", Enrolled { station, ..good() }, false);
 
         let membership = prove(&hub.code(), &request, &good()).expect("proven");
+        for (now_ms, due) in [(i64::MIN, false), (5, false), (204, false), (205, true), (900, true)]
+        {
+            assert_eq!(membership.renewal_is_due(now_ms), due, "at {now_ms} of 5 to 305");
+        }
         assert!(membership.pinned_root().is_err(), "bytes with the right hash are no root yet");
         let swapped = Membership { root_json: STANDARD.encode(b"Root"), ..membership };
         assert!(matches!(swapped.pinned_root(), Err(TrustError::NotThePinnedRoot { .. })));

@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 use crate::state::OfflineReason;
 use crate::wire::{self, ANSWER_BYTES_MAX, DOCUMENT_BYTES_MAX, Problem};
 
+/// The problem of a station whose certificate is over.
+pub(crate) const CERTIFICATE_EXPIRED: &str = "certificate-expired";
+
 const CONNECT_MS_MAX: u64 = 10_000;
 const READ_MS_MAX: u64 = 60_000;
 const KEEP_ALIVE_MS: u64 = 10_000;
@@ -78,6 +81,9 @@ impl HubError {
             Self::HubCertificate(_) => OfflineReason::HubCertificate,
             Self::StationRefused(_) => OfflineReason::StationRefused,
             Self::HubTrouble { .. } => OfflineReason::HubTrouble,
+            Self::Refused { kind, .. } if kind == CERTIFICATE_EXPIRED => {
+                OfflineReason::StationRefused
+            }
             Self::Refused { .. } | Self::NotUnderstood { .. } => OfflineReason::NotUnderstood,
             Self::Address { .. } | Self::Client(_) => OfflineReason::StationTrouble,
         }
@@ -238,6 +244,19 @@ impl Hub {
             .request(Method::POST, &format!("journal/{epoch}"))?
             .header("content-type", "application/json")
             .header("content-encoding", "zstd")
+            .body(body);
+        json(what, request).await
+    }
+
+    pub(crate) async fn renew(
+        &self,
+        request: &wire::CertificateRenewal<'_>,
+    ) -> Result<wire::RenewedCertificate, HubError> {
+        let what = "the renewal of the certificate";
+        let body = serde_json::to_vec(request).map_err(|error| not_understood(what, error))?;
+        let request = self
+            .request(Method::POST, "renewal")?
+            .header("content-type", "application/json")
             .body(body);
         json(what, request).await
     }

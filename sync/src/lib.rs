@@ -22,7 +22,7 @@ pub use enrol::{EnrolError, enrol};
 pub use hub::HubError;
 pub use parties::{
     ArrivedDocument, DocumentSink, JournalHead, JournalRange, JournalRefusal, JournalSource,
-    PartyError, WantedChunk,
+    NextCertificate, PartyError, WantedChunk,
 };
 pub use postman::{Jitter, Nudge, Postman, PostmanConfig, PostmanError};
 pub use staging::{Staging, StagingError};

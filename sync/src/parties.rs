@@ -134,4 +134,31 @@ pub trait DocumentSink: Send + Sync + 'static {
     fn hub_time(&self, _payload: &str, _signature: &str) -> Result<(), PartyError> {
         Ok(())
     }
+
+    /// A certificate request in PEM, when the station's certificate is due to be renewed.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn renewal(&self) -> Result<Option<String>, PartyError> {
+        Ok(None)
+    }
+
+    /// The next certificate, over the key of the request. Used from now on once it is kept.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn renewed(&self, _next: &NextCertificate) -> Result<(), PartyError> {
+        Ok(())
+    }
+}
+
+/// A certificate the hub gave for the next part of the station's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextCertificate {
+    /// PEM.
+    pub certificate_pem: String,
+    /// Begin of its life by the hub's clock, milliseconds since the Unix epoch.
+    pub from_ms: i64,
+    /// End of its life, milliseconds since the Unix epoch.
+    pub not_after_ms: i64,
 }

@@ -14,9 +14,10 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use crate::hub::{Hub, HubError, Listing};
+use crate::hub::{CERTIFICATE_EXPIRED, Hub, HubError, Listing};
 use crate::parties::{
-    ArrivedDocument, DocumentSink, JournalRefusal, JournalSource, PartyError, WantedChunk,
+    ArrivedDocument, DocumentSink, JournalRefusal, JournalSource, NextCertificate, PartyError,
+    WantedChunk,
 };
 use crate::staging::{Staging, StagingError};
 use crate::state::{BackOff, HubState, OfflineReason};
@@ -85,6 +86,8 @@ enum RoundError {
     Party(#[source] PartyError),
     #[error("staging a chunk failed")]
     Staging(#[from] StagingError),
+    #[error("the renewed certificate cannot be used")]
+    Tls(#[from] TlsError),
 }
 
 impl RoundError {
@@ -92,6 +95,7 @@ impl RoundError {
         match self {
             Self::Hub(error) => error.reason(),
             Self::Party(_) | Self::Staging(_) => OfflineReason::StationTrouble,
+            Self::Tls(_) => OfflineReason::NotUnderstood,
         }
     }
 }
@@ -99,6 +103,9 @@ impl RoundError {
 /// Carries between one station and its hub until told to stop.
 pub struct Postman {
     hub: Hub,
+    address: String,
+    ca_pem: String,
+    key_pem: Zeroizing<String>,
     journal: Arc<dyn JournalSource>,
     documents: Arc<dyn DocumentSink>,
     staging: Staging,
@@ -132,6 +139,9 @@ impl Postman {
         let nudged = Arc::new(Notify::new());
         let postman = Self {
             hub: Hub::new(&config.hub, tls)?,
+            address: config.hub,
+            ca_pem: config.ca_pem,
+            key_pem: config.key_pem,
             journal,
             documents,
             staging: Staging::open(&config.staging)?,
@@ -191,8 +201,19 @@ impl Postman {
 
     /// Everything once, in the order of the lanes; returns what the hub's list is known by.
     async fn round(&mut self) -> Result<String, RoundError> {
+        self.renew().await?;
         let fresh = self.cursor.is_none();
-        let Listing::Changed { documents: listed, known } = self.hub.documents(None).await? else {
+        let listing = match self.hub.documents(None).await {
+            Err(HubError::Refused { kind, status, detail, expected, seq })
+                if kind == CERTIFICATE_EXPIRED =>
+            {
+                // The records may still go up.
+                self.carry_journal().await?;
+                Err(HubError::Refused { kind, status, detail, expected, seq })
+            }
+            listing => listing,
+        };
+        let Listing::Changed { documents: listed, known } = listing? else {
             return Err(RoundError::Hub(HubError::NotUnderstood {
                 what: "the list of documents",
                 source: "an unchanged list that was never given".into(),
@@ -225,6 +246,32 @@ impl Postman {
         }
         self.carry_chunks().await?;
         Ok(known)
+    }
+
+    /// Renews the station's certificate when it is due. A hub that will not is asked again at the
+    /// next round: the certificate is good for a third of its life yet, or over and of some use.
+    async fn renew(&mut self) -> Result<(), RoundError> {
+        let Some(tls_csr_pem) = self.party(|_, documents| documents.renewal()).await? else {
+            return Ok(());
+        };
+        let request = wire::CertificateRenewal { tls_csr_pem: &tls_csr_pem };
+        let next = match self.hub.renew(&request).await {
+            Err(error @ HubError::Refused { .. }) => {
+                tracing::warn!(error = %chain(&error), "the hub does not renew the certificate");
+                return Ok(());
+            }
+            answer => answer?,
+        };
+        let (certificate_pem, from_ms, not_after_ms) =
+            (next.certificate_pem, next.from_ms, next.not_after_ms);
+        // A certificate that does not go with the key is refused here, before it replaces one.
+        let tls = tls::mutual(&self.ca_pem, &certificate_pem, &self.key_pem)?;
+        let hub = Hub::new(&self.address, tls)?;
+        let next = NextCertificate { certificate_pem, from_ms, not_after_ms };
+        self.party(move |_, documents| documents.renewed(&next)).await?;
+        tracing::info!(not_after_ms, "the station's certificate is renewed");
+        self.hub = hub;
+        Ok(())
     }
 
     /// Returns when the hub's list changed, somebody nudged, or the hub ended the wait.

@@ -49,6 +49,18 @@ pub(crate) struct JournalAck {
     pub(crate) next: u64,
 }
 
+#[derive(Debug, Serialize)]
+pub(crate) struct CertificateRenewal<'a> {
+    pub(crate) tls_csr_pem: &'a str,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct RenewedCertificate {
+    pub(crate) certificate_pem: String,
+    pub(crate) from_ms: i64,
+    pub(crate) not_after_ms: i64,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct SignedStatement {
     pub(crate) payload: String,

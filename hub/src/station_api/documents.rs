@@ -142,7 +142,7 @@ pub(super) async fn document(
 ) -> Result<Response, Refusal> {
     let missing = || Refusal::of(ProblemType::NotFound);
     let name: DocumentName = name.parse().map_err(|_| missing())?;
-    let Caller { scope, station } = &caller;
+    let Caller { scope, station, .. } = &caller;
     let bytes = match &name {
         DocumentName::Lease => written(&hub, scope, station).await?.lease,
         DocumentName::Orders => Some(written(&hub, scope, station).await?.orders),
@@ -172,7 +172,7 @@ pub(super) async fn lease(
     body: Body,
 ) -> Result<Response, Refusal> {
     let request: LeaseRequest = read_json(&headers, body, LEASE_REQUEST_BYTES_MAX).await?;
-    let Caller { scope, station } = &caller;
+    let Caller { scope, station, .. } = &caller;
     if station.forked {
         return Err(Refusal::of(ProblemType::GrantsStopped));
     }

@@ -74,6 +74,7 @@ pub(super) async fn enrol(
         station: code.station,
         line: code.line,
         certificate_pem: certificate.pem,
+        certificate_not_after_ms: certificate.not_after_ms,
         ca_pem: hub.authority.pem(),
         hub_cosign_name: Hub::cosign_name(&scope),
         hub_cosign_key: protocol::Ed25519Key(keys.cosign_public()),

@@ -23,7 +23,7 @@ fn epoch_of(text: &str) -> Result<Epoch, Refusal> {
 
 pub(super) async fn state(
     State(hub): State<Arc<Hub>>,
-    Extension(Caller { scope, station }): Extension<Caller>,
+    Extension(Caller { scope, station, .. }): Extension<Caller>,
     Path(epoch): Path<String>,
 ) -> Result<Json<JournalState>, Refusal> {
     let epoch = epoch_of(&epoch)?;
@@ -38,7 +38,7 @@ pub(super) async fn state(
 
 pub(super) async fn push(
     State(hub): State<Arc<Hub>>,
-    Extension(Caller { scope, station }): Extension<Caller>,
+    Extension(Caller { scope, station, .. }): Extension<Caller>,
     Path(epoch): Path<String>,
     headers: HeaderMap,
     body: Body,

@@ -1,12 +1,14 @@
 //! What stations may ask, over mutual TLS.
 //!
-//! Owns the routes and the guard before them. Promise: every route but enrolment sees a station
-//! whose certificate the hub's CA issued and nobody revoked, and through it exactly one tenant.
+//! Owns the routes and the guard before them. Promises: every route but enrolment sees a station
+//! whose certificate the hub's CA issued and nobody revoked, and through it exactly one tenant; a
+//! station whose certificate is over may renew it, ask the time and bring records, nothing else.
 
 mod chunks;
 mod documents;
 mod enrol;
 mod journal;
+mod renewal;
 mod time;
 
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use protocol::{ProblemType, Sha256};
 
 use crate::hub::Hub;
 use crate::refusal::Refusal;
-use crate::store::{StationRow, TenantScope};
+use crate::store::{KnownCertificate, StationRow, TenantScope};
 
 /// SHA-256 of the client certificate of this connection, if one was shown.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,8 @@ pub(crate) struct Peer(pub(crate) Option<Sha256>);
 pub(crate) struct Caller {
     pub(crate) scope: TenantScope,
     pub(crate) station: StationRow,
+    /// The certificate it asks with.
+    pub(crate) certificate: KnownCertificate,
 }
 
 /// The routes for stations.
@@ -40,8 +44,10 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .route("/v1/documents/{*name}", get(documents::document))
         .route("/v1/lease", post(documents::lease))
         .route("/v1/chunks/{sha256}", get(chunks::chunk))
+        .layer(from_fn_with_state(hub.clone(), certificate_in_time))
         .route("/v1/journal/{epoch}", get(journal::state).post(journal::push))
         .route("/v1/time", get(time::time))
+        .route("/v1/renewal", post(renewal::renew))
         .layer(from_fn_with_state(hub.clone(), known_station));
     Router::new()
         .route("/v1/enrol", post(enrol::enrol))
@@ -59,9 +65,22 @@ async fn known_station(
 ) -> Result<Response, Refusal> {
     let refused = || Refusal::of(ProblemType::CertificateRefused);
     let certificate = peer.0.ok_or_else(refused)?;
-    let (scope, station) =
+    let (scope, station, certificate) =
         hub.store.station_of_certificate(&certificate).await?.ok_or_else(refused)?;
     hub.store.heard(&scope, &station, hub.now_ms()).await?;
-    request.extensions_mut().insert(Caller { scope, station });
+    request.extensions_mut().insert(Caller { scope, station, certificate });
+    Ok(next.run(request).await)
+}
+
+/// Runs behind [`known_station`].
+async fn certificate_in_time(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if hub.now_ms() > caller.certificate.not_after_ms {
+        return Err(Refusal::of(ProblemType::CertificateExpired));
+    }
     Ok(next.run(request).await)
 }

@@ -20,7 +20,7 @@ pub(super) struct Asked {
 
 pub(super) async fn time(
     State(hub): State<Arc<Hub>>,
-    Extension(Caller { scope, station }): Extension<Caller>,
+    Extension(Caller { scope, station, .. }): Extension<Caller>,
     Query(Asked { nonce }): Query<Asked>,
 ) -> Result<Json<SignedStatement>, Refusal> {
     let digits = 1..=NONCE_DIGITS_MAX;

@@ -29,7 +29,7 @@ pub(crate) use migrations::SCHEMA;
 pub(crate) use orders::{NewOrder, NewPortion, PortionRow};
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub use scope::TenantScope;
-pub(crate) use stations::{NewCode, NewStation, SignedLease, StationRow};
+pub(crate) use stations::{KnownCertificate, NewCode, NewStation, SignedLease, StationRow};
 pub(crate) use units::{UnitChange, UnitKey};
 
 /// The store failed or refuses.

@@ -4,7 +4,7 @@ use protocol::{Sha256, TenantName};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use super::entities::{certificate, code, station, tenant, tenant_key, token};
-use super::stations::{CodeFound, StationRow};
+use super::stations::{CodeFound, KnownCertificate, StationRow};
 use super::{Store, StoreError, parsed};
 
 /// One tenant's part of the store. Cannot be made outside of the store.
@@ -67,7 +67,7 @@ impl Store {
     pub(crate) async fn station_of_certificate(
         &self,
         certificate_sha256: &Sha256,
-    ) -> Result<Option<(TenantScope, StationRow)>, StoreError> {
+    ) -> Result<Option<(TenantScope, StationRow, KnownCertificate)>, StoreError> {
         let row = certificate::Entity::find()
             .filter(certificate::Column::Sha256.eq(certificate_sha256.0.to_vec()))
             .one(&self.db)
@@ -81,7 +81,9 @@ impl Store {
         if station.revoked_ms.is_some() {
             return Ok(None);
         }
-        Ok(Some((self.scope(certificate.tenant_id).await?, StationRow::try_from(station)?)))
+        let scope = self.scope(certificate.tenant_id).await?;
+        let known = KnownCertificate { id: certificate.id, not_after_ms: certificate.not_after_ms };
+        Ok(Some((scope, StationRow::try_from(station)?, known)))
     }
 
     /// The enrolment code that has this secret.

@@ -4,6 +4,8 @@ use protocol::{Ed25519Key, Epoch, HpkeKey, KeyProtection, LineName, Sha256, Stat
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
+use crate::ca::StationCertificate;
+
 use super::entities::{certificate, code, journal, station};
 use super::{Store, StoreError, TenantScope, bytes32, column, count, note_change, parsed};
 
@@ -52,6 +54,14 @@ pub(crate) struct StationRow {
     pub(crate) forked: bool,
     pub(crate) lease: Option<SignedLease>,
     pub(crate) lease_version: u64,
+}
+
+/// A certificate that the hub gave a station.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownCertificate {
+    pub(super) id: i64,
+    /// End of its life, milliseconds since the Unix epoch.
+    pub(crate) not_after_ms: i64,
 }
 
 /// A lease as it was given to a station.
@@ -279,6 +289,36 @@ impl Store {
             .filter(station::Column::Id.eq(station.id))
             .exec(&writing.transaction)
             .await?;
+        writing.commit().await
+    }
+
+    /// Keeps the station's next certificate beside the one it asked `with`; all others go.
+    pub(crate) async fn renew_certificate(
+        &self,
+        scope: &TenantScope,
+        station: &StationRow,
+        with: &KnownCertificate,
+        next: &StationCertificate,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let writing = self.write().await?;
+        let transaction = &writing.transaction;
+        certificate::Entity::delete_many()
+            .filter(certificate::Column::TenantId.eq(scope.id()))
+            .filter(certificate::Column::StationId.eq(station.id))
+            .filter(certificate::Column::Id.ne(with.id))
+            .exec(transaction)
+            .await?;
+        let row = certificate::ActiveModel {
+            tenant_id: Set(scope.id()),
+            station_id: Set(station.id),
+            sha256: Set(next.sha256.0.to_vec()),
+            not_after_ms: Set(next.not_after_ms),
+            ..Default::default()
+        };
+        certificate::Entity::insert(row).exec(transaction).await?;
+        let what = format!("certificate of station {} renewed", station.name);
+        note_change(transaction, scope, now_ms, station.name.as_str(), what).await?;
         writing.commit().await
     }
 

@@ -15,7 +15,8 @@ use release::{
 use zeroize::Zeroizing;
 
 pub(crate) const PRODUCT: &str = "demo-lamp";
-const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1000;
+/// Longer than any certificate, so that what expires in a test is what the test is about.
+const LIFE_MS: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /// One tenant's people, with all their keys.
 pub(crate) struct Desk {
@@ -50,7 +51,7 @@ impl Desk {
         let plan = RootPlan {
             tenant: hub.tenant.clone(),
             version: 1,
-            expires_ms: now_ms + YEAR_MS,
+            expires_ms: now_ms + LIFE_MS,
             root: one(&root),
             targets: one(&targets),
             snapshot: RoleKeys { keys: vec![hub.snapshot], threshold: 1 },
@@ -105,7 +106,7 @@ impl Desk {
             product: product.clone(),
             keys: RoleKeys { keys: vec![self.lamp.public()], threshold: 1 },
         };
-        let expires_ms = self.now_ms + YEAR_MS;
+        let expires_ms = self.now_ms + LIFE_MS;
         let targets =
             targets_document(1, expires_ms, &lease_keys, &[role], &[&self.targets]).unwrap();
         let edition = self.releases.len() as u64;

@@ -1,7 +1,7 @@
 //! Joining a hub: once, with the right code, at the right hub.
 
 use hub::admin_client::{AdminError, CodeCreate};
-use protocol::{EnrolmentStatement, ProblemType, SignedStatement};
+use protocol::{CertificateRenewal, EnrolmentStatement, ProblemType, SignedStatement};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use sync::EnrolError;
 
@@ -168,4 +168,58 @@ async fn a_hub_that_is_not_there_is_unreachable_and_nothing_worse() {
     factory.stop().await;
     let answer = Station::enrol(StationKeys::draw(), &code).await;
     assert!(matches!(answer, Err(EnrolError::Unreachable { .. })), "{:?}", answer.err());
+}
+
+#[tokio::test]
+async fn a_station_renews_its_certificate_in_time_or_late_and_its_older_ones_go() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let (factory, _, _, mut station) = Factory::running("acme").await;
+    let first = station.enrolled.certificate_pem.clone();
+    // Whether documents are given out, or why not, and whether the journal is taken.
+    let rights = async |station: &Station| {
+        let client = station.client();
+        let documents = client.get("/v1/documents").await;
+        let refused = (documents.0 != 200).then(|| kind(&documents));
+        (refused, client.get("/v1/journal/1").await.0)
+    };
+    let renew = async |station: &Station| -> protocol::RenewedCertificate {
+        let request = CertificateRenewal { tls_csr_pem: station.keys.request_pem() };
+        let body = serde_json::to_vec(&request).unwrap();
+        json(&station.client().post("/v1/renewal", body).await)
+    };
+    assert_eq!(rights(&station).await, (None, 200));
+    let second = renew(&station).await;
+    assert_eq!(rights(&station).await, (None, 200), "the one it asked with is good to its end");
+
+    station.enrolled.certificate_pem = second.certificate_pem.clone();
+    factory.pass_ms(second.not_after_ms - second.from_ms + DAY_MS);
+    assert_eq!(rights(&station).await, (Some("certificate-expired"), 200), "records may go up");
+    let third = renew(&station).await;
+    assert!(third.from_ms >= second.not_after_ms, "a new life begins now");
+    station.enrolled.certificate_pem = third.certificate_pem;
+    assert_eq!(rights(&station).await, (None, 200));
+
+    station.enrolled.certificate_pem = first;
+    assert_eq!(rights(&station).await, (Some("certificate-refused"), 403), "the first is gone");
+    station.enrolled.certificate_pem = second.certificate_pem;
+    factory.admin("acme").revoke("st-1").await.unwrap();
+    let request = CertificateRenewal { tls_csr_pem: station.keys.request_pem() };
+    let body = serde_json::to_vec(&request).unwrap();
+    let refused = station.client().post("/v1/renewal", body).await;
+    assert_eq!(kind(&refused), "certificate-refused", "a revoked station renews nothing");
+}
+
+#[tokio::test]
+async fn a_renewal_certifies_a_key_that_signed_its_request_and_no_other() {
+    let (_factory, _, _, station) = Factory::running("acme").await;
+    let check = async |tls_csr_pem: String, refused: &str| {
+        let body = serde_json::to_vec(&CertificateRenewal { tls_csr_pem }).unwrap();
+        let answer = station.client().post("/v1/renewal", body).await;
+        assert_eq!(kind(&answer), refused);
+    };
+    check(String::new(), "enrolment-key-refused").await;
+    check(station.keys.request_pem().replacen('A', "B", 3), "enrolment-key-refused").await;
+    let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&other).unwrap();
+    check(request.pem().unwrap(), "enrolment-key-refused").await;
 }

@@ -215,15 +215,16 @@ impl StationKeys {
         self.journal.public_key().as_ref().try_into().unwrap()
     }
 
+    /// The certificate request over the TLS key.
+    pub(crate) fn request_pem(&self) -> String {
+        CertificateParams::default().serialize_request(&self.tls).unwrap().pem().unwrap()
+    }
+
     pub(crate) fn request(&self, code: &EnrolmentCode) -> EnrolRequest {
         EnrolRequest {
             secret: code.secret,
             station_name: None,
-            tls_csr_pem: CertificateParams::default()
-                .serialize_request(&self.tls)
-                .unwrap()
-                .pem()
-                .unwrap(),
+            tls_csr_pem: self.request_pem(),
             hpke_key: HpkeKey(*self.hpke.public().as_bytes()),
             journal_key: Ed25519Key(self.journal_public()),
             key_protection: KeyProtection::None,

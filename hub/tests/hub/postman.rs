@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use protocol::JournalAck;
 use sync::{
     ArrivedDocument, BackOff, DocumentSink, HubState, JournalHead, JournalRange, JournalRefusal,
-    JournalSource, Nudge, OfflineReason, PartyError, Postman, PostmanConfig, WantedChunk,
+    JournalSource, NextCertificate, Nudge, OfflineReason, PartyError, Postman, PostmanConfig,
+    WantedChunk,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,12 +28,15 @@ struct Seen {
     stores: usize,
     chunks: BTreeMap<[u8; 32], Vec<u8>>,
     time: Option<String>,
+    renewed: Vec<NextCertificate>,
 }
 
 struct Party {
     station: Mutex<Station>,
     wanted: Mutex<Vec<WantedChunk>>,
     seen: watch::Sender<Seen>,
+    /// The certificate is due to be renewed.
+    due: AtomicBool,
 }
 
 impl JournalSource for Party {
@@ -109,6 +113,17 @@ impl DocumentSink for Party {
         Ok(())
     }
 
+    fn renewal(&self) -> Result<Option<String>, PartyError> {
+        let due = self.due.load(Ordering::SeqCst);
+        Ok(due.then(|| self.station.lock().unwrap().keys.request_pem()))
+    }
+
+    fn renewed(&self, next: &NextCertificate) -> Result<(), PartyError> {
+        self.due.store(false, Ordering::SeqCst);
+        self.seen.send_modify(|seen| seen.renewed.push(next.clone()));
+        Ok(())
+    }
+
     fn time_nonce(&self) -> Option<String> {
         Some("c0ffee".to_owned())
     }
@@ -145,6 +160,7 @@ fn carry_with(station: Station, config: PostmanConfig) -> Round {
         station: Mutex::new(station),
         wanted: Mutex::new(Vec::new()),
         seen: watch::Sender::new(Seen::default()),
+        due: AtomicBool::new(false),
     });
     let (told, stop) = ({ party.clone() }, tokio::sync::oneshot::channel::<()>());
     let on_state = Box::new(move |state| told.seen.send_modify(|seen| seen.states.push(state)));
@@ -315,6 +331,32 @@ async fn refused_certificates_on_either_side_are_told_apart_from_a_hub_that_is_a
     round.until_state(HubState::Online).await;
     factory.admin("acme").revoke("st-1").await.unwrap();
     round.until_state(HubState::Offline(OfflineReason::StationRefused)).await;
+    round.end().await;
+}
+
+#[tokio::test]
+async fn an_expired_certificate_brings_records_renews_itself_and_the_work_goes_on() {
+    const YEARS_MS: i64 = 500 * 24 * 60 * 60 * 1000;
+    let (factory, _, _, station) = Factory::running("acme").await;
+    let staging = tempfile::tempdir().unwrap();
+    let mut station = station;
+    station.note(3);
+    factory.pass_ms(YEARS_MS);
+    let round = carry(station, &factory.station_address(), staging.path());
+    // Not due by the station's own clock yet: the records go up all the same.
+    round.until("records arrive", |seen| seen.acknowledged == 3).await;
+    round.until_state(HubState::Offline(OfflineReason::StationRefused)).await;
+    round.party.due.store(true, Ordering::SeqCst);
+    round.until_state(HubState::Online).await;
+    let seen = round.until("documents", |seen| !seen.documents.is_empty()).await;
+    assert_eq!(seen.renewed.len(), 1);
+    assert!(seen.renewed[0].not_after_ms > factory.now_ms());
+    // The next time it is renewed in time, while the connection stands.
+    round.party.due.store(true, Ordering::SeqCst);
+    round.nudge.now();
+    round.until("renewed again", |seen| seen.renewed.len() == 2).await;
+    round.note(2);
+    round.until("records of the renewed", |seen| seen.acknowledged == 5).await;
     round.end().await;
 }
 

@@ -125,7 +125,7 @@ async fn an_uploaded_chunk_is_given_to_nobody_before_a_release_of_their_tenant_n
         assert_eq!(kind(&client.get(&format!("/v1/chunks/{digest}")).await), "not-found");
     }
     let other = admin.http.put(&url).bearer_auth(&token).body("other bytes");
-    assert_eq!(kind(&admin.send(other).await), "request-malformed");
+    assert_eq!(kind(&admin.send(other).await), "release-damaged");
     let large = admin.http.put(&url).bearer_auth(&token).body(vec![0; 5 << 20]);
     assert_eq!(kind(&admin.send(large).await), "request-too-large");
 }

@@ -93,6 +93,8 @@ pub(crate) fn enrol(folder: &Path, office: &Office, now_ms: i64) -> Keys {
         hub: "localhost:1".to_owned(),
         hub_ca_pem: String::new(),
         certificate_pem: String::new(),
+        certificate_from_ms: now_ms,
+        certificate_not_after_ms: i64::MAX,
         cosign_name: hub_name(),
         cosign_key: office.cosign_key(),
         root_json: STANDARD.encode(&office.root),
