@@ -13,15 +13,19 @@
 //! chip is never erased unless [`Backend::unlock`] is called.
 
 mod backend;
+mod checksum;
 mod chip;
 pub mod chips;
 pub mod dfu;
 mod error;
+pub mod esp;
 mod identity;
 mod listen;
 mod plan;
 mod port;
 pub mod probe;
+mod sector;
+mod survey;
 pub mod uart;
 
 pub use backend::{

@@ -1,20 +1,14 @@
 //! The exact set of bytes one programming pass puts on a chip.
 //!
 //! Owns the layout: pieces sorted and checked against the chip and each other, the sectors they
-//! touch, what each sector needs (nothing, writing, or an erase first), and the bursts handed to
-//! the flash routine. Pure: it is told what the chip holds and never asks.
+//! touch, and the comparison with what was read. Pure.
 //!
-//! Promise: a byte outside the plan is wanted as it is. Buffers that hold image bytes are wiped.
+//! Promise: a byte outside the plan is wanted as it is.
 
 use std::ops::Range;
 
-use zeroize::Zeroizing;
-
 use crate::chip::Chip;
 use crate::error::FlashError;
-
-/// Blank bytes inside a burst that are cheaper to send along than to start another burst for.
-const GAP_BYTES_MAX: usize = 256;
 
 /// Bytes for one place, with the name that errors use.
 #[derive(Clone, Copy)]
@@ -149,6 +143,23 @@ impl<'a> Plan<'a> {
         difference
     }
 
+    /// The planned stretches inside a range, touching pieces joined, with their bytes.
+    pub(crate) fn parts(&self, range: &Range<u64>) -> Vec<(Range<u64>, Vec<&'a [u8]>)> {
+        let mut parts: Vec<(Range<u64>, Vec<&'a [u8]>)> = Vec::new();
+        for (place, bytes) in self.within(range.start, offset(range.end - range.start)) {
+            let start = range.start + place as u64;
+            let end = start + bytes.len() as u64;
+            match parts.last_mut() {
+                Some((last, known)) if last.end == start => {
+                    last.end = end;
+                    known.push(bytes);
+                }
+                Some(_) | None => parts.push((start..end, vec![bytes])),
+            }
+        }
+        parts
+    }
+
     /// The parts of the pieces inside `length` bytes from `address`, as (offset, bytes).
     fn within(&self, address: u64, length: usize) -> impl Iterator<Item = (usize, &'a [u8])> {
         let end = address + length as u64;
@@ -180,100 +191,15 @@ pub(crate) fn join(stretches: impl IntoIterator<Item = Range<u64>>) -> Vec<Range
     joined
 }
 
-/// What a sector needs so that it holds what is wanted.
+/// What a sector needs so that it holds what is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Nothing: it holds it already.
     Nothing,
-    /// Writing: every word that changes is blank.
+    /// Writing: every unit that changes is blank.
     Writing,
     /// An erase, then writing.
     Erasing,
-}
-
-/// A sector with what it holds and what it shall hold.
-pub(crate) struct Sector {
-    /// First address.
-    pub(crate) address: u64,
-    /// What it shall hold, bytes outside the plan as they are.
-    wanted: Zeroizing<Vec<u8>>,
-    /// What it holds when writing begins: as read, or all 0xFF once it is erased.
-    held: Zeroizing<Vec<u8>>,
-    /// What it needs.
-    pub(crate) need: Need,
-}
-
-impl Sector {
-    /// Judges a sector from what was read in it.
-    pub(crate) fn judge(plan: &Plan<'_>, address: u64, read: &[u8]) -> Self {
-        let mut wanted = Zeroizing::new(read.to_vec());
-        plan.overlay(address, &mut wanted);
-        let mut held = Zeroizing::new(read.to_vec());
-        let mut need = Need::Nothing;
-        for (held, wanted) in read.chunks(4).zip(wanted.chunks(4)) {
-            if held != wanted {
-                need = Need::Writing;
-                if held.iter().any(|byte| *byte != 0xFF) {
-                    need = Need::Erasing;
-                    break;
-                }
-            }
-        }
-        if need == Need::Erasing {
-            held.fill(0xFF);
-        }
-        Self { address, wanted, held, need }
-    }
-
-    /// How many bytes it has.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.wanted.len() as u64
-    }
-}
-
-/// Bytes for one call of the flash routine: whole words at a word address.
-pub(crate) struct Burst {
-    /// First address.
-    pub(crate) address: u64,
-    /// The bytes.
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
-}
-
-/// Cuts the words that change into bursts of at most `bytes_max` bytes, across sectors.
-pub(crate) fn bursts(sectors: &[Sector], bytes_max: usize) -> Vec<Burst> {
-    let mut done: Vec<Burst> = Vec::new();
-    let mut open: Option<Burst> = None;
-    let mut gap = 0;
-    for sector in sectors.iter().filter(|sector| sector.need != Need::Nothing) {
-        let words = sector.wanted.chunks(4).zip(sector.held.chunks(4));
-        for (index, (wanted, held)) in words.enumerate() {
-            let address = sector.address + 4 * index as u64;
-            let blank = wanted.iter().all(|byte| *byte == 0xFF);
-            let goes_on = open.as_ref().is_some_and(|burst| {
-                let next = burst.address + (burst.bytes.len() + gap) as u64;
-                let room = burst.bytes.len() + gap + wanted.len() <= bytes_max;
-                next == address && room && (wanted != held || (blank && gap < GAP_BYTES_MAX))
-            });
-            if !goes_on {
-                done.extend(open.take());
-                gap = 0;
-            }
-            if wanted == held {
-                gap += if open.is_some() { wanted.len() } else { 0 };
-                continue;
-            }
-            let burst = open.get_or_insert_with(|| Burst {
-                address,
-                // Reserved whole, so that no copy of image bytes is left behind by growing.
-                bytes: Zeroizing::new(Vec::with_capacity(bytes_max)),
-            });
-            burst.bytes.extend(std::iter::repeat_n(0xFF, gap));
-            burst.bytes.extend_from_slice(wanted);
-            gap = 0;
-        }
-    }
-    done.extend(open);
-    done
 }
 
 #[cfg(test)]
@@ -359,63 +285,5 @@ mod tests {
             plan.compare(0xF0, &read),
             Some(Difference { address: 0x107, bytes: 2, wanted: 7, found: 0xAA })
         );
-    }
-
-    #[test]
-    fn a_sector_is_left_alone_written_or_erased_according_to_what_it_holds() {
-        let image = [0x11, 0x22, 0x33, 0x44, 0xFF, 0xFF, 0xFF, 0xFF];
-        let plan = Plan::new(nrf52(), [piece("a", 0x1004, &image)]).expect("plan");
-        let check = |holds: &[(usize, u8)], need: Need, written: &[(u64, usize)]| {
-            let mut read = vec![0xFF; 0x1000];
-            for (place, byte) in holds {
-                read[*place] = *byte;
-            }
-            let sector = Sector::judge(&plan, 0x1000, &read);
-            assert_eq!(sector.need, need, "{holds:x?}");
-            let found: Vec<(u64, usize)> = bursts(&[sector], 0x4000)
-                .iter()
-                .map(|burst| (burst.address, burst.bytes.len()))
-                .collect();
-            assert_eq!(found, written, "{holds:x?}");
-        };
-        check(&[], Need::Writing, &[(0x1004, 4)]);
-        check(&[(4, 0x11), (5, 0x22), (6, 0x33), (7, 0x44)], Need::Nothing, &[]);
-        // A word that holds part of the image is not written twice: the sector is erased.
-        check(&[(4, 0x11)], Need::Erasing, &[(0x1004, 4)]);
-        check(&[(4, 0x10)], Need::Erasing, &[(0x1004, 4)]);
-        // A neighbour outside the plan is kept: untouched without an erase, rewritten after one.
-        check(&[(0, 0xAB)], Need::Writing, &[(0x1004, 4)]);
-        check(&[(0, 0xAB), (4, 0)], Need::Erasing, &[(0x1000, 8)]);
-        // Planned blank bytes over written ones need the erase too.
-        check(&[(4, 0x11), (5, 0x22), (6, 0x33), (7, 0x44), (9, 0)], Need::Erasing, &[(0x1004, 4)]);
-        check(&[(4, 0), (0xFFC, 7)], Need::Erasing, &[(0x1004, 4), (0x1FFC, 4)]);
-    }
-
-    #[test]
-    fn bursts_run_across_sectors_skip_long_blanks_and_respect_the_buffer() {
-        let mut image = vec![0x5A; 0x3000];
-        image[0x1800..0x2000].fill(0xFF); // long blank: two bursts
-        image[0x400..0x410].fill(0xFF); // short blank: sent along
-        let plan = Plan::new(nrf52(), [piece("a", 0, &image)]).expect("plan");
-        let blank = vec![0xFF; 0x1000];
-        let sectors: Vec<Sector> = plan
-            .sectors()
-            .iter()
-            .map(|sector| Sector::judge(&plan, sector.start, &blank))
-            .collect();
-        let check = |bytes_max: usize, wanted: &[(u64, usize)]| {
-            let cut = bursts(&sectors, bytes_max);
-            let found: Vec<(u64, usize)> =
-                cut.iter().map(|burst| (burst.address, burst.bytes.len())).collect();
-            assert_eq!(found, wanted, "{bytes_max:#x}");
-            let mut memory = vec![0xFF; 0x3000];
-            for burst in &cut {
-                let start = usize::try_from(burst.address).expect("small");
-                memory[start..start + burst.bytes.len()].copy_from_slice(&burst.bytes);
-            }
-            assert!(memory == image, "{bytes_max:#x}: the bursts do not make the image");
-        };
-        check(0x4000, &[(0, 0x1800), (0x2000, 0x1000)]);
-        check(0x1000, &[(0, 0x1000), (0x1000, 0x800), (0x2000, 0x1000)]);
     }
 }

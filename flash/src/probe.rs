@@ -9,11 +9,15 @@
 
 mod attached;
 mod classify;
+mod pass;
 mod presence;
+mod resident;
 mod routine;
 mod rtt;
 mod selector;
 mod semihosting;
+
+use std::time::{Duration, Instant};
 
 use probe_rs::config::{Registry, TargetSelector};
 use probe_rs::probe::blackmagic::BlackMagicProbeFactory;
@@ -26,6 +30,7 @@ use crate::backend::{
     Backend, Contact, Presence, ProgramReport, Progress, SelfTest, Step, UnlockApproval,
     VerifyReport,
 };
+use crate::checksum::Checksum;
 use crate::chip::{Chip, ProbeProfile, Protect, ResetStrategy};
 use crate::error::{FlashError, chain};
 use crate::identity::Identity;
@@ -35,6 +40,10 @@ use classify::classify;
 use routine::Images;
 
 pub use selector::ProbeSelector;
+
+/// A board that was seen so lately is attached to without another look. Should it be gone, the
+/// driver's own tries take five seconds instead of a moment.
+const SEEN_FOR: Duration = Duration::from_secs(1);
 
 /// How far the way to the chip is open.
 enum Link {
@@ -51,6 +60,8 @@ pub struct ProbeBackend {
     selector: ProbeSelector,
     registry: Registry,
     link: Link,
+    /// When a debug port last answered behind the open probe.
+    seen: Option<Instant>,
     /// The chip of this visit turned out to be locked.
     locked: bool,
 }
@@ -62,6 +73,7 @@ impl ProbeBackend {
             selector,
             registry: Registry::from_builtin_families(),
             link: Link::Closed,
+            seen: None,
             locked: false,
         }
     }
@@ -92,13 +104,17 @@ impl ProbeBackend {
     ) -> Result<Session, FlashError> {
         let profile = self.profile(chip)?;
         let probe = self.open()?;
-        let (probe, found) = presence::look(probe, during)?;
-        let mut probe = match found {
-            presence::Found::Port => probe,
-            presence::Found::Silence(detail) => {
+        // What was there a moment ago is not asked again.
+        let is_seen = self.seen.take().is_some_and(|seen| seen.elapsed() < SEEN_FOR);
+        let mut probe = if is_seen {
+            probe
+        } else {
+            let (probe, found) = presence::look(probe, during)?;
+            if let presence::Found::Silence(detail) = found {
                 self.link = Link::Open(probe);
                 return Err(FlashError::Silent { during, detail });
             }
+            probe
         };
         // A probe that cannot set its clock runs at its own.
         if let Err(error) = probe.set_speed(profile.clock_khz) {
@@ -163,7 +179,7 @@ impl Backend for ProbeBackend {
                 Presence::Gone => Contact::Nothing,
             });
         }
-        self.locked = false;
+        (self.locked, self.seen) = (false, None);
         let reused = matches!(self.link, Link::Open(_));
         let looked = presence::look(self.open()?, Step::Contact);
         let (probe, found) = match looked {
@@ -175,7 +191,10 @@ impl Backend for ProbeBackend {
         };
         self.link = Link::Open(probe);
         Ok(match found {
-            presence::Found::Port => Contact::Board,
+            presence::Found::Port => {
+                self.seen = Some(Instant::now());
+                Contact::Board
+            }
             presence::Found::Silence(_) => Contact::Nothing,
         })
     }
@@ -200,16 +219,18 @@ impl Backend for ProbeBackend {
             }
             Err(error) => return Err(error),
         };
+        let checksum = Checksum::draw(random_words()?);
         let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
-        self.link = Link::Attached(Box::new(Attached { session, chip, images }));
+        self.link = Link::Attached(Box::new(Attached { session, chip, images, checksum }));
         let read = self.attached(during).and_then(|attached| {
-            let part = chip.part.judge(&attached.read_each(&chip.part.words(), during)?)?;
-            let places = chip.uid.words();
-            if places.is_empty() {
+            let (part, uid) = (chip.part.words(), chip.uid.words());
+            let words = attached.read_each(&[part.as_slice(), uid.as_slice()].concat(), during)?;
+            let (part, words) = words.split_at(part.len());
+            let part = chip.part.judge(part)?;
+            if uid.is_empty() {
                 return Ok((part, None));
             }
-            let uid = chip.uid.judge(&attached.read_each(&places, during)?)?;
-            Ok((part, Some(uid)))
+            Ok((part, Some(chip.uid.judge(words)?)))
         });
         let (part, uid) = self.settle(read).inspect_err(|_| self.link = Link::Closed)?;
         Ok(Identity { family: chip.family.to_owned(), part, uid, weak: None, locked: false })
@@ -245,10 +266,8 @@ impl Backend for ProbeBackend {
         plan: &Plan<'_>,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<VerifyReport, FlashError> {
-        let done = self.attached(Step::Verify).and_then(|attached| {
-            attached.halt(Step::Verify)?;
-            attached.compare(plan, on_progress)
-        });
+        let done =
+            self.attached(Step::Verify).and_then(|attached| attached.verify(plan, on_progress));
         self.settle(done)
     }
 
@@ -287,6 +306,7 @@ impl Backend for ProbeBackend {
     }
 
     fn presence(&mut self) -> Result<Presence, FlashError> {
+        self.seen = None;
         let still = match &mut self.link {
             Link::Attached(attached) => attached.is_still_there(),
             Link::Closed | Link::Open(_) => {
@@ -310,4 +330,22 @@ impl Backend for ProbeBackend {
             }
         }
     }
+}
+
+/// Words from the operating system's source of randomness.
+fn random_words() -> Result<impl FnMut() -> u32, FlashError> {
+    let mut pool = [0; 512];
+    getrandom::fill(&mut pool).map_err(|error| FlashError::Driver {
+        during: Step::Identify,
+        detail: format!("no randomness: {error}"),
+    })?;
+    let mut at = 0;
+    Ok(move || {
+        let word = u32::from_le_bytes([pool[at], pool[at + 1], pool[at + 2], pool[at + 3]]);
+        // Every 16th word serves, so the pool hardly ever comes round; when it does, other words
+        // come out.
+        pool[at] = pool[at].wrapping_add(7);
+        at = (at + 4) % pool.len();
+        word
+    })
 }

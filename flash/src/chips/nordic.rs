@@ -42,7 +42,7 @@ pub static NRF52832_XXAA: Chip = Chip {
     ways: &[Way {
         back_end: BackEnd::Probe,
         proof: Proof::SimulatedBoard,
-        verified: Verified::ReadBack,
+        verified: Verified::CrcOnTarget,
     }],
 };
 

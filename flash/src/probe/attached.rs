@@ -7,20 +7,16 @@ use std::time::{Duration, Instant};
 
 use probe_rs::architecture::arm::{FullyQualifiedApAddress, dp};
 use probe_rs::{Core, MemoryInterface, Session};
-use zeroize::Zeroizing;
 
 use super::classify::classify;
-use super::routine::{self, Images, Routine};
+use super::routine::{self, Images};
 use super::rtt;
 use super::semihosting;
-use crate::backend::{ProgramReport, Progress, SelfTest, Step, StepTimes, VerifyReport, Via};
+use crate::backend::{Progress, SelfTest, Step, Via};
+use crate::checksum::Checksum;
 use crate::chip::{Chip, Protect};
 use crate::error::FlashError;
 use crate::listen::{Heard, Listener};
-use crate::plan::{self, Difference, Need, Plan, Sector};
-
-/// Bytes per block read: 64 full answers of a Black Magic Probe (504 bytes each).
-const READ_BLOCK_BYTES: u64 = 64 * 504;
 
 /// Time for a core to stop after reset.
 const HALT_WITHIN: Duration = Duration::from_millis(500);
@@ -53,6 +49,8 @@ pub(super) struct Attached {
     pub(super) session: Session,
     pub(super) chip: &'static Chip,
     pub(super) images: Images,
+    /// Drawn for this visit.
+    pub(super) checksum: Checksum,
 }
 
 impl Attached {
@@ -144,134 +142,6 @@ impl Attached {
 
     pub(super) fn core(&mut self, during: Step) -> Result<Core<'_>, FlashError> {
         self.session.core(0).map_err(|error| classify(&error, during))
-    }
-
-    /// Reads stretches in blocks and hands each block on with its address.
-    pub(super) fn read_stretches(
-        &mut self,
-        step: Step,
-        stretches: &[std::ops::Range<u64>],
-        on_progress: &mut dyn FnMut(Progress),
-        on_block: &mut dyn FnMut(u64, &[u8]),
-    ) -> Result<(), FlashError> {
-        let total_bytes = stretches.iter().map(|stretch| stretch.end - stretch.start).sum();
-        let mut done_bytes = 0;
-        on_progress(Progress { step, done_bytes, total_bytes });
-        let failed = |error| classify(&error, step);
-        let mut core = self.session.core(0).map_err(failed)?;
-        for stretch in stretches {
-            let mut address = stretch.start;
-            while address < stretch.end {
-                let bytes = READ_BLOCK_BYTES.min(stretch.end - address);
-                let count = usize::try_from(bytes / 4).unwrap_or(0);
-                let mut words = Zeroizing::new(vec![0u32; count]);
-                core.read_32(address, &mut words).map_err(failed)?;
-                let block = Zeroizing::new(
-                    words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>(),
-                );
-                on_block(address, &block);
-                address += bytes;
-                done_bytes += bytes;
-                on_progress(Progress { step, done_bytes, total_bytes });
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn survey(
-        &mut self,
-        plan: &Plan<'_>,
-        on_progress: &mut dyn FnMut(Progress),
-    ) -> Result<Vec<Sector>, FlashError> {
-        let spans = plan.sectors();
-        let mut held: Vec<Zeroizing<Vec<u8>>> = Vec::new();
-        for span in &spans {
-            let bytes = usize::try_from(span.end - span.start).unwrap_or(0);
-            held.push(Zeroizing::new(vec![0; bytes]));
-        }
-        let stretches = plan::join(spans.iter().cloned());
-        self.read_stretches(Step::Survey, &stretches, on_progress, &mut |address, block| {
-            let end = address + block.len() as u64;
-            for (span, held) in spans.iter().zip(&mut held) {
-                let (from, to) = (span.start.max(address), span.end.min(end));
-                if from < to {
-                    let at = |from: u64, base: u64| usize::try_from(from - base).unwrap_or(0);
-                    held[at(from, span.start)..at(to, span.start)]
-                        .copy_from_slice(&block[at(from, address)..at(to, address)]);
-                }
-            }
-        })?;
-        Ok(spans
-            .iter()
-            .zip(&held)
-            .map(|(span, held)| Sector::judge(plan, span.start, held))
-            .collect())
-    }
-
-    pub(super) fn compare(
-        &mut self,
-        plan: &Plan<'_>,
-        on_progress: &mut dyn FnMut(Progress),
-    ) -> Result<VerifyReport, FlashError> {
-        let begun = Instant::now();
-        let mut differences: Option<Difference> = None;
-        self.read_stretches(
-            Step::Verify,
-            &plan.stretches(),
-            on_progress,
-            &mut |address, block| {
-                if let Some(found) = plan.compare(address, block) {
-                    differences.get_or_insert(Difference { bytes: 0, ..found }).bytes +=
-                        found.bytes;
-                }
-            },
-        )?;
-        match differences {
-            Some(Difference { address, bytes, wanted, found }) => {
-                Err(FlashError::VerifyDiffered { address, bytes, wanted, found })
-            }
-            None => Ok(VerifyReport { verified_bytes: plan.bytes(), verify_ms: ms(begun) }),
-        }
-    }
-
-    pub(super) fn program(
-        &mut self,
-        plan: &Plan<'_>,
-        on_progress: &mut dyn FnMut(Progress),
-    ) -> Result<ProgramReport, FlashError> {
-        let mut times = StepTimes::default();
-        let begun = Instant::now();
-        self.halt(Step::Survey)?;
-        let sectors = self.survey(plan, on_progress)?;
-        times.survey_ms = ms(begun);
-
-        let count = |need| {
-            u32::try_from(sectors.iter().filter(|s| s.need == need).count()).unwrap_or(u32::MAX)
-        };
-        let mut report = ProgramReport {
-            sectors_equal: count(Need::Nothing),
-            sectors_blank: count(Need::Writing),
-            sectors_erased: count(Need::Erasing),
-            written_bytes: 0,
-            verified_bytes: plan.bytes(),
-            times,
-        };
-        if sectors.iter().all(|sector| sector.need == Need::Nothing) {
-            // The survey has just compared every byte of the plan, and nothing was written since.
-            return Ok(report);
-        }
-
-        let mut routine = Routine::load(&mut self.session, &self.images, self.chip)?;
-        let begun = Instant::now();
-        routine.erase(&sectors, on_progress)?;
-        report.times.erase_ms = ms(begun);
-        let begun = Instant::now();
-        report.written_bytes = routine.write(&sectors, on_progress)?;
-        report.times.program_ms = ms(begun);
-        drop(routine);
-
-        report.times.verify_ms = self.compare(plan, on_progress)?.verify_ms;
-        Ok(report)
     }
 
     pub(super) fn self_test(
@@ -377,6 +247,6 @@ impl Attached {
     }
 }
 
-fn ms(since: Instant) -> u64 {
+pub(super) fn ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
