@@ -55,7 +55,8 @@ pub struct LeaseTerms {
     pub roster_version: u64,
     /// The newest revocations the hub knew.
     pub revocation_version: u64,
-    /// Kinds of probes the station may use: `cmsis-dap`, `blackmagic-tcp`.
+    /// Kinds of ports the station may flash through: `cmsis-dap`, `jlink`, `stlink`, `blackmagic`,
+    /// `blackmagic-tcp`, `ftdi`, `dfu`, `uart`, or a probe's ids as `1234-abcd`.
     pub probe_kinds: Vec<Label>,
     /// Whether a board that answers over a network may be flashed.
     pub allow_simulated: bool,

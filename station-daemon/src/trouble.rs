@@ -35,6 +35,8 @@ impl TroubleCode {
             // Another way onto the same chip would tell its unique id.
             Self::IdentityWeak => (Blame::Release, Act::CallLead),
             Self::DriverHung => (Blame::Probe, Act::PlugInAgain),
+            Self::ProbeBusy => (Blame::Probe, Act::CallLead),
+            Self::ProbeGone => (Blame::Probe, Act::TryOtherCable),
             Self::WorkerCrashed => (Blame::Station, Act::PlugInAgain),
             Self::ReleaseNotTrusted
             | Self::ReleaseDamaged
@@ -53,6 +55,8 @@ impl TroubleCode {
             | Self::StoreNewer
             | Self::ClockJumped
             | Self::PortMissing
+            | Self::PortNotLeased
+            | Self::PortForbidden
             | Self::Internal => (Blame::Station, Act::CallLead),
             Self::EnrolmentCodeUsed | Self::EnrolmentCodeBad => (Blame::Operator, Act::CallLead),
         }
@@ -90,9 +94,7 @@ impl Trouble {
 impl From<&FlashError> for TroubleCode {
     fn from(error: &FlashError) -> Self {
         match error {
-            FlashError::Silent { during, .. }
-            | FlashError::ProbeLost { during, .. }
-            | FlashError::Driver { during, .. } => lost(*during),
+            FlashError::Silent { during, .. } | FlashError::Driver { during, .. } => lost(*during),
             FlashError::LineNoise { .. } => Self::ContactLost,
             FlashError::WrongBaud { .. } => Self::NoContact,
             FlashError::Refused { during, .. } => match during {
@@ -121,7 +123,10 @@ impl From<&FlashError> for TroubleCode {
                 | Step::Unlock
                 | Step::Presence => Self::FlashWriteFailed,
             },
-            FlashError::ProbeMissing { .. } => Self::NoContact,
+            FlashError::ProbeMissing { .. }
+            | FlashError::ProbeLost { .. }
+            | FlashError::ListenFailed { .. } => Self::ProbeGone,
+            FlashError::PermissionDenied { .. } => Self::PortForbidden,
             FlashError::Locked => Self::ChipLocked,
             FlashError::WrongChip { .. } => Self::WrongChip,
             FlashError::UnknownChip { .. } => Self::ChipNotSupported,
@@ -135,9 +140,7 @@ impl From<&FlashError> for TroubleCode {
                 Self::SelfTestFailed
             }
             FlashError::SelectorInvalid { .. }
-            | FlashError::PermissionDenied { .. }
             | FlashError::NotIdentified { .. }
-            | FlashError::ListenFailed { .. }
             | FlashError::Unsupported { .. } => Self::Internal,
         }
     }
@@ -354,9 +357,14 @@ mod tests {
         let refused = |during| FlashError::Refused { during, detail: String::new() };
         let differed =
             FlashError::VerifyDiffered { address: 0x1000, bytes: 1, wanted: 0, found: 1 };
+        let (what, detail) = ("/dev/ttyUSB0".to_owned(), String::new());
+        let forbidden = FlashError::PermissionDenied { what, detail: detail.clone() };
+        let missing = FlashError::ProbeMissing { selector: String::new(), detail };
         for (error, code) in [
             (silent(Step::Identify), TroubleCode::NoContact),
             (silent(Step::Program), TroubleCode::ContactLost),
+            (missing, TroubleCode::ProbeGone),
+            (forbidden, TroubleCode::PortForbidden),
             (FlashError::Locked, TroubleCode::ChipLocked),
             (noise(Step::Identify), TroubleCode::ContactLost),
             (

@@ -264,9 +264,15 @@ pub enum TroubleCode {
     /// The slot's worker process ended by itself.
     #[serde(rename = "F-22")]
     WorkerCrashed,
+    /// Another program uses the slot's probe or port.
+    #[serde(rename = "F-23")]
+    ProbeBusy,
     /// The release activates, and this way onto the chip does not tell its unique id.
     #[serde(rename = "F-24")]
     IdentityWeak,
+    /// The slot's probe or port is not there, or went away.
+    #[serde(rename = "F-25")]
+    ProbeGone,
     /// The release is not signed for this station.
     #[serde(rename = "F-31")]
     ReleaseNotTrusted,
@@ -312,6 +318,12 @@ pub enum TroubleCode {
     /// The slot has no port for a chip of the release.
     #[serde(rename = "F-45")]
     PortMissing,
+    /// The lease does not allow a port of this kind.
+    #[serde(rename = "F-46")]
+    PortNotLeased,
+    /// The system does not let the station use the slot's probe or port.
+    #[serde(rename = "F-47")]
+    PortForbidden,
     /// The hub showed a certificate that is not its own.
     #[serde(rename = "F-51")]
     HubCertificate,
@@ -337,7 +349,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 40] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -351,7 +363,9 @@ impl TroubleCode {
         Self::ForeignBlock,
         Self::DriverHung,
         Self::WorkerCrashed,
+        Self::ProbeBusy,
         Self::IdentityWeak,
+        Self::ProbeGone,
         Self::ReleaseNotTrusted,
         Self::ReleaseDamaged,
         Self::ImageOutOfRange,
@@ -367,6 +381,8 @@ impl TroubleCode {
         Self::StoreNewer,
         Self::ClockJumped,
         Self::PortMissing,
+        Self::PortNotLeased,
+        Self::PortForbidden,
         Self::HubCertificate,
         Self::HubUnreachable,
         Self::EnrolmentCodeUsed,

@@ -153,6 +153,10 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::IdentityWeak
         | TroubleCode::ChipNotProven
         | TroubleCode::PortMissing
+        | TroubleCode::PortNotLeased
+        | TroubleCode::PortForbidden
+        | TroubleCode::ProbeBusy
+        | TroubleCode::ProbeGone
         | TroubleCode::SelfTestFailed
         | TroubleCode::FlashWriteFailed
         | TroubleCode::ForeignBlock

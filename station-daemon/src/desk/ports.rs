@@ -26,6 +26,8 @@ impl Desk {
         if port.is_simulated() && !lease.allow_simulated {
             return Err(TroubleCode::ReleaseNotTrusted);
         }
-        Ok(())
+        let kind = port.kind().to_string();
+        let leased = lease.probe_kinds.iter().any(|allowed| allowed.as_str() == kind);
+        if leased { Ok(()) } else { Err(TroubleCode::PortNotLeased) }
     }
 }

@@ -256,7 +256,10 @@ impl Bench {
                 Ok(other) => return Err(self.miss(&unexpected(&other))),
                 Err(error) => {
                     let code = TroubleCode::from(&error);
-                    let again = matches!(code, TroubleCode::NoContact | TroubleCode::ContactLost);
+                    let again = matches!(
+                        code,
+                        TroubleCode::NoContact | TroubleCode::ContactLost | TroubleCode::ProbeGone
+                    );
                     if !again || tries >= IDENTIFY_TRIES {
                         return Err(self.miss(&error));
                     }

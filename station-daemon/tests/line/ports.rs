@@ -153,6 +153,29 @@ fn a_slot_without_a_port_for_the_orders_chip_says_so() {
 }
 
 #[test]
+fn a_kind_of_port_that_the_lease_does_not_allow_flashes_nothing() {
+    let check = |kinds: &[&'static str], code: Option<TroubleCode>| {
+        let world = World::new(|plan| {
+            for_stm32(plan);
+            plan.port_kinds = kinds.to_vec();
+        });
+        let board = Loader::new();
+        let station = Station::start(world.path(), &[board.slot(1)]);
+        station.deliver(&world.parcel());
+        board.pull("insert");
+        let state = if code.is_some() { SlotState::Fail } else { SlotState::Pass };
+        let tile = station.wait_slot(1, state);
+        assert_eq!(tile.trouble.map(|trouble| trouble.code), code, "{kinds:?}");
+        let blank = board.cells(0x0800_0000, 64).iter().all(|byte| *byte == 0xFF);
+        assert_eq!(blank, code.is_some(), "{kinds:?}");
+        station.stop();
+    };
+    check(&[], Some(TroubleCode::PortNotLeased));
+    check(&["blackmagic-tcp", "cmsis-dap", "dfu"], Some(TroubleCode::PortNotLeased));
+    check(&["blackmagic-tcp", "uart"], None);
+}
+
+#[test]
 fn a_pseudo_terminal_is_flashed_only_where_the_lease_allows_simulated_boards() {
     let world = World::new(|plan| {
         for_stm32(plan);

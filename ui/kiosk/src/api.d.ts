@@ -261,7 +261,7 @@ export interface components {
          * @description Stable trouble codes. Numbers are never reused.
          * @enum {string}
          */
-        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-24" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-99";
+        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-99";
     };
     responses: never;
     parameters: never;
