@@ -161,7 +161,9 @@ impl FlashFile {
     }
 }
 
-fn nrf52() -> Vec<u8> {
+/// What an nRF52832 holds when it leaves the factory.
+#[must_use]
+pub fn nrf52() -> Vec<u8> {
     vec![0xFF; FLASH_BYTES + UICR_BYTES]
 }
 

@@ -33,6 +33,7 @@ mod rom;
 pub mod rom_loader;
 pub mod serve;
 pub mod silicon;
+pub mod stm32;
 pub mod swd;
 pub mod timing;
 #[cfg(feature = "umockdev")]

@@ -6,29 +6,35 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use simulators::flash_file::FlashFile;
 use simulators::nrf52::Revision;
+use simulators::stm32::{self, PARTS};
 use simulators::timing::Timing;
-use simulators::{Addresses, BoardConfig, serve};
+use simulators::{Addresses, BoardConfig, Served, serve};
 use tracing_subscriber::EnvFilter;
 
-/// A board with a Black Magic Probe and an nRF52832 that runs what is flashed into it.
+/// Names of the first model, with and without its package.
+const NRF52: [&str; 2] = ["nRF52832", "nRF52832_xxAA"];
+
+/// A board with a Black Magic Probe and a chip that runs what is flashed into it.
 #[derive(Debug, Parser)]
 #[command(name = "simulated-board", version)]
 struct Arguments {
-    /// The chip to model.
-    #[arg(long, value_enum, default_value_t = ChipName::Nrf52832)]
-    chip: ChipName,
-    /// Silicon revision: `old` is open unless UICR locks it, `3` is locked unless UICR and
-    /// firmware open it.
-    #[arg(long, value_enum, default_value_t = RevisionName::Old)]
-    revision: RevisionName,
-    /// DEVICEID: 16 hex digits, the bytes as they lie in memory.
-    #[arg(long, value_parser = uid)]
-    uid: [u8; 8],
-    /// File that keeps flash and UICR; created blank. Without it the chip forgets.
+    /// The chip to model, by the name probe-rs has for it: nRF52832_xxAA, STM32G071RB, STM32F103CB.
+    #[arg(long, default_value = NRF52[0])]
+    chip: String,
+    /// nRF52832: silicon revision: `old` is open unless UICR locks it, `3` is locked unless UICR
+    /// and firmware open it.
+    #[arg(long, value_enum)]
+    revision: Option<RevisionName>,
+    /// The unique id as its bytes lie in memory: 16 hex digits (DEVICEID) for an nRF52832, 24 for
+    /// an STM32.
+    #[arg(long)]
+    uid: String,
+    /// File that keeps everything non-volatile; created as the factory delivers the chip. Without
+    /// it the chip forgets.
     #[arg(long)]
     flash: Option<PathBuf>,
     /// Black Magic Probe remote protocol (port 0 = any).
@@ -58,11 +64,6 @@ struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ChipName {
-    Nrf52832,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
 enum RevisionName {
     Old,
     #[value(name = "3")]
@@ -75,9 +76,10 @@ enum TimingName {
     Off,
 }
 
-fn uid(text: &str) -> Result<[u8; 8], String> {
-    let mut uid = [0; 8];
-    hex::decode_to_slice(text, &mut uid).map_err(|_| "16 hex digits".to_owned())?;
+fn uid<const BYTES: usize>(text: &str) -> anyhow::Result<[u8; BYTES]> {
+    let mut uid = [0; BYTES];
+    hex::decode_to_slice(text, &mut uid)
+        .with_context(|| format!("--uid {text:?} is not {} hex digits", 2 * BYTES))?;
     Ok(uid)
 }
 
@@ -94,7 +96,6 @@ fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    let ChipName::Nrf52832 = arguments.chip;
     let mut timing = match arguments.timing {
         TimingName::Real => Timing { chip_scale: arguments.time_scale, ..Timing::REAL },
         TimingName::Off => Timing::OFF,
@@ -102,23 +103,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(ms) = arguments.latency_ms {
         timing.latency = Duration::from_millis(ms);
     }
-    let cells = match &arguments.flash {
-        Some(path) => FlashFile::open(path)?,
-        None => FlashFile::in_memory(),
-    };
-    let config = BoardConfig {
-        uid: arguments.uid,
-        revision: match arguments.revision {
-            RevisionName::Old => Revision::Old,
-            RevisionName::Three => Revision::Three,
-        },
-        timing,
-        cells,
-        seated: !arguments.removed,
-    };
-    let addresses =
-        Addresses { probe: arguments.probe, control: arguments.control, uart: arguments.uart };
-    let served = serve(addresses, config).context("listening on the board's ports")?;
+    let served = start(&arguments, timing)?;
     let ports = serde_json::json!({
         "probe": served.addresses.probe.to_string(),
         "control": served.addresses.control.to_string(),
@@ -131,4 +116,36 @@ fn main() -> anyhow::Result<()> {
         served.wait();
     }
     Ok(())
+}
+
+fn start(arguments: &Arguments, timing: Timing) -> anyhow::Result<Served> {
+    let addresses =
+        Addresses { probe: arguments.probe, control: arguments.control, uart: arguments.uart };
+    let cells = |factory: Vec<u8>| match &arguments.flash {
+        Some(path) => FlashFile::open_or_make(path, factory),
+        None => Ok(FlashFile::blank(factory)),
+    };
+    let seated = !arguments.removed;
+    let listening = "listening on the board's ports";
+    if NRF52.iter().any(|name| name.eq_ignore_ascii_case(&arguments.chip)) {
+        let revision = match arguments.revision {
+            None | Some(RevisionName::Old) => Revision::Old,
+            Some(RevisionName::Three) => Revision::Three,
+        };
+        let cells = cells(simulators::flash_file::nrf52())?;
+        let uid = uid(&arguments.uid)?;
+        let config = BoardConfig { uid, revision, timing, cells, seated };
+        return serve(addresses, config).context(listening);
+    }
+    let Some(part) = stm32::part(&arguments.chip) else {
+        let known: Vec<&str> =
+            NRF52.iter().skip(1).copied().chain(PARTS.iter().map(|part| part.name)).collect();
+        bail!("no model of {:?}; there are {}", arguments.chip, known.join(", "));
+    };
+    if arguments.revision.is_some() {
+        bail!("--revision is for the nRF52832, not for {}", part.name);
+    }
+    let cells = cells(part.factory())?;
+    let config = stm32::Config { part, uid: uid(&arguments.uid)?, timing, cells, seated };
+    serve(addresses, config).context(listening)
 }

@@ -18,15 +18,18 @@ use probe_rs::{Permissions, Session};
 use simulators::flash_file::FlashFile;
 use simulators::nrf52::Revision;
 use simulators::timing::Timing;
-use simulators::{Addresses, BoardConfig, Served, serve};
+use simulators::{Addresses, BoardConfig, Served, Setup, serve, stm32};
 
 pub const CHIP: &str = "nRF52832_xxAA";
 pub const UID: [u8; 8] = [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08];
 /// How long anything on the bench may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+pub const STM32_UID: [u8; 12] = [0x3A, 0x00, 0x2B, 0x00, 5, b'P', b'4', b'Q', b'W', b' ', b'7', 1];
+
 pub struct Bench {
     pub served: Served,
+    chip: &'static str,
     control: Lines,
 }
 
@@ -44,14 +47,28 @@ impl Bench {
     }
 
     fn start(revision: Revision, timing: Timing, cells: FlashFile) -> Self {
-        let config = BoardConfig { uid: UID, revision, timing, cells, seated: true };
+        Self::of(CHIP, BoardConfig { uid: UID, revision, timing, cells, seated: true })
+    }
+
+    pub fn stm32(name: &'static str) -> Self {
+        Self::stm32_with(name, Timing::OFF)
+    }
+
+    pub fn stm32_with(name: &'static str, timing: Timing) -> Self {
+        let part = stm32::part(name).unwrap();
+        let cells = FlashFile::blank(part.factory());
+        let uid = STM32_UID;
+        Self::of(name, stm32::Config { part, uid, timing, cells, seated: true })
+    }
+
+    fn of(chip: &'static str, config: impl Into<Setup> + Send + 'static) -> Self {
         let served = serve(Addresses::any(), config).unwrap();
         let control = Lines::connect(served.addresses.control);
-        Self { served, control }
+        Self { served, chip, control }
     }
 
     pub fn attach(&self, permissions: Permissions) -> Result<Session, probe_rs::Error> {
-        self.attach_as(CHIP.into(), permissions)
+        self.attach_as(self.chip.into(), permissions)
     }
 
     pub fn attach_as(

@@ -1,0 +1,20 @@
+//! STM32s: memories, flash controllers and what else firmware and a debugger need on the bus.
+//!
+//! Owns the parts' addresses and figures and two kinds of flash controller: double words with error
+//! correction (G0, L4) and half-words (F1). Owns no core and no debug port. Facts are those of the
+//! reference manuals RM0444 (G0), RM0351 (L4) and RM0008 with PM0075 (F1) and of the data sheets.
+//!
+//! Promise: flash refuses what the silicon refuses and says so in the same status bits, and
+//! read-out protection is opened only at the price of everything in flash.
+
+mod chip;
+mod clocks;
+mod double_word;
+mod half_word;
+mod part;
+mod parts;
+mod usart;
+
+pub use chip::{Chip, Config};
+pub use part::Part;
+pub use parts::{PARTS, part};

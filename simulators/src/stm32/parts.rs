@@ -1,0 +1,154 @@
+//! The parts that are modelled.
+
+use std::time::Duration;
+
+use super::clocks::ClockLayout;
+use super::double_word::{DoubleWordLayout, WriteProtection};
+use super::part::{ControllerKind, Part, Times, UsartAt};
+use super::usart::UsartLayout;
+use crate::rom::{ARM_ENTRIES, ARM_ROM, RomTable};
+use crate::silicon::{CoreKind, Identity};
+
+/// PIDR0 to PIDR4 of a ROM table by ST (JEP106 bank 0, 0x20) with this device id.
+const fn st(device_id: u32) -> [u8; 5] {
+    [device_id as u8, (device_id >> 8) as u8 & 0xF, 0x0A, 0, 0]
+}
+
+/// The modelled part that `name` means: probe-rs's name, with or without package letters.
+#[must_use]
+pub fn part(name: &str) -> Option<&'static Part> {
+    PARTS.iter().find(|part| {
+        name.get(..part.name.len()).is_some_and(|head| head.eq_ignore_ascii_case(part.name))
+    })
+}
+
+/// Every modelled part.
+pub static PARTS: &[Part] = &[
+    // RM0444 and the STM32G071x8/xB data sheet.
+    Part {
+        name: "STM32G071RB",
+        flash_kib: 128,
+        page_bytes: 2048,
+        ram_bytes: 36 * 1024,
+        uid_at: 0x1FFF_7590,
+        flash_size_at: 0x1FFF_75E0,
+        dbgmcu_at: 0x4001_5800,
+        device_id: 0x460,
+        revision_id: 0x2000,
+        identity: Identity {
+            dpidr: 0x0BC1_1477,
+            ap_idr: 0x0477_0031,
+            rom_table: 0xF000_0003,
+            core: CoreKind::M0Plus,
+            cpuid: 0x410C_C601,
+            breakpoint_control: 0x40,
+            comparators: 4,
+            interrupts: 32,
+        },
+        rom_table: RomTable { base: 0xF000_0000, vendor: st(0x460), entries: &[0xF00F_F003] },
+        system: 0x1FFF_0000..0x1FFF_7000,
+        engineering: 0x1FFF_7500..0x1FFF_7800,
+        otp: 0x1FFF_7000..0x1FFF_7400,
+        options: 0x1FFF_7800..0x1FFF_7880,
+        peripherals: &[0x4000_0000..0x4002_6800, 0x5000_0000..0x5000_1800],
+        controller: ControllerKind::DoubleWord(DoubleWordLayout {
+            options: &[
+                (0x20, 0x00, 0xFFFF_FEAA),
+                (0x24, 0x08, 0xFFFF_FFFF),
+                (0x28, 0x10, 0x0000_0000),
+                (0x2C, 0x18, 0x0000_00FF),
+                (0x30, 0x20, 0x0000_00FF),
+                (0x34, 0x28, 0xFFFF_FFFF),
+                (0x38, 0x30, 0x0000_0000),
+                (0x80, 0x70, 0x0000_0000),
+            ],
+            write_protection: &[
+                WriteProtection { register: 0x2C, first_page: 0 },
+                WriteProtection { register: 0x30, first_page: 0 },
+            ],
+            bank_pages: 64,
+            bank_select: 0,
+            mass_erase_2: 0,
+            says_half_written: true,
+            empty_check: true,
+            acr: 0x0004_0600,
+            boot_select: Some((1 << 24, 1 << 26)),
+        }),
+        clocks: ClockLayout {
+            after_reset: &[(0x00, 0x0000_0500)],
+            oscillators: &[(8, 10), (16, 17), (24, 25)],
+            configuration: 0x08,
+            choice: (0b111, 3),
+        },
+        usart_layout: UsartLayout::New,
+        usarts: &[
+            UsartAt { base: 0x4000_4400, enable: (0x3C, 17) },
+            UsartAt { base: 0x4001_3800, enable: (0x40, 14) },
+        ],
+        times: Times {
+            program: Duration::from_micros(85),
+            page_erase: Duration::from_millis(22),
+            mass_erase: Duration::from_micros(22_100),
+        },
+    },
+    // RM0008, PM0075 and the STM32F103x8/xB data sheet.
+    Part {
+        name: "STM32F103CB",
+        flash_kib: 128,
+        page_bytes: 1024,
+        ram_bytes: 20 * 1024,
+        uid_at: 0x1FFF_F7E8,
+        flash_size_at: 0x1FFF_F7E0,
+        dbgmcu_at: 0xE004_2000,
+        device_id: 0x410,
+        revision_id: 0x2003,
+        identity: Identity {
+            dpidr: 0x1BA0_1477,
+            ap_idr: 0x1477_0011,
+            rom_table: ARM_ROM | 3,
+            core: CoreKind::M3,
+            cpuid: 0x411F_C231,
+            breakpoint_control: 0x260,
+            comparators: 6,
+            interrupts: 43,
+        },
+        rom_table: RomTable { base: ARM_ROM, vendor: st(0x410), entries: ARM_ENTRIES },
+        system: 0x1FFF_F000..0x1FFF_F7E0,
+        engineering: 0x1FFF_F7E0..0x1FFF_F800,
+        otp: 0..0,
+        options: 0x1FFF_F800..0x1FFF_F810,
+        peripherals: &[0x4000_0000..0x4002_3400],
+        controller: ControllerKind::HalfWord,
+        clocks: ClockLayout {
+            after_reset: &[(0x00, 0x0000_0083), (0x14, 0x0000_0014), (0x24, 0x0C00_0000)],
+            oscillators: &[(0, 1), (16, 17), (24, 25)],
+            configuration: 0x04,
+            choice: (0b11, 2),
+        },
+        usart_layout: UsartLayout::Old,
+        usarts: &[
+            UsartAt { base: 0x4001_3800, enable: (0x18, 14) },
+            UsartAt { base: 0x4000_4400, enable: (0x1C, 17) },
+        ],
+        times: Times {
+            program: Duration::from_nanos(52_500),
+            page_erase: Duration::from_millis(20),
+            mass_erase: Duration::from_millis(20),
+        },
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_found_by_the_drivers_names_with_and_without_the_package() {
+        for name in ["STM32G071RB", "STM32G071RBTx", "stm32g071rbtx"] {
+            assert_eq!(part(name).map(|part| part.name), Some("STM32G071RB"), "{name}");
+        }
+        for name in ["STM32G071", "STM32G0", "", "nRF52832_xxAA"] {
+            assert!(part(name).is_none(), "{name}");
+        }
+    }
+}
