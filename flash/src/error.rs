@@ -137,14 +137,6 @@ pub enum FlashError {
         /// The byte read there.
         found: u8,
     },
-    /// Bits change on their way between chip and station.
-    #[error("the link disturbs what it carries ({during})")]
-    Disturbed {
-        /// What was being done.
-        during: Step,
-        /// What was seen.
-        detail: String,
-    },
     /// The self-test's channel could not be opened.
     #[error("could not listen on {endpoint}")]
     ListenFailed {

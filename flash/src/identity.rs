@@ -63,8 +63,8 @@ pub struct Identity {
 /// Where a family keeps its unique id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UidReader {
-    /// FICR.DEVICEID[0..2] at 0x10000060.
-    NordicDeviceId,
+    /// FICR.DEVICEID[0..2] at 0x10000060; with a public dump of the family.
+    NordicDeviceId(UidVector),
     /// Three words of an STM32's device electronic signature.
     Stm32(&'static UidPlace),
     /// In the flash chip beside it (RP2040): read only by the flash chip's own commands, which no
@@ -88,7 +88,7 @@ impl UidReader {
     /// where a probe cannot read it. Word accesses only: STM32L0 and L1 refuse others here.
     pub fn words(self) -> Vec<u64> {
         match self {
-            Self::NordicDeviceId => vec![0x1000_0060, 0x1000_0064],
+            Self::NordicDeviceId(_) => vec![0x1000_0060, 0x1000_0064],
             Self::Stm32(place) => place.words.map(u64::from).to_vec(),
             Self::ExternalFlash | Self::EfuseMac => Vec::new(),
         }
@@ -112,8 +112,9 @@ impl UidReader {
     /// A real chip's words that this reader was checked with; without them it is unproven.
     pub fn vector(self) -> Option<UidVector> {
         match self {
+            Self::NordicDeviceId(vector) => Some(vector),
             Self::Stm32(place) => place.vector,
-            Self::NordicDeviceId | Self::ExternalFlash | Self::EfuseMac => None,
+            Self::ExternalFlash | Self::EfuseMac => None,
         }
     }
 }

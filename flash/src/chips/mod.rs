@@ -16,7 +16,7 @@ pub use nordic::{NRF51822_XXAA, NRF52832_XXAA};
 pub use rp2040::RP2040;
 pub use stm32::{
     STM32F072RB, STM32F103C8, STM32F103CB, STM32F303CB, STM32F405RG, STM32G071RB, STM32G431RB,
-    STM32L053R8, STM32L152RE, STM32L476RG, UID_PLACES, UidPlace,
+    STM32L053R8, STM32L152RB, STM32L476RG, UID_PLACES, UidPlace,
 };
 
 /// Every qualified chip.
@@ -31,7 +31,7 @@ pub static CHIPS: &[&Chip] = &[
     &STM32G071RB,
     &STM32G431RB,
     &STM32L053R8,
-    &STM32L152RE,
+    &STM32L152RB,
     &STM32L476RG,
     &RP2040,
     &ESP32,
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::chip::{BackEnd, Proof, Verified};
     use crate::error::FlashError;
-    use crate::identity::UidReader;
+    use crate::identity::{UidReader, UidVector};
 
     #[test]
     fn a_row_is_found_by_its_name_in_any_case_and_by_no_other() {
@@ -149,7 +149,7 @@ mod tests {
                     Verified::ReadBack => "full read-back",
                     Verified::Md5OnTarget => "MD5 by the chip",
                 };
-                let proof = match way.proof {
+                let proof = match chip.proof(way.back_end) {
                     Proof::SimulatedBoard => "simulated board",
                     Proof::EmulatedChip => "QEMU `microbit`",
                     Proof::Unproven => "unproven",
@@ -183,18 +183,53 @@ mod tests {
 
     #[test]
     fn the_unique_ids_of_public_dumps_are_taken_and_the_empty_ones_refused() {
-        for place in UID_PLACES {
-            let reader = UidReader::Stm32(place);
-            if let Some(vector) = place.vector {
-                let uid = reader.judge(vector.words).expect(vector.source);
-                assert_eq!(uid.as_bytes().len(), 12);
-                assert_eq!(uid.as_bytes()[..4], vector.words[0].to_le_bytes(), "{}", vector.source);
+        for chip in CHIPS {
+            if let Some(UidVector { words, source }) = chip.uid.vector() {
+                assert_eq!(words.len(), chip.uid.words().len(), "{source}");
+                let uid = chip.uid.judge(words).expect(source);
+                assert_eq!(uid.as_bytes().len(), 4 * words.len(), "{source}");
             }
+        }
+        let shown = |chip: &Chip| {
+            let vector = chip.uid.vector().expect("a public dump");
+            chip.uid.judge(vector.words).expect(vector.source).to_string()
+        };
+        // As the sources print the bytes, or as the makers' own tools derive a serial number.
+        assert_eq!(shown(&NRF51822_XXAA), "39C2313D0FC93412");
+        assert_eq!(shown(&STM32L053R8), "3139510E3631353415002E00");
+        for chip in CHIPS.iter().filter(|chip| chip.family.starts_with("stm32")) {
+            // The manuals call seven bytes the lot number in ASCII; STM32F1's do not.
+            let Some(vector) = chip.uid.vector().filter(|_| chip.family != "stm32f1") else {
+                continue;
+            };
+            let bytes = chip.uid.judge(vector.words).expect(vector.source);
+            let lot = match chip.family {
+                "stm32l0" | "stm32l1" => [&bytes.as_bytes()[..3], &bytes.as_bytes()[4..8]].concat(),
+                _ => bytes.as_bytes()[5..].to_vec(),
+            };
+            let is_text = lot
+                .iter()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ');
+            assert!(is_text, "{}: {lot:?}", vector.source);
         }
         // ST Community 411456, the first of them, byte by byte.
         let reader = UidReader::Stm32(UID_PLACES[0]);
         let refused = FlashError::UidImplausible { uid: "FFFF8A07FFFFFFFFFFFFFFFF".to_owned() };
         assert_eq!(reader.judge(&[0x078A_FFFF, u32::MAX, u32::MAX]), Err(refused));
         assert!(reader.judge(&[0; 3]).is_err());
+    }
+
+    #[test]
+    fn a_chip_whose_unique_id_no_public_dump_backs_is_unproven_on_every_way() {
+        let mut unproven = Vec::new();
+        for chip in CHIPS.iter().filter(|chip| chip.uid.vector().is_none()) {
+            unproven.push(chip.name);
+            for way in chip.ways {
+                assert_eq!(chip.proof(way.back_end), Proof::Unproven, "{}", chip.name);
+            }
+        }
+        assert_eq!(NRF52832_XXAA.proof(BackEnd::Probe), Proof::SimulatedBoard);
+        assert_eq!(NRF52832_XXAA.proof(BackEnd::Uart), Proof::Unproven);
+        assert!(unproven.contains(&"RP2040"), "{unproven:?}");
     }
 }

@@ -4,7 +4,7 @@ use super::{any_probe, j_link};
 use crate::chip::{
     BackEnd, Chip, ProbeProfile, Proof, Protect, Region, RegionKind, Segment, Verified, Way,
 };
-use crate::identity::{PartReader, UidReader};
+use crate::identity::{PartReader, UidReader, UidVector};
 
 // The nRF52's routine loops over any number of words; 16 KiB twice fits the 64 KiB of RAM.
 const NRF52_PROBES: &[ProbeProfile] =
@@ -35,7 +35,10 @@ pub static NRF52832_XXAA: Chip = Chip {
         },
     ],
     ram: (0x2000_0000, 0x1_0000),
-    uid: UidReader::NordicDeviceId,
+    uid: UidReader::NordicDeviceId(UidVector {
+        words: &[0xCE97_88BB, 0x0633_5B4C],
+        source: "nRF52832 in a DWM1001C, a public bring-up record, BS6F3A, 2026-05-03",
+    }),
     part: PartReader::NordicInfo { part: 0x52832, flash_kib: 512 },
     protect: Protect::NordicApprotect,
     probes: NRF52_PROBES,
@@ -60,7 +63,10 @@ pub static NRF51822_XXAA: Chip = Chip {
         erased: 0xFF,
     }],
     ram: (0x2000_0000, 0x4000),
-    uid: UidReader::NordicDeviceId,
+    uid: UidReader::NordicDeviceId(UidVector {
+        words: &[0x3D31_C239, 0x1234_C90F],
+        source: "nRF51822 (HWID 0x1D), Nordic DevZone 529",
+    }),
     part: PartReader::NordicCodeSize { flash_kib: 256 },
     protect: Protect::None,
     probes: NRF51_PROBES,

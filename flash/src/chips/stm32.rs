@@ -33,15 +33,21 @@ static F0_UID: UidPlace = UidPlace {
     family: "stm32f0",
     words: [0x1FFF_F7AC, 0x1FFF_F7B0, 0x1FFF_F7B4],
     manual: "RM0091, Device electronic signature, Unique device ID register",
-    vector: None,
-    through_rom: "in system memory; not tried",
+    vector: Some(UidVector {
+        words: &[0x000C_0020, 0x4143_4305, 0x2030_3432],
+        source: "STM32F042, ST Community thread 32364, 2016-11-14",
+    }),
+    through_rom: "in system memory; shown on STM32F042 (ST Community 202779)",
 };
 
 static F1_UID: UidPlace = UidPlace {
     family: "stm32f1",
     words: [0x1FFF_F7E8, 0x1FFF_F7EC, 0x1FFF_F7F0],
     manual: "RM0008, 30.2 Unique device ID register",
-    vector: None,
+    vector: Some(UidVector {
+        words: &[0x0671_FF55, 0x5648_7866, 0x8701_3149],
+        source: "STM32F103C8 (IDCODE 0x20036410, 64 KiB), a public Blue Pill project, read 2026-08-17",
+    }),
     through_rom: "in system memory; not tried",
 };
 
@@ -60,23 +66,32 @@ static F4_UID: UidPlace = UidPlace {
     family: "stm32f4",
     words: [0x1FFF_7A10, 0x1FFF_7A14, 0x1FFF_7A18],
     manual: "RM0090, Device electronic signature, Unique device ID register",
-    vector: None,
-    through_rom: "behind system memory; not tried",
+    vector: Some(UidVector {
+        words: &[0x006C_0028, 0x3138_5114, 0x3037_3639],
+        source: "STM32F401xB/C (0x423, 256 KiB), wrongbaud, Hardware Debugging, 2020-01-30",
+    }),
+    through_rom: "short reads refused, 256 bytes given (stm32loader issue 43)",
 };
 
 static L0_UID: UidPlace = UidPlace {
     family: "stm32l0",
     words: [0x1FF8_0050, 0x1FF8_0054, 0x1FF8_0064],
     manual: "RM0367, Device electronic signature, Unique device ID registers",
-    vector: None,
-    through_rom: "behind system memory; not tried",
+    vector: Some(UidVector {
+        words: &[0x0E51_3931, 0x3435_3136, 0x002E_0015],
+        source: "STM32L07x, Electronics Stack Exchange 551934",
+    }),
+    through_rom: "short reads refused, 256 bytes given (stm32loader issue 43)",
 };
 
 static L1_UID: UidPlace = UidPlace {
     family: "stm32l1",
     words: [0x1FF8_0050, 0x1FF8_0054, 0x1FF8_0064],
     manual: "RM0038, Device electronic signature, Unique device ID registers (Cat. 1 and 2)",
-    vector: None,
+    vector: Some(UidVector {
+        words: &[0x0E47_3233, 0x3034_3433, 0x0029_0031],
+        source: "STM32L151C6 part A, false.ekta.is, 2013-09-23",
+    }),
     through_rom: "behind system memory; not tried",
 };
 
@@ -84,7 +99,10 @@ static L4_UID: UidPlace = UidPlace {
     family: "stm32l4",
     words: [0x1FFF_7590, 0x1FFF_7594, 0x1FFF_7598],
     manual: "RM0394, Device electronic signature, Unique device ID register",
-    vector: None,
+    vector: Some(UidVector {
+        words: &[0x004A_0029, 0x5833_5011, 0x2031_374B],
+        source: "STM32L476, ST Community 820338, 2025-07-08",
+    }),
     through_rom: "refused: ST Community 12293 reports NACK for 0x1FFF75E0 on 0x435",
 };
 
@@ -92,8 +110,11 @@ static G0_UID: UidPlace = UidPlace {
     family: "stm32g0",
     words: [0x1FFF_7590, 0x1FFF_7594, 0x1FFF_7598],
     manual: "RM0444, Device electronic signature, Unique device ID register",
-    vector: None,
-    through_rom: "behind system memory, as on stm32l4; not tried",
+    vector: Some(UidVector {
+        words: &[0x004C_0085, 0x3136_5011, 0x2038_3048],
+        source: "STM32G0x1 (0x460, 128 KiB), stm32loader pull request 32, 2019-12-21",
+    }),
+    through_rom: "shown on 0x460 (stm32loader pull request 32)",
 };
 
 static G4_UID: UidPlace = UidPlace {
@@ -290,18 +311,19 @@ pub static STM32L053R8: Chip = Chip {
     ways: &[PROBE],
 };
 
-/// RM0038, category 5: pages of 256 bytes, written by half pages; erased flash reads zero.
-pub static STM32L152RE: Chip = Chip {
-    name: "STM32L152RE",
+/// RM0038, category 1: pages of 256 bytes, written by half pages; erased flash reads zero.
+/// Categories 3 to 6 keep their unique id and flash size 0x80 further on and have no row.
+pub static STM32L152RB: Chip = Chip {
+    name: "STM32L152RB",
     family: "stm32l1",
-    regions: flash!(2048, 0x100, 128, 0x00),
-    ram: (SRAM, 0x1_4000),
+    regions: flash!(512, 0x100, 128, 0x00),
+    ram: (SRAM, 0x4000),
     uid: UidReader::Stm32(&L1_UID),
     part: PartReader::Stm32 {
         idcode: IDCODE_PPB,
-        device: 0x437,
-        flash_size: 0x1FF8_00CC,
-        flash_kib: 512,
+        device: 0x416,
+        flash_size: 0x1FF8_004C,
+        flash_kib: 128,
     },
     protect: Protect::None,
     probes: PROBES,

@@ -184,7 +184,7 @@ impl Pass<'_, '_> {
             self.differences(plan, &plan::join(words), on_progress)?;
         }
         let (first, count) = (suspects[0].start, suspects.len());
-        Err(FlashError::Disturbed {
+        Err(FlashError::LineNoise {
             during: Step::Verify,
             detail: format!(
                 "{count} stretches, the first at {first:#010x}, read as planned but not for the chip itself"
