@@ -10,10 +10,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::api::guard::Guard;
-use crate::api::view::{ScanAnswer, StationView};
+use crate::api::view::{OpenAnswer, ScanAnswer, StationView};
 use crate::api::{Api, Desk as ScreenDesk, router};
 use crate::config::Config;
-use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, halted_view};
+use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, Opened, halted_view};
 use crate::keys::StationSecret;
 use crate::slots::RunningSlot;
 use crate::store::Store;
@@ -91,6 +91,16 @@ impl ScreenDesk for Screens {
     fn look(&self, slot: u32) -> Option<bool> {
         self.0.look_into(slot)
     }
+
+    fn open(&self, slot: u32) -> Option<OpenAnswer> {
+        let (open, word) = match self.0.open_slot(slot) {
+            Opened::Now => (true, "opened"),
+            Opened::Already => (true, "not_closed"),
+            Opened::NotRecorded => (false, "not_recorded"),
+            Opened::NoSlot => return None,
+        };
+        Some(OpenAnswer { open, word: word.to_owned() })
+    }
 }
 
 /// A station whose records cannot be opened takes no scan and has no slots.
@@ -102,6 +112,10 @@ impl ScreenDesk for NoScreens {
     }
 
     fn look(&self, _slot: u32) -> Option<bool> {
+        None
+    }
+
+    fn open(&self, _slot: u32) -> Option<OpenAnswer> {
         None
     }
 }

@@ -33,7 +33,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use guard::Guard;
-use view::{LookAnswer, Scan, ScanAnswer, StationView};
+use view::{LookAnswer, OpenAnswer, Scan, ScanAnswer, StationView};
 
 /// Longest scan taken, bytes. A QR label of a work order is far below it.
 pub const SCAN_BYTES_MAX: usize = 256;
@@ -52,6 +52,9 @@ pub trait Desk: Send + Sync + 'static {
     /// Has a slot look again; whether a board makes contact, `None` when there is no such slot.
     /// Blocks for at most [`LOOK_ANSWER_MAX`](crate::desk::LOOK_ANSWER_MAX).
     fn look(&self, slot: u32) -> Option<bool>;
+
+    /// Opens a closed slot; `None` when there is no such slot. Blocks for at most a journal write.
+    fn open(&self, slot: u32) -> Option<OpenAnswer>;
 }
 
 /// Everything the handlers share.
@@ -85,6 +88,7 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(view_events))
         .routes(routes!(take_scan))
         .routes(routes!(look_again))
+        .routes(routes!(open_slot))
         .split_for_parts()
 }
 
@@ -179,6 +183,24 @@ async fn look_again(State(api): State<Api>, Path(number): Path<u32>) -> Response
     let desk = Arc::clone(&api.desk);
     match tokio::task::spawn_blocking(move || desk.look(number)).await {
         Ok(Some(found)) => Json(LookAnswer { found }).into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Opens a slot that closed after failures of one cause: an act of a person, recorded as such. The
+/// board that lies in it is looked at anew.
+#[utoipa::path(post, path = "/api/slots/{number}/open",
+    params(("number" = u32, Path, description = "The slot, as printed on the fixture")),
+    responses(
+        (status = 200, description = "What became of it", body = OpenAnswer),
+        (status = 401, description = "No cookie: open the page through its entry address"),
+        (status = 404, description = "No such slot")
+))]
+async fn open_slot(State(api): State<Api>, Path(number): Path<u32>) -> Response {
+    let desk = Arc::clone(&api.desk);
+    match tokio::task::spawn_blocking(move || desk.open(number)).await {
+        Ok(Some(answer)) => Json(answer).into_response(),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

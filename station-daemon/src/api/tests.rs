@@ -7,7 +7,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::desk::halted_view;
-use view::TroubleCode;
+use view::{OpenAnswer, TroubleCode};
 
 const HOST: &str = "127.0.0.1:7380";
 
@@ -16,6 +16,10 @@ struct Echo;
 impl Desk for Echo {
     fn scan(&self, text: &str) -> ScanAnswer {
         ScanAnswer { accepted: true, word: text.to_owned() }
+    }
+
+    fn open(&self, slot: u32) -> Option<OpenAnswer> {
+        (slot == 1).then(|| OpenAnswer { open: true, word: "opened".to_owned() })
     }
 
     fn look(&self, slot: u32) -> Option<bool> {
@@ -163,6 +167,19 @@ async fn a_touch_reaches_its_slot_for_a_screen_that_was_let_in_and_nobody_else()
         let bytes = answer.into_body().collect().await.expect("body").to_bytes();
         let answer = serde_json::from_slice::<LookAnswer>(&bytes).ok();
         assert_eq!(answer.map(|answer| answer.found), found, "{path}");
+    }
+    for (path, status, open) in [
+        ("/api/slots/1/open", StatusCode::OK, Some(true)),
+        ("/api/slots/2/open", StatusCode::NOT_FOUND, None),
+        ("/api/slots/x/open", StatusCode::BAD_REQUEST, None),
+    ] {
+        let answer = screen.ask("POST", path, &own, "").await;
+        assert_eq!(answer.status(), status, "{path}");
+        let bytes = answer.into_body().collect().await.expect("body").to_bytes();
+        let answer = serde_json::from_slice::<OpenAnswer>(&bytes).ok();
+        assert_eq!(answer.map(|answer| answer.open), open, "{path}");
+        let stranger = screen.ask("POST", path, &[("host", HOST)], "").await;
+        assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     let cookie = ("cookie", cookie.as_str());
     for (headers, status) in [

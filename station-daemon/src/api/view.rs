@@ -417,3 +417,12 @@ pub struct LookAnswer {
     /// not answer in time: its tile tells.
     pub found: bool,
 }
+
+/// What became of the wish to open a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OpenAnswer {
+    /// Whether the slot takes boards now.
+    pub open: bool,
+    /// Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`.
+    pub word: String,
+}

@@ -170,14 +170,6 @@ impl Desk {
         });
         tracing::warn!(%incident, visits = left.len(), ok = closed.is_ok(), "visits left open");
     }
-
-    /// Journals that a slot takes no boards any more.
-    pub fn slot_closed(&mut self, slot: u32, code: TroubleCode) {
-        let closed = Event::SlotClosed { slot, trouble: code.text() };
-        if let Err(code) = self.record(vec![closed], |_| Ok(())) {
-            tracing::warn!(slot, code = code.text(), "a closed slot was not journalled");
-        }
-    }
 }
 
 fn fail_unit(commit: &Commit<'_>, place: &Place) -> Result<(), StoreError> {

@@ -28,8 +28,17 @@ impl Look {
     }
 }
 
-/// How a slot's thread is told to look.
-pub type Bell = Box<dyn Fn(Look) + Send>;
+/// What a slot's thread is told.
+#[derive(Debug)]
+pub enum Ring {
+    /// To look again.
+    Look(Look),
+    /// To take boards again.
+    Open,
+}
+
+/// How a slot's thread is told something.
+pub type Bell = Box<dyn Fn(Ring) + Send>;
 
 /// What the desk makes of a touch.
 enum Touched {
@@ -65,7 +74,7 @@ impl Desk {
             return Some(Touched::Known(board));
         };
         let (answer, asked) = sync_channel(1);
-        bell(Look { answer });
+        bell(Ring::Look(Look { answer }));
         Some(Touched::Asked(asked))
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Promise: whatever an answer says was recorded is on the disk when it leaves here.
 
+mod closures;
 mod evidence;
 mod facts;
 mod hub;
@@ -35,9 +36,10 @@ use crate::shelf::Shelf;
 use crate::store::{Commit, Store, StoreError};
 use crate::trouble::{Trouble, TroubleCode, chain};
 
+pub use closures::Opened;
 pub use evidence::Evidence;
 pub use hub::HubDesk;
-pub use looks::{Bell, LOOK_ANSWER_MAX, Look};
+pub use looks::{Bell, LOOK_ANSWER_MAX, Look, Ring};
 pub use show::{Tile, halted_view};
 pub use visits::{Brief, Found, Task};
 
@@ -127,6 +129,7 @@ pub struct Desk {
     visits: BTreeMap<u32, visits::OpenVisit>,
     tiles: BTreeMap<u32, show::Shown>,
     bells: BTreeMap<u32, Bell>,
+    closed: BTreeMap<u32, TroubleCode>,
     hub: HubState,
     hub_trouble: Option<TroubleCode>,
     /// Stops reserving: the store or the journal cannot be trusted or written.
@@ -176,14 +179,17 @@ impl Desk {
     pub fn open(setup: DeskSetup) -> Result<(Self, watch::Receiver<Arc<StationView>>), DeskError> {
         let DeskSetup { mut store, secret, line, language, slots } = setup;
         let begun = Instant::now();
-        let (saved, chosen, membership) = store.read(|commit| {
+        let (saved, chosen, membership, closed) = store.read(|commit| {
             let saved = commit.setting(CLOCK)?;
             let saved: Option<SavedTime> =
                 saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             let chosen = commit.setting(orders::CHOSEN)?;
             let chosen = chosen.and_then(|bytes| String::from_utf8(bytes).ok());
-            Ok::<_, StoreError>((saved, chosen, Membership::load(commit)?))
+            let closed = commit.closed_slots()?;
+            Ok::<_, StoreError>((saved, chosen, Membership::load(commit)?, closed))
         })?;
+        let closed =
+            closed.iter().map(|(slot, text)| (*slot, closures::code_of(text))).collect();
         let clock = Clock::start(saved, os_ms(), 0);
         let now_ms = clock.now_ms(0);
         let enrolled = match membership {
@@ -217,6 +223,7 @@ impl Desk {
             visits: BTreeMap::new(),
             tiles: slots.into_iter().map(|number| (number, show::Shown::empty(begun))).collect(),
             bells: BTreeMap::new(),
+            closed,
             hub_trouble: None,
             halted: None,
             nudge: None,

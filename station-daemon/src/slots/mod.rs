@@ -5,7 +5,7 @@
 //! the worker says a board is and nothing answers, the tile says so; that is no visit.
 //!
 //! Promise: after three failures of the same cause in a row that speak of the slot, it takes no
-//! further board.
+//! further board until a person opens it.
 
 mod claim;
 mod loss;
@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use crate::api::view::SlotState;
 use crate::config::SlotConfig;
-use crate::desk::{DeskHandle, Look, Tile};
+use crate::desk::{DeskHandle, Look, Ring, Tile};
 use crate::hands::HandConfig;
 use crate::trouble::{TroubleCode, chain};
-use crate::visit::{Effect, Event, Visit};
+use crate::visit::{Effect, Event, Step, Visit};
 
 use claim::{Claim, Touch};
 use loss::{Loss, Said};
@@ -41,7 +41,7 @@ const STEADY_LOOKS: u32 = 2;
 /// What a slot's thread is told.
 enum Word {
     Stop,
-    Look(Look),
+    Ring(Ring),
 }
 
 /// A running slot.
@@ -75,10 +75,10 @@ impl RunningSlot {
         let words = Arc::new(words);
         // The desk only borrows the way here: a slot nobody holds any more stops.
         let bell: Weak<Sender<Word>> = Arc::downgrade(&words);
-        let bell = Box::new(move |look| {
+        let bell = Box::new(move |ring| {
             if let Some(words) = bell.upgrade() {
                 // A slot that ended answers nobody.
-                drop(words.send(Word::Look(look)));
+                drop(words.send(Word::Ring(ring)));
             }
         });
         desk.tell(move |desk| desk.hang_bell(number, bell));
@@ -155,6 +155,10 @@ impl Slot {
     }
 
     fn run(&mut self) {
+        let slot = self.number();
+        if let Ok(Some(code)) = self.desk.ask(move |desk| desk.closed(slot)) {
+            self.streak = Streak::restored(code);
+        }
         let mut effect = Effect::Watch;
         loop {
             let next = match effect {
@@ -177,6 +181,9 @@ impl Slot {
             tracing::debug!(slot = self.number(), ?event, "happened");
             effect = self.visit.on(event);
             self.count(effect);
+            if effect == Effect::Ignore && self.visit.step() == Step::Empty {
+                effect = Effect::Watch;
+            }
             if self.pause(Duration::ZERO) == Go::Stop {
                 return;
             }
@@ -213,8 +220,9 @@ impl Slot {
         self.asked.clear();
         self.claim.over();
         loop {
-            if let Some(code) = self.streak.closed() {
-                self.close(code);
+            if let Some(code) = self.streak.closed()
+                && self.close(code) == Go::Stop
+            {
                 return None;
             }
             let wanted = self.wants_look();
@@ -299,8 +307,7 @@ impl Slot {
                 return None;
             }
             if let Some(code) = self.streak.closed() {
-                self.close(code);
-                return None;
+                return self.closed(code);
             }
             match if tells { self.bench.seat() } else { Seat::Untold } {
                 Seat::Taken => {}
@@ -330,8 +337,7 @@ impl Slot {
                 return None;
             }
             if let Some(code) = self.streak.closed() {
-                self.close(code);
-                return None;
+                return self.closed(code);
             }
             let look = self.bench.look();
             let touched = !self.asked.is_empty();
@@ -361,16 +367,34 @@ impl Slot {
         }
     }
 
-    /// A closed slot looks at no board; a lead opens it, or the daemon's next start.
-    fn close(&mut self, code: TroubleCode) {
+    /// Closes the slot after a visit. Opened again, it watches for a board, as if empty: the one
+    /// that lies in it is looked at anew.
+    fn closed(&mut self, code: TroubleCode) -> Option<Event> {
+        if self.close(code) == Go::Stop {
+            return None;
+        }
+        self.visit = Visit::new();
+        Some(Event::BoardGone)
+    }
+
+    /// A closed slot looks at no board until a person opens it.
+    fn close(&mut self, code: TroubleCode) -> Go {
         let slot = self.number();
         tracing::error!(slot, code = code.text(), "slot closed");
         self.desk.tell(move |desk| {
             desk.slot_closed(slot, code);
             desk.show(slot, Tile::with_trouble(SlotState::Closed, code));
         });
-        // Until the daemon stops.
-        while matches!(self.told.recv(), Ok(Word::Look(_))) {}
+        loop {
+            match self.told.recv() {
+                Ok(Word::Ring(Ring::Look(look))) => look.answer(false),
+                Ok(Word::Ring(Ring::Open)) => {
+                    self.streak = Streak::default();
+                    return Go::On;
+                }
+                Ok(Word::Stop) | Err(_) => return Go::Stop,
+            }
+        }
     }
 
     fn show(&self, tile: Tile) {
@@ -381,10 +405,12 @@ impl Slot {
     fn pause(&mut self, time: Duration) -> Go {
         match self.told.recv_timeout(time) {
             Ok(Word::Stop) | Err(RecvTimeoutError::Disconnected) => Go::Stop,
-            Ok(Word::Look(look)) => {
+            Ok(Word::Ring(Ring::Look(look))) => {
                 self.asked.push(look);
                 Go::On
             }
+            // Only a closed slot can be opened.
+            Ok(Word::Ring(Ring::Open)) => Go::On,
             Err(RecvTimeoutError::Timeout) => Go::On,
         }
     }

@@ -30,6 +30,11 @@ impl Streak {
         }
     }
 
+    /// The slot was closed for this cause before the daemon started.
+    pub(super) fn restored(code: TroubleCode) -> Self {
+        Self { cause: Some(code), count: CLOSES_AT }
+    }
+
     /// The cause that closes the slot, if it does.
     pub(super) fn closed(&self) -> Option<TroubleCode> {
         self.cause.filter(|_| self.count >= CLOSES_AT)
@@ -60,5 +65,6 @@ mod tests {
         check(&[lost, differed, lost, lost], None);
         check(&[full, full, full, full], None);
         check(&[lost, full, lost, full, lost], lost);
+        assert_eq!(Streak::restored(DiskFull).closed(), Some(DiskFull));
     }
 }

@@ -10,6 +10,7 @@
 mod journal;
 mod migrate;
 mod shelf;
+mod slots;
 mod station;
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,30 @@ fn reservation(number: u32) -> Reservation {
 }
 
 #[test]
+fn a_closed_slot_keeps_its_first_reason_and_a_port_belongs_to_the_slot_that_was_taught_it_last() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut store = open(folder.path());
+    let done: Result<_, StoreError> = store.commit(|commit| {
+        commit.close_slot(2, "F-13")?;
+        commit.close_slot(2, "F-19")?;
+        commit.close_slot(1, "F-11")?;
+        commit.open_slot(1)?;
+        commit.teach_port(1, "usb:1-2")?;
+        commit.teach_port(1, "usb:1-3")?;
+        commit.teach_port(2, "usb:1-2")?;
+        commit.teach_port(3, "usb:1-4")?;
+        commit.forget_ports(3)
+    });
+    done.expect("commit");
+    drop(store);
+    let (closed, taught) = open(folder.path())
+        .read(|commit| Ok::<_, StoreError>((commit.closed_slots()?, commit.taught_ports()?)))
+        .expect("read");
+    assert_eq!(closed, [(2, "F-13".to_owned())]);
+    assert_eq!(taught, [(1, "usb:1-3".to_owned()), (2, "usb:1-2".to_owned())]);
+}
+
+#[test]
 fn what_was_committed_is_there_after_a_restart_and_what_failed_is_not() {
     let folder = tempfile::tempdir().expect("folder");
     let mut store = open(folder.path());

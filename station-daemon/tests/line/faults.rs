@@ -1,7 +1,7 @@
 //! What a cable, a board or a driver can do to one slot, and that the others go on.
 
 use station_daemon::api::view::{SlotState, TroubleCode};
-use station_daemon::desk::os_ms;
+use station_daemon::desk::{Opened, os_ms};
 
 use super::paper::Parcel;
 use super::station::{Board, Station, enrol};
@@ -95,7 +95,7 @@ fn the_same_uid_in_two_slots_at_once_is_flashed_in_one_of_them_only() {
 }
 
 #[test]
-fn a_slot_that_fails_three_times_for_the_same_cause_takes_no_further_board() {
+fn a_slot_that_fails_three_times_for_the_same_cause_takes_no_board_until_a_person_opens_it() {
     let world = World::new(|plan| plan.self_test = false);
     let board = Board::new(UIDS[0]);
     let station = Station::start(world.path(), &[board.slot(1)]);
@@ -111,9 +111,53 @@ fn a_slot_that_fails_three_times_for_the_same_cause_takes_no_further_board() {
     board.pull("insert");
     let closed = station.wait_slot(1, SlotState::Closed);
     assert_eq!(closed.trouble.map(|t| t.code), Some(TroubleCode::ReadBackDiffered));
-    let records = station.records();
-    let shut = |record: &audit::Record| matches!(record.event, audit::Event::SlotClosed { .. });
-    assert_eq!(records.iter().filter(|record| shut(record)).count(), 1);
+    station.stop();
+
+    // A restart is no person's act.
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    let closed = station.wait_slot(1, SlotState::Closed);
+    assert_eq!(closed.trouble.map(|t| t.code), Some(TroubleCode::ReadBackDiffered));
+    assert_eq!(station.desk.look_into(1), Some(false));
+    assert_eq!(station.desk.open_slot(2), Opened::NoSlot);
+    board.pull("heal");
+    assert_eq!(station.desk.open_slot(1), Opened::Now);
+    station.wait_slot(1, SlotState::Pass);
+    assert_eq!(station.desk.open_slot(1), Opened::Already);
+    let doors: Vec<bool> = station
+        .records()
+        .iter()
+        .filter_map(|record| {
+            let closed = matches!(record.event, audit::Event::SlotClosed { slot: 1, .. });
+            let opened = audit::Event::SlotOpened { slot: 1, operator: None };
+            (closed || record.event == opened).then_some(!closed)
+        })
+        .collect();
+    assert_eq!(doors, [false, true]);
+    station.stop();
+
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.wait_slot(1, SlotState::SeenBefore);
+    station.stop();
+}
+
+#[test]
+fn a_slot_that_closes_over_a_board_looks_at_it_anew_when_it_is_opened() {
+    let world = World::new(|plan| plan.self_test = false);
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    board.pull("lock");
+    for _ in 0..2 {
+        board.pull("insert");
+        station.wait_slot(1, SlotState::Fail);
+        board.pull("remove");
+        station.wait_slot(1, SlotState::Empty);
+    }
+    board.pull("insert");
+    station.wait_slot(1, SlotState::Closed);
+    assert_eq!(station.desk.open_slot(1), Opened::Now);
+    let again = station.wait_slot(1, SlotState::Fail);
+    assert_eq!(again.trouble.map(|t| t.code), Some(TroubleCode::ChipLocked));
     station.stop();
 }
 

@@ -58,6 +58,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/slots/{number}/open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Opens a slot that closed after failures of one cause: an act of a person, recorded as such. The
+         *     board that lies in it is looked at anew.
+         */
+        post: operations["open_slot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/view": {
         parameters: {
             query?: never;
@@ -121,6 +141,13 @@ export interface components {
              *     not answer in time: its tile tells.
              */
             found: boolean;
+        };
+        /** @description What became of the wish to open a slot. */
+        OpenAnswer: {
+            /** @description Whether the slot takes boards now. */
+            open: boolean;
+            /** @description Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`. */
+            word: string;
         };
         /** @description The work order in hand. */
         OrderView: {
@@ -348,6 +375,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LookAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such slot */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    open_slot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The slot, as printed on the fixture */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAnswer"];
                 };
             };
             /** @description No cookie: open the page through its entry address */
