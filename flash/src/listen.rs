@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::backend::{Progress, SelfTest, Step};
 use crate::error::FlashError;
 
 /// One wait for bytes; between two waits the caller looks at its deadline and at the board.
@@ -47,7 +48,8 @@ impl Listener {
     }
 }
 
-fn is_a_pause(error: &io::Error) -> bool {
+/// Whether a read only had to wait: nothing came, nothing broke.
+pub(crate) fn is_a_pause(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
@@ -67,6 +69,39 @@ fn refused(endpoint: &str, error: &io::Error) -> FlashError {
         FlashError::PermissionDenied { what: endpoint, detail }
     } else {
         FlashError::ListenFailed { endpoint, detail }
+    }
+}
+
+/// Waits for the line of a self-test among what `next` gives, which may be nothing each time.
+///
+/// # Errors
+/// [`FlashError::SelfTestSilent`], [`FlashError::SelfTestDiffered`], and what `next` fails with.
+pub(crate) fn hear(
+    test: &SelfTest,
+    on_progress: &mut dyn FnMut(Progress),
+    mut next: impl FnMut() -> Result<Vec<u8>, FlashError>,
+) -> Result<String, FlashError> {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let begun = Instant::now();
+    let within = Duration::from_millis(test.within_ms);
+    let mut heard = Heard::default();
+    loop {
+        heard.take(&next()?);
+        if let Some(line) = heard.line_with(&test.expect) {
+            return Ok(line);
+        }
+        if begun.elapsed() >= within {
+            let (expected, within_ms) = (test.expect.clone(), test.within_ms);
+            return Err(match heard.last() {
+                Some(heard) => FlashError::SelfTestDiffered { expected, heard, within_ms },
+                None => FlashError::SelfTestSilent { expected, within_ms },
+            });
+        }
+        on_progress(Progress {
+            step: Step::SelfTest,
+            done_bytes: ms(begun.elapsed()),
+            total_bytes: test.within_ms,
+        });
     }
 }
 

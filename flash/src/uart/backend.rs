@@ -1,7 +1,7 @@
 //! One serial port and the chip behind it, as a [`Backend`].
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::frame::Command;
 use super::link::Fault;
@@ -15,7 +15,7 @@ use crate::backend::{
 use crate::chip::Chip;
 use crate::error::FlashError;
 use crate::identity::Identity;
-use crate::listen::{Heard, Listener};
+use crate::listen::{Listener, hear};
 use crate::plan::Plan;
 
 /// One wait for the firmware's bytes.
@@ -217,35 +217,15 @@ impl Backend for UartBackend {
                 None
             }
         };
-        let begun = Instant::now();
-        let within = Duration::from_millis(test.within_ms);
-        let mut heard = Heard::default();
-        loop {
-            match (&mut own, &mut apart) {
-                (Some(port), _) => {
-                    let mut block = [0; 512];
-                    let count = program::listen(port.as_mut(), &mut block, LISTEN_WAIT);
-                    heard.take(&block[..count.map_err(lost)?]);
-                }
-                (None, Some(listener)) => heard.take(&listener.read_some()?),
-                (None, None) => {}
+        hear(test, on_progress, || match (&mut own, &mut apart) {
+            (Some(port), _) => {
+                let mut block = [0; 512];
+                let count = program::listen(port.as_mut(), &mut block, LISTEN_WAIT);
+                Ok(block[..count.map_err(lost)?].to_vec())
             }
-            if let Some(line) = heard.line_with(&test.expect) {
-                return Ok(line);
-            }
-            if begun.elapsed() >= within {
-                let (expected, within_ms) = (test.expect.clone(), test.within_ms);
-                return Err(match heard.last() {
-                    Some(heard) => FlashError::SelfTestDiffered { expected, heard, within_ms },
-                    None => FlashError::SelfTestSilent { expected, within_ms },
-                });
-            }
-            on_progress(Progress {
-                step: during,
-                done_bytes: program::ms(begun),
-                total_bytes: test.within_ms,
-            });
-        }
+            (None, Some(listener)) => listener.read_some(),
+            (None, None) => Ok(Vec::new()),
+        })
     }
 
     fn reset_and_run(&mut self) -> Result<(), FlashError> {
@@ -336,7 +316,8 @@ fn check_product(loader: &mut Loader, profile: &Profile, during: Step) -> Result
     })
 }
 
-fn is_same_port(endpoint: &str, path: &str) -> bool {
+/// Whether two paths lead to the same port.
+pub(crate) fn is_same_port(endpoint: &str, path: &str) -> bool {
     let real = |name: &str| Path::new(name).canonicalize().ok();
     endpoint == path || real(endpoint).is_some_and(|one| Some(one) == real(path))
 }

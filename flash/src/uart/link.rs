@@ -8,6 +8,7 @@ use serialport::{ClearBuffer, ErrorKind, Parity, SerialPort};
 use super::frame::{ACK, NACK};
 use crate::backend::Step;
 use crate::error::FlashError;
+use crate::listen::is_a_pause;
 
 /// Start, eight data bits, parity, stop.
 const BITS_PER_BYTE: u64 = 11;
@@ -91,14 +92,7 @@ impl Link {
     /// Opens the port for this process alone: 8 data bits, even parity, 1 stop bit.
     pub(super) fn open(path: &str, baud: u32) -> Result<Self, FlashError> {
         let port = serialport::new(path, baud).parity(Parity::Even).open();
-        let port = port.map_err(|error| {
-            let detail = error.to_string();
-            if error.kind() == ErrorKind::Io(io::ErrorKind::PermissionDenied) {
-                FlashError::PermissionDenied { what: path.to_owned(), detail }
-            } else {
-                FlashError::ProbeMissing { selector: path.to_owned(), detail }
-            }
-        })?;
+        let port = port.map_err(|error| not_opened(path, &error))?;
         Ok(Self { port, baud })
     }
 
@@ -181,18 +175,19 @@ impl Link {
         match self.port.read(into) {
             Ok(0) => Err(lost(&io::Error::from(io::ErrorKind::UnexpectedEof))),
             Ok(count) => Ok(count),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::TimedOut
-                        | io::ErrorKind::WouldBlock
-                        | io::ErrorKind::Interrupted
-                ) =>
-            {
-                Ok(0)
-            }
+            Err(error) if is_a_pause(&error) => Ok(0),
             Err(error) => Err(lost(&error)),
         }
+    }
+}
+
+/// Why a serial port could not be opened.
+pub(crate) fn not_opened(path: &str, error: &serialport::Error) -> FlashError {
+    let detail = error.to_string();
+    if error.kind() == ErrorKind::Io(io::ErrorKind::PermissionDenied) {
+        FlashError::PermissionDenied { what: path.to_owned(), detail }
+    } else {
+        FlashError::ProbeMissing { selector: path.to_owned(), detail }
     }
 }
 

@@ -10,6 +10,7 @@
 //! chip is erased only by [`crate::Backend::unlock`].
 
 mod backend;
+mod course;
 pub mod frame;
 mod link;
 mod loader;
@@ -17,6 +18,9 @@ mod profile;
 mod program;
 
 pub use backend::UartBackend;
+pub(crate) use backend::is_same_port;
+pub(crate) use course::{Course, ms};
 pub use link::Fault;
+pub(crate) use link::not_opened;
 pub use loader::{BAUDS, Loader, Restart};
 pub use profile::{PROFILES, Profile, profile};

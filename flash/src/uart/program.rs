@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serialport::SerialPort;
 use zeroize::Zeroizing;
 
+use super::course::{Course, ms};
 use super::frame::{BLOCK_BYTES, NACK};
 use super::link::Fault;
 use super::loader::Loader;
@@ -35,31 +36,6 @@ struct Page {
     wanted: Zeroizing<Vec<u8>>,
     held: Zeroizing<Vec<u8>>,
     need: Need,
-}
-
-/// Tells the caller how far a step is.
-struct Course<'a> {
-    on_progress: &'a mut dyn FnMut(Progress),
-    step: Step,
-    done: u64,
-    total: u64,
-}
-
-impl<'a> Course<'a> {
-    fn new(on_progress: &'a mut dyn FnMut(Progress), step: Step, total: u64) -> Self {
-        let mut course = Self { on_progress, step, done: 0, total };
-        course.on(0);
-        course
-    }
-
-    fn on(&mut self, bytes: u64) {
-        self.done += bytes;
-        (self.on_progress)(Progress {
-            step: self.step,
-            done_bytes: self.done,
-            total_bytes: self.total,
-        });
-    }
 }
 
 /// Puts the plan on the chip and compares every byte of it.
@@ -320,11 +296,6 @@ pub(super) fn listen(
 /// An address of a 32-bit chip; regions end below 4 GiB.
 pub(super) fn narrow(address: u64) -> u32 {
     u32::try_from(address).unwrap_or(u32::MAX)
-}
-
-/// Milliseconds since `begun`.
-pub(super) fn ms(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

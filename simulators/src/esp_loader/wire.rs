@@ -157,7 +157,7 @@ impl Wire {
             } else {
                 self.chip.model.banners[0].to_owned()
             };
-            let start = self.out_free.max(at) + BOOT.mul_f64(self.time_scale);
+            let start = self.out_free.max(at) + BOOT;
             for byte in lines.into_bytes() {
                 self.send(byte, CONSOLE_BAUD, start);
             }
