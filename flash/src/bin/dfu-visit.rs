@@ -44,8 +44,16 @@ fn visit() -> Result<(), VisitError> {
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "{} {uid}: {} bytes written, {} compared, {} pages erased, started",
-        identity.part, report.written_bytes, report.verified_bytes, report.sectors_erased
+        "{} {uid}: {} bytes written, {} compared, {} pages erased, started; \
+         {} ms to survey, {} to erase, {} to write, {} to compare",
+        identity.part,
+        report.written_bytes,
+        report.verified_bytes,
+        report.sectors_erased,
+        report.times.survey_ms,
+        report.times.erase_ms,
+        report.times.program_ms,
+        report.times.verify_ms
     )
     .map_err(VisitError::Report)
 }

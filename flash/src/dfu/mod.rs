@@ -55,7 +55,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// so long is not there yet. It also gives udev the time to set its access rights.
 const STEADY_FOR: Duration = Duration::from_millis(100);
 /// Between two looks into the port.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// One slot and the DFU device in it.
 pub struct DfuBackend<P: Port, W> {

@@ -7,7 +7,6 @@
 //!
 //! Leaves to others: which pages, which bytes, and whether the device really went away.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -382,7 +381,9 @@ impl<T: Transport> Talk<T> {
     }
 
     /// DfuSe: reads `bytes` bytes from `address` on, and hands every block with its address to
-    /// `on_block`, which may break it off. Leaves the device in dfuIDLE.
+    /// `on_block`, which answers how many bytes behind it need not be read. Whole blocks of those
+    /// are left out: a block's number is its place, so that nothing is sent for them. Leaves the
+    /// device in dfuIDLE.
     ///
     /// # Errors
     /// [`DfuError::Short`], [`DfuError::Refused`], [`DfuError::CannotDo`], transfer errors.
@@ -391,12 +392,13 @@ impl<T: Transport> Talk<T> {
         address: u64,
         bytes: u64,
         time: &mut dyn Waiter,
-        on_block: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
+        on_block: &mut dyn FnMut(u64, &[u8]) -> u64,
     ) -> Result<(), DfuError> {
         if !self.function.functional.can_upload {
             return Err(DfuError::CannotDo { doing: Doing::Upload(address) });
         }
         let mut block = Zeroizing::new(vec![0; self.block_bytes()]);
+        let block_bytes = block.len() as u64;
         let mut number = None;
         let (mut at, end) = (address, address.saturating_add(bytes));
         while at < end {
@@ -414,11 +416,10 @@ impl<T: Transport> Talk<T> {
             };
             let some = usize::try_from(end - at).unwrap_or(usize::MAX).min(block.len());
             self.upload_block(now, &mut block[..some], Doing::Upload(at))?;
-            if on_block(at, &block[..some]).is_break() {
-                break;
-            }
-            number = now.checked_add(1).filter(|_| self.counts_blocks());
-            at += some as u64;
+            let blocks = 1 + on_block(at, &block[..some]) / block_bytes;
+            let next = u16::try_from(blocks).ok().and_then(|blocks| now.checked_add(blocks));
+            number = next.filter(|_| self.counts_blocks());
+            at = at.saturating_add(blocks.saturating_mul(block_bytes));
         }
         self.abort()
     }
@@ -441,7 +442,7 @@ impl<T: Transport> Talk<T> {
                 now.copy_from_slice(block);
                 rest = left;
             }
-            ControlFlow::Continue(())
+            0
         })
     }
 

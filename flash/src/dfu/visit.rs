@@ -5,7 +5,7 @@
 //! the bytes outside the plan as they were. Blank means the whole page: on chips with checked
 //! double words nothing is written twice without an erase.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -19,8 +19,6 @@ use crate::chip::Chip;
 use crate::error::FlashError;
 use crate::plan::{Difference, Need, Plan};
 
-/// Starting an upload anew costs as much as reading so many bytes on.
-const SKIP_BYTES_LEAST: u64 = 8 * 1024;
 /// Written bytes begin and end on these: the widest unit of flash of the families known here.
 const UNIT_BYTES: usize = 8;
 
@@ -43,41 +41,38 @@ struct Page {
 /// A page as far as it was read.
 struct Look {
     range: Range<u64>,
-    /// Every byte of it is planned.
-    whole: bool,
+    /// What was read of it, erased where nothing was.
     held: Zeroizing<Vec<u8>>,
     differs: bool,
     filled: bool,
 }
 
 impl Look {
-    fn new(plan: &Plan<'_>, range: Range<u64>) -> Self {
+    fn new(range: Range<u64>) -> Self {
         let bytes = usize::try_from(range.end - range.start).unwrap_or(0);
-        let whole = plan
-            .stretches()
-            .iter()
-            .any(|planned| planned.start <= range.start && planned.end >= range.end);
-        let held = Zeroizing::new(Vec::with_capacity(bytes));
-        Self { range, whole, held, differs: false, filled: false }
+        Self { range, held: Zeroizing::new(vec![0xFF; bytes]), differs: false, filled: false }
     }
 
-    fn left_bytes(&self) -> u64 {
-        self.range.end - self.range.start - self.held.len() as u64
+    /// Takes what belongs to this page out of the block at `at`.
+    fn take(&mut self, plan: &Plan<'_>, at: u64, block: &[u8]) {
+        let end = at.saturating_add(block.len() as u64);
+        let (from, to) = (at.max(self.range.start), end.min(self.range.end));
+        let place = |address: u64, base: u64| usize::try_from(address - base).unwrap_or(0);
+        let part = &block[place(from, at)..place(to, at)];
+        let start = self.range.start;
+        self.held[place(from, start)..place(to, start)].copy_from_slice(part);
+        self.differs |= plan.compare(from, part).is_some();
+        self.filled |= part.iter().any(|byte| *byte != 0xFF);
     }
 
-    /// Takes what belongs to this page from the front of `bytes`; answers the rest.
-    fn take<'b>(&mut self, plan: &Plan<'_>, bytes: &'b [u8]) -> &'b [u8] {
-        let left = usize::try_from(self.left_bytes()).unwrap_or(usize::MAX);
-        let (now, rest) = bytes.split_at(left.min(bytes.len()));
-        self.differs |= plan.compare(self.range.start + self.held.len() as u64, now).is_some();
-        self.filled |= now.iter().any(|byte| *byte != 0xFF);
-        self.held.extend_from_slice(now);
-        rest
-    }
-
-    /// The rest of the page does not matter any more.
-    fn is_decided(&self) -> bool {
-        self.whole && self.differs && self.filled
+    /// How many bytes from `at` on, which lies in this page or before it, do not matter any more:
+    /// the page has to be erased, and they are planned.
+    fn needless_bytes(&self, plan: &Plan<'_>, at: u64) -> u64 {
+        if !(self.differs && self.filled && self.range.contains(&at)) {
+            return 0;
+        }
+        let planned = plan.stretches().into_iter().find(|planned| planned.contains(&at));
+        planned.map_or(0, |planned| planned.end.min(self.range.end) - at)
     }
 
     fn judge(mut self, plan: &Plan<'_>) -> Page {
@@ -87,8 +82,6 @@ impl Look {
             (true, true) => Need::Erasing,
         };
         // What was not read is planned.
-        let bytes = usize::try_from(self.range.end - self.range.start).unwrap_or(0);
-        self.held.resize(bytes, 0xFF);
         plan.overlay(self.range.start, &mut self.held);
         Page { range: self.range, wanted: self.held, need }
     }
@@ -165,8 +158,8 @@ impl<T: Transport> Visit<T> {
         Ok(pages)
     }
 
-    /// Reads what the pages hold. Of a page that is planned whole only as much as shows that it has
-    /// to be erased: pages that follow each other are one upload as far as possible.
+    /// Reads what the pages hold, and no more of it than decides what has to be done: once a page
+    /// has to be erased, only what has to be kept. Pages that follow each other are one upload.
     fn survey(
         &mut self,
         plan: &Plan<'_>,
@@ -174,36 +167,39 @@ impl<T: Transport> Visit<T> {
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Page>, DfuError> {
         let step = Step::Survey;
-        let mut looks: Vec<Look> =
-            self.pages(plan)?.into_iter().map(|range| Look::new(plan, range)).collect();
+        let mut looks: Vec<Look> = self.pages(plan)?.into_iter().map(Look::new).collect();
         let total_bytes = looks.iter().map(|look| look.range.end - look.range.start).sum();
-        let mut done_bytes = 0;
-        on_progress(Progress { step, done_bytes, total_bytes });
+        let mut before = 0;
+        on_progress(Progress { step, done_bytes: before, total_bytes });
         let mut first = 0;
-        while let Some(look) = looks.get(first) {
-            let start = look.range.start;
-            let end = looks[first..].iter().fold(start, |end, next| {
-                if next.range.start == end { next.range.end } else { end }
-            });
-            self.talk.upload(start, end - start, time, &mut |_, block| {
-                done_bytes += block.len() as u64;
-                let mut rest = block;
-                while let Some(look) = looks.get_mut(first).filter(|_| !rest.is_empty()) {
-                    rest = look.take(plan, rest);
-                    if look.left_bytes() == 0 {
-                        first += 1;
-                    }
+        while first < looks.len() {
+            let start = looks[first].range.start;
+            let mut last = first;
+            while looks.get(last + 1).is_some_and(|next| next.range.start == looks[last].range.end)
+            {
+                last += 1;
+            }
+            let bytes = looks[last].range.end - start;
+            let mut page = first;
+            self.talk.upload(start, bytes, time, &mut |at, block| {
+                let end = at + block.len() as u64;
+                while looks[page].range.end <= at {
+                    page += 1;
                 }
-                let skipped = looks.get(first).filter(|look| look.is_decided());
-                let skipped = skipped.map_or(0, Look::left_bytes);
-                let skips = skipped > SKIP_BYTES_LEAST;
-                if skips {
-                    done_bytes += skipped;
-                    first += 1;
+                for look in looks[page..=last].iter_mut().take_while(|look| look.range.start < end)
+                {
+                    look.take(plan, at, block);
                 }
-                on_progress(Progress { step, done_bytes, total_bytes });
-                if skips { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                let skipped = looks[page..=last]
+                    .iter()
+                    .find(|look| look.range.end > end)
+                    .map_or(0, |look| look.needless_bytes(plan, end));
+                on_progress(Progress { step, done_bytes: before + (end - start), total_bytes });
+                skipped
             })?;
+            first = last + 1;
+            before += bytes;
+            on_progress(Progress { step, done_bytes: before, total_bytes });
         }
         Ok(looks.into_iter().map(|look| look.judge(plan)).collect())
     }
@@ -233,7 +229,7 @@ impl<T: Transport> Visit<T> {
                     }
                     done_bytes += block.len() as u64;
                     on_progress(Progress { step, done_bytes, total_bytes });
-                    ControlFlow::Continue(())
+                    0
                 })
                 .map_err(dfu)?;
         }
