@@ -4,6 +4,7 @@
 //! was set for it. Everything is built in the release profile, and ours and the peer run on the same
 //! machine in the same call.
 
+mod dfu;
 mod flash;
 
 use anyhow::{Result, bail};
@@ -12,8 +13,9 @@ use serde::Serialize;
 /// Runs one bench by name.
 pub(crate) fn run(name: &str) -> Result<()> {
     match name {
-        "flash" => flash::run(),
-        other => bail!("there is no bench called `{other}`; there is `flash`"),
+        "flash" => flash::run().and_then(|()| dfu::run()),
+        "dfu" => dfu::run(),
+        other => bail!("there is no bench called `{other}`; there are `flash` and `dfu`"),
     }
 }
 
