@@ -25,6 +25,7 @@ mod plan;
 mod port;
 pub mod probe;
 mod sector;
+mod serial;
 mod survey;
 pub mod uart;
 
@@ -41,3 +42,4 @@ pub use error::FlashError;
 pub use identity::{Identity, PartReader, STM32_DEVICES, Uid, UidReader, UidVector};
 pub use plan::{Difference, Piece, Plan};
 pub use port::{BAUD_DEFAULT, PlacedProbe, Port, PortError, PortKind, TtyPort};
+pub use serial::SerialBackend;

@@ -29,7 +29,7 @@ use crate::chip::BackEnd;
 use crate::dfu::{DfuBackend, UsbPath};
 use crate::error::FlashError;
 use crate::probe::{ProbeBackend, ProbeSelector};
-use crate::uart::UartBackend;
+use crate::serial::SerialBackend;
 use place::PlacedBackend;
 
 pub use kind::PortKind;
@@ -154,7 +154,7 @@ impl Port {
             Self::Probe(selector) => Box::new(ProbeBackend::new(selector.clone())),
             Self::Placed(placed) => Box::new(PlacedBackend::new(placed.clone())),
             Self::Usb(path) => Box::new(DfuBackend::at(path.clone())?),
-            Self::Tty(tty) => Box::new(UartBackend::new(&tty.path, tty.baud)),
+            Self::Tty(tty) => Box::new(SerialBackend::new(&tty.path, tty.baud)),
         })
     }
 }
