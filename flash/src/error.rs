@@ -36,6 +36,14 @@ pub enum FlashError {
         /// The driver's words.
         detail: String,
     },
+    /// Another program has the probe or the port.
+    #[error("{what} is used by another program")]
+    ProbeBusy {
+        /// The probe or port.
+        what: String,
+        /// The driver's words.
+        detail: String,
+    },
     /// The selector cannot be read.
     #[error("{selector} is not a probe selector")]
     SelectorInvalid {

@@ -440,13 +440,13 @@ fn another_chip_too_little_flash_and_an_impossible_mac_are_refused_before_anythi
 }
 
 #[test]
-fn a_port_that_is_not_there_taken_or_unplugged_is_a_missing_or_lost_probe() {
+fn a_port_that_is_not_there_taken_or_unplugged_is_a_missing_busy_or_lost_probe() {
     let mut backend = EspBackend::new("/dev/no-such-port", BAUD);
     assert!(matches!(backend.contact(), Err(FlashError::ProbeMissing { .. })));
 
     let board = Board::new(C3);
     let (mut backend, _) = board.identified(C3);
-    assert!(matches!(board.backend().contact(), Err(FlashError::ProbeMissing { .. })), "taken");
+    assert!(matches!(board.backend().contact(), Err(FlashError::ProbeBusy { .. })), "taken");
     board.pull("unplug");
     let error = loop {
         match program(&mut backend, C3, &[(0, &noise(0x400, 14))]).0 {

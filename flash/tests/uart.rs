@@ -424,13 +424,13 @@ fn another_chip_or_an_empty_id_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn a_port_that_is_not_there_taken_or_unplugged_is_a_lost_or_missing_probe() {
+fn a_port_that_is_not_there_taken_or_unplugged_is_a_missing_busy_or_lost_probe() {
     let mut backend = UartBackend::new("/dev/no-such-port", BAUD);
     assert!(matches!(backend.contact(), Err(FlashError::ProbeMissing { .. })));
 
     let board = Board::new(F103);
     let (mut backend, _) = board.identified(F103);
-    assert!(matches!(board.backend().contact(), Err(FlashError::ProbeMissing { .. })), "taken");
+    assert!(matches!(board.backend().contact(), Err(FlashError::ProbeBusy { .. })), "taken");
     board.pull("unplug");
     let image = noise(0x400, 11);
     let error = loop {

@@ -127,6 +127,7 @@ impl From<&FlashError> for TroubleCode {
             | FlashError::ProbeLost { .. }
             | FlashError::ListenFailed { .. } => Self::ProbeGone,
             FlashError::PermissionDenied { .. } => Self::PortForbidden,
+            FlashError::ProbeBusy { .. } => Self::ProbeBusy,
             FlashError::Locked => Self::ChipLocked,
             FlashError::WrongChip { .. } => Self::WrongChip,
             FlashError::UnknownChip { .. } => Self::ChipNotSupported,
@@ -359,12 +360,14 @@ mod tests {
             FlashError::VerifyDiffered { address: 0x1000, bytes: 1, wanted: 0, found: 1 };
         let (what, detail) = ("/dev/ttyUSB0".to_owned(), String::new());
         let forbidden = FlashError::PermissionDenied { what, detail: detail.clone() };
+        let busy = FlashError::ProbeBusy { what: String::new(), detail: detail.clone() };
         let missing = FlashError::ProbeMissing { selector: String::new(), detail };
         for (error, code) in [
             (silent(Step::Identify), TroubleCode::NoContact),
             (silent(Step::Program), TroubleCode::ContactLost),
             (missing, TroubleCode::ProbeGone),
             (forbidden, TroubleCode::PortForbidden),
+            (busy, TroubleCode::ProbeBusy),
             (FlashError::Locked, TroubleCode::ChipLocked),
             (noise(Step::Identify), TroubleCode::ContactLost),
             (

@@ -163,6 +163,9 @@ impl DfuError {
             Self::Usb { fault: UsbFault::Denied, .. } => {
                 FlashError::PermissionDenied { what: port.to_owned(), detail }
             }
+            Self::Usb { fault: UsbFault::Busy, .. } => {
+                FlashError::ProbeBusy { what: port.to_owned(), detail }
+            }
             Self::Refused { code: StatusCode::VENDOR, .. } => FlashError::Locked,
             Self::Refused { doing: Doing::ErasePage(address), code } => {
                 FlashError::EraseFailed { address, code: code.0.into() }
@@ -174,10 +177,7 @@ impl DfuError {
                 FlashError::OutOfRange { what: doing.to_string(), address, bytes: 1 }
             }
             Self::Overdue { .. } | Self::LeaveIgnored => FlashError::CoreStuck { during, detail },
-            Self::Usb {
-                fault: UsbFault::Stall | UsbFault::Babble | UsbFault::Busy | UsbFault::Host(_),
-                ..
-            }
+            Self::Usb { fault: UsbFault::Stall | UsbFault::Babble | UsbFault::Host(_), .. }
             | Self::Short { .. }
             | Self::Refused { .. }
             | Self::OutOfStep { .. }

@@ -27,6 +27,7 @@ pub(super) fn classify(error: &(dyn Error + 'static), during: Step) -> FlashErro
         Some(Cause::Denied) => {
             FlashError::PermissionDenied { what: "the probe".to_owned(), detail }
         }
+        Some(Cause::Busy) => FlashError::ProbeBusy { what: "the probe".to_owned(), detail },
         None => FlashError::Driver { during, detail },
     }
 }
@@ -34,10 +35,12 @@ pub(super) fn classify(error: &(dyn Error + 'static), during: Step) -> FlashErro
 /// The fact behind a probe that does not open.
 pub(super) fn opening(error: &DebugProbeError, selector: &ProbeSelector) -> FlashError {
     let (selector, detail) = (selector.to_string(), chain(error));
-    if cause_of(error) == Some(Cause::Denied) {
-        FlashError::PermissionDenied { what: selector, detail }
-    } else {
-        FlashError::ProbeMissing { selector, detail }
+    match cause_of(error) {
+        Some(Cause::Denied) => FlashError::PermissionDenied { what: selector, detail },
+        Some(Cause::Busy) => FlashError::ProbeBusy { what: selector, detail },
+        Some(Cause::Silent | Cause::Lost | Cause::Stuck | Cause::Locked) | None => {
+            FlashError::ProbeMissing { selector, detail }
+        }
     }
 }
 
@@ -62,6 +65,7 @@ enum Cause {
     Stuck,
     Locked,
     Denied,
+    Busy,
 }
 
 /// The first error in the chain that tells a cause.
@@ -113,6 +117,7 @@ fn told_by(error: &(dyn Error + 'static)) -> Option<Cause> {
     } else {
         error.downcast_ref::<io::Error>().map(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => Cause::Denied,
+            io::ErrorKind::ResourceBusy => Cause::Busy,
             _ => Cause::Lost,
         })
     };
@@ -149,6 +154,7 @@ mod tests {
         let io = |kind| probe_rs::Error::Probe(DebugProbeError::Usb(io::Error::new(kind, "x")));
         check(io(io::ErrorKind::BrokenPipe), "probe_lost");
         check(io(io::ErrorKind::PermissionDenied), "permission_denied");
+        check(io(io::ErrorKind::ResourceBusy), "probe_busy");
         check(ArmError::Dap(DapError::NoAcknowledge).into(), "silent");
         check(ArmError::Dap(DapError::FaultResponse).into(), "driver");
         check(

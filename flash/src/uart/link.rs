@@ -183,11 +183,16 @@ impl Link {
 
 /// Why a serial port could not be opened.
 pub(crate) fn not_opened(path: &str, error: &serialport::Error) -> FlashError {
-    let detail = error.to_string();
-    if error.kind() == ErrorKind::Io(io::ErrorKind::PermissionDenied) {
-        FlashError::PermissionDenied { what: path.to_owned(), detail }
-    } else {
-        FlashError::ProbeMissing { selector: path.to_owned(), detail }
+    let (name, detail) = (path.to_owned(), error.to_string());
+    match error.kind() {
+        ErrorKind::Io(io::ErrorKind::PermissionDenied) => {
+            FlashError::PermissionDenied { what: name, detail }
+        }
+        // The crate's word for a port that somebody else has locked.
+        ErrorKind::NoDevice => FlashError::ProbeBusy { what: name, detail },
+        ErrorKind::InvalidInput | ErrorKind::Unknown | ErrorKind::Io(_) => {
+            FlashError::ProbeMissing { selector: name, detail }
+        }
     }
 }
 
