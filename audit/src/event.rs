@@ -40,6 +40,13 @@ pub enum Event {
         /// SHA-256 of the tenant's root metadata that was pinned.
         root_sha256: Digest,
     },
+    /// Something was changed at the hub; only in the hub's own log of a tenant.
+    HubChanged {
+        /// By whom: an access token's label, a station's name, or `hub`.
+        who: String,
+        /// What, in words.
+        what: String,
+    },
     /// A badge and PIN were accepted.
     OperatorIn {
         /// The operator's number; never a name.
@@ -403,6 +410,8 @@ pub enum Step {
     Identify,
     /// May it be flashed, and what with?
     Decide,
+    /// A locked chip is erased whole, on a lead's approval.
+    Unlock,
     /// A place, a serial number and an activation are set aside.
     Reserve,
     /// Firmware is written.
@@ -448,6 +457,7 @@ impl Event {
             | Self::StationStopped { .. }
             | Self::EpochOpened { .. }
             | Self::Enrolled { .. }
+            | Self::HubChanged { .. }
             | Self::OperatorIn { .. }
             | Self::OperatorOut { .. }
             | Self::OrderOpened { .. }

@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::admin_api::{
-    BundleFile, CodeCreate, CodeCreated, JournalPage, OrderCreate, Publication, ReleaseView,
+    BundleFile, CodeCreate, CodeCreated, JournalPage, LogPage, OrderCreate, Publication,
+    ReleaseView,
 };
 pub use crate::publish::Published;
 
@@ -251,6 +252,22 @@ impl AdminClient {
             whole.records.extend(page.records);
             whole.size = page.size;
             whole.cosigned = page.cosigned;
+            whole.next_cursor = page.next_cursor;
+        }
+        Ok(whole)
+    }
+
+    /// The hub's own log of the tenant, whole, as one page.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn log(&self) -> Result<LogPage, AdminError> {
+        let mut whole: LogPage = self.get("/v1/log?limit=1000").await?;
+        while let Some(cursor) = whole.next_cursor.take() {
+            let page: LogPage = self.get(&format!("/v1/log?limit=1000&cursor={cursor}")).await?;
+            whole.records.extend(page.records);
+            whole.size = page.size;
+            whole.checkpoint = page.checkpoint;
             whole.next_cursor = page.next_cursor;
         }
         Ok(whole)

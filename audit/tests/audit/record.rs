@@ -43,6 +43,7 @@ fn every_kind_of_event_survives_its_text() {
         Event::StationStopped {},
         Event::EpochOpened { previous_epoch: 2, previous_size: 10, previous_root: digest },
         Event::Enrolled { tenant: "acme".into(), station: "line-1".into(), root_sha256: digest },
+        Event::HubChanged { who: "admin".into(), what: "station line-1 revoked".into() },
         Event::OperatorIn { operator: 17, role: "lead".into() },
         Event::OperatorOut { operator: 17 },
         Event::OrderOpened {

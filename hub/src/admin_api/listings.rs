@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::{Caller, ReleaseView};
 use crate::hub::Hub;
 use crate::refusal::Refusal;
+use crate::store::LOG_EPOCH;
 
+/// What stands in the place of a station in the origin of the hub's own logs; no station may be
+/// called so.
+pub(super) const HUB_IN_LOGS: &str = "hub";
 const PAGE_MAX: u64 = 1000;
 const PAGE: u64 = 100;
 
@@ -149,5 +153,45 @@ pub(super) async fn journal(
         next_cursor: (next < held.size).then(|| next.to_string()),
         records,
         fork_records: forks.into_iter().map(|(_, _, text)| text).collect(),
+    }))
+}
+
+/// The hub's own log of the tenant, with its signed head.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LogPage {
+    /// Records in the log.
+    pub size: u64,
+    /// Checkpoint over exactly `size` records, signed by the hub; none while the log is empty.
+    pub checkpoint: Option<String>,
+    /// The key of that signature, hexadecimal.
+    pub hub_cosign_key: protocol::Ed25519Key,
+    /// Canonical JSON of each record, from the cursor on.
+    pub records: Vec<String>,
+    /// The next page's cursor; none on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// Who changed what at the hub, for this tenant.
+#[utoipa::path(get, path = "/v1/log", params(Paging),
+    responses((status = 200, body = LogPage), (status = 401, body = Problem)))]
+pub(super) async fn log(
+    State(hub): State<Arc<Hub>>,
+    Extension(Caller { scope, .. }): Extension<Caller>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<LogPage>, Refusal> {
+    let from: u64 = paging.cursor(0)?;
+    let page = hub.store.log(&scope, from, paging.limit()).await?;
+    let keys = hub.keys(&scope).await?;
+    let size = page.frontier.size();
+    let origin = audit::Origin::new(scope.name().as_str(), HUB_IN_LOGS, LOG_EPOCH)
+        .map_err(|error| Refusal::internal(&error))?;
+    let head = audit::Checkpoint::of(origin, &page.frontier).sign(keys.cosign_key());
+    let next = from.saturating_add(page.records.len() as u64);
+    Ok(Json(LogPage {
+        size,
+        checkpoint: (size > 0).then(|| head.to_string()),
+        hub_cosign_key: protocol::Ed25519Key(keys.cosign_public()),
+        next_cursor: (next < size).then(|| next.to_string()),
+        records: page.records,
     }))
 }

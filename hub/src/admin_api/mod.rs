@@ -21,7 +21,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use listings::JournalPage;
+pub use listings::{JournalPage, LogPage};
 pub use orders::OrderCreate;
 pub use publications::{BundleFile, Publication, ReleaseView};
 pub use stations::{CodeCreate, CodeCreated};
@@ -46,6 +46,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(listings::units))
         .routes(routes!(listings::stations))
         .routes(routes!(listings::journal))
+        .routes(routes!(listings::log))
         .routes(routes!(listings::orders))
         .routes(routes!(listings::releases))
         .routes(routes!(stations::create_code))

@@ -11,6 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use super::Caller;
+use super::listings::HUB_IN_LOGS;
 use crate::body::read_json;
 use crate::digest::sha256;
 use crate::hub::{Hub, HubError};
@@ -57,6 +58,9 @@ pub(super) async fn create_code(
 ) -> Result<(StatusCode, Json<CodeCreated>), Refusal> {
     let create: CodeCreate = read_json(&headers, body, BODY_BYTES_MAX).await?;
     let malformed = |detail: &str| Refusal::because(ProblemType::RequestMalformed, detail);
+    if create.station.as_str() == HUB_IN_LOGS {
+        return Err(malformed("no station may be called `hub`: the hub's own log is"));
+    }
     let life_s = create.expires_in_s.unwrap_or(CODE_LIFE_S);
     if !(1..=CODE_LIFE_S_MAX).contains(&life_s) {
         return Err(malformed("a code is good for 1 second to 30 days"));

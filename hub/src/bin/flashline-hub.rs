@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use audit::SignedCheckpoint;
 use clap::{Args, Parser, Subcommand};
-use hub::admin_client::{AdminClient, AdminError, CodeCreate, JournalPage, OrderCreate};
+use hub::admin_client::{AdminClient, AdminError, CodeCreate, OrderCreate};
 use hub::hub::Terms;
 use hub::vault::Secret;
 use hub::{Hub, InitWith, ServeWith};
@@ -102,6 +102,15 @@ enum Verb {
         #[arg(long)]
         epoch: Option<u32>,
         /// Write it as an export (JSON Lines) that `station-daemon audit verify` checks offline.
+        #[arg(long)]
+        export: bool,
+    },
+    /// Shows who changed what at the hub for this tenant.
+    Log {
+        #[command(flatten)]
+        to: To,
+        /// Write it as an export (JSON Lines) that `station-daemon audit verify` checks offline
+        /// with the hub's key in the place of the station's.
         #[arg(long)]
         export: bool,
     },
@@ -350,21 +359,28 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Releases { to } => print(&to.client()?.releases().await?),
         Verb::Journal { to, station, epoch, export } => {
             let journal = to.client()?.journal(station.as_str(), epoch).await?;
-            if export { write_export(&journal) } else { print(&journal) }
+            if !export {
+                return print(&journal);
+            }
+            let head = journal.cosigned.as_deref();
+            write_export(head.context("no head of the journal is cosigned yet")?, &journal.records)
+        }
+        Verb::Log { to, export } => {
+            let log = to.client()?.log().await?;
+            if !export {
+                return print(&log);
+            }
+            let head = log.checkpoint.as_deref();
+            write_export(head.context("nothing was changed yet")?, &log.records)
         }
     }
 }
 
-/// Writes the journal so that it can be checked far from this hub.
-fn write_export(journal: &JournalPage) -> anyhow::Result<()> {
-    let signed: SignedCheckpoint = journal
-        .cosigned
-        .as_deref()
-        .context("exporting the journal: no head of it has been cosigned")?
-        .parse()
-        .context("reading the journal's cosigned head")?;
+/// Writes records and their signed head so that they can be checked far from this hub.
+fn write_export(head: &str, records: &[String]) -> anyhow::Result<()> {
+    let signed: SignedCheckpoint = head.parse().context("reading the signed head")?;
     let mut out = std::io::stdout().lock();
-    audit::write_export(&mut out, &signed, journal.records.iter().map(String::as_bytes))?;
+    audit::write_export(&mut out, &signed, records.iter().map(String::as_bytes))?;
     Ok(out.flush()?)
 }
 

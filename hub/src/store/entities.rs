@@ -144,4 +144,5 @@ table!(unit, "units", {
     passed_count: i64,
     failed_count: i64,
 });
-table!(change, "changes", { tenant_id: i64, at_ms: i64, who: String, what: String });
+table!(log_head, "log_heads", { tenant_id: i64, size: i64, frontier: Vec<u8> });
+table!(log_record, "log_records", { tenant_id: i64, seq: i64, text: String });

@@ -84,9 +84,12 @@ const MIGRATIONS: &[(&str, &[&str])] = &[(
             passed_count BIGINT NOT NULL, failed_count BIGINT NOT NULL,
             UNIQUE (tenant_id, product, family, uid))",
         "CREATE INDEX units_by_uid ON units (tenant_id, uid)",
-        // Who changed what at the hub, in the transaction of the change.
-        "CREATE TABLE changes (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
-            at_ms BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL)",
+        // The hub's own log of a tenant: who changed what, in the transaction of the change.
+        "CREATE TABLE log_heads (id $IDENTITY,
+            tenant_id BIGINT NOT NULL UNIQUE REFERENCES tenants(id), size BIGINT NOT NULL,
+            frontier $BYTES NOT NULL)",
+        "CREATE TABLE log_records (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+            seq BIGINT NOT NULL, text TEXT NOT NULL, UNIQUE (tenant_id, seq))",
     ],
 )];
 

@@ -9,6 +9,7 @@
 
 mod entities;
 mod journals;
+mod log;
 mod migrations;
 mod orders;
 mod releases;
@@ -25,6 +26,8 @@ use sea_orm::{
 use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) use journals::{Growth, HeldJournal, JournalRecord};
+pub(crate) use log::LOG_EPOCH;
+use log::note_change;
 pub(crate) use migrations::SCHEMA;
 pub(crate) use orders::{NewOrder, NewPortion, PortionRow};
 pub(crate) use releases::{NewRelease, ReleaseRow};
@@ -168,25 +171,6 @@ impl Store {
         }
         writing.commit().await
     }
-}
-
-/// Notes who changed what, in the transaction of the change.
-async fn note_change(
-    transaction: &DatabaseTransaction,
-    scope: &TenantScope,
-    at_ms: i64,
-    who: &str,
-    what: String,
-) -> Result<(), StoreError> {
-    let row = entities::change::ActiveModel {
-        tenant_id: Set(scope.id()),
-        at_ms: Set(at_ms),
-        who: Set(who.to_owned()),
-        what: Set(what),
-        ..Default::default()
-    };
-    entities::change::Entity::insert(row).exec(transaction).await?;
-    Ok(())
 }
 
 /// SHA-256 or key of 32 bytes from a column.

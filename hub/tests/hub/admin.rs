@@ -108,3 +108,46 @@ async fn units_and_records_come_page_by_page_each_once() {
         "an invented cursor",
     );
 }
+
+#[tokio::test]
+async fn every_change_stands_in_the_hubs_own_log_and_its_head_proves_all_of_them() {
+    let (factory, desk, published, station) = Factory::running("acme").await;
+    factory.grant(&desk, &published, &station, "4711", 3).await;
+    let admin = factory.admin("acme");
+    admin.revoke("st-1").await.unwrap();
+    let log = admin.log().await.unwrap();
+    assert_eq!(log.size as usize, log.records.len());
+    let said: Vec<String> = log
+        .records
+        .iter()
+        .map(|record| {
+            let event = audit::Record::decode(record.as_bytes()).unwrap().event;
+            let audit::Event::HubChanged { who, what } = event else { panic!("{event:?}") };
+            format!("{who}: {what}")
+        })
+        .collect();
+    for wanted in ["tenant made", "station st-1 enrolled", "4711", "station st-1 revoked"] {
+        assert!(said.iter().any(|line| line.contains(wanted)), "{wanted} is not in {said:#?}");
+    }
+
+    // Anybody can check it with nothing but the hub's key, and nothing in it can be changed.
+    let signed: audit::SignedCheckpoint = log.checkpoint.unwrap().parse().unwrap();
+    let mut export = Vec::new();
+    audit::write_export(&mut export, &signed, log.records.iter().map(String::as_bytes)).unwrap();
+    let keys =
+        || audit::ExportKeys { origin: None, station_key: log.hub_cosign_key.0, cosigner: None };
+    let report = audit::verify_export(export.as_slice(), &keys()).unwrap();
+    assert!(report.complete);
+    assert_eq!(report.checkpoint.origin.to_string(), "flashline/acme/hub/1");
+    let changed = String::from_utf8(export).unwrap().replace("revoked", "renewed");
+    assert!(audit::verify_export(changed.as_bytes(), &keys()).is_err());
+
+    let code = hub::admin_client::CodeCreate {
+        station: "hub".parse().unwrap(),
+        line: "line-1".parse().unwrap(),
+        hub: None,
+        expires_in_s: None,
+    };
+    let taken = admin.create_code(&code).await;
+    refused(taken, ProblemType::RequestMalformed, "a station may not take the log's name");
+}
