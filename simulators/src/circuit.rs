@@ -109,6 +109,10 @@ impl Fixture for Circuit {
         self.alive && self.chip.borrow().port() != Port::Silent
     }
 
+    fn is_lasting(&self, address: u32) -> bool {
+        self.chip.borrow().place(address).is_some()
+    }
+
     fn reset_pin(&mut self, asserted: bool) {
         let was_held = std::mem::replace(&mut self.pin_held, asserted);
         if !self.alive {

@@ -6,11 +6,15 @@
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
 use crate::board::Plug;
+
+/// How long a request may lie unread before its sender counts as alive.
+const UNREAD_MAX: Duration = Duration::from_millis(200);
 
 /// The cable, shared by the board's thread and the thread that accepts clients.
 #[derive(Debug, Clone)]
@@ -57,12 +61,18 @@ impl HostCable {
     }
 }
 
-/// Whether the other side has not hung up yet.
+/// Whether the other side has not hung up yet. What it sent before it did is waited for: the
+/// connection's own thread is about to read it.
 fn holds_on(client: &TcpStream) -> bool {
     let mut byte = [0];
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    match recv(client.as_raw_fd(), &mut byte, flags) {
-        Ok(length) => length > 0,
-        Err(error) => error == Errno::EAGAIN,
+    let deadline = Instant::now() + UNREAD_MAX;
+    loop {
+        match recv(client.as_raw_fd(), &mut byte, flags) {
+            Ok(0) => return false,
+            Ok(_) if Instant::now() < deadline => std::thread::yield_now(),
+            Ok(_) => return true,
+            Err(error) => return error == Errno::EAGAIN,
+        }
     }
 }

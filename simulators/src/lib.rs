@@ -38,6 +38,7 @@ pub mod swd;
 pub mod timing;
 #[cfg(feature = "umockdev")]
 pub mod usbfs;
+pub mod vhci;
 
 pub use board::{Board, BoardConfig, Plug, Reply, Setup, Wants};
 pub use serve::{Addresses, Served, Wired, serve, serve_board};

@@ -7,7 +7,8 @@ use crate::bmp::{Answer, Refusal, Request};
 use crate::dap::{ApFault, Dap, Target};
 use crate::swd::Wire;
 
-/// Blocks of at least this many bytes are data; shorter ones are registers, which no slip hits.
+/// Blocks of at least this many bytes are data; shorter ones are registers, which no slip hits. Of
+/// the reads only those from non-volatile memory count, of the writes all: data goes through RAM.
 pub const SLIP_BYTES_MIN: usize = 64;
 /// Two bits of one word: the wire's parity does not notice.
 const SLIP_MASK: u8 = 0b0001_0001;
@@ -18,6 +19,8 @@ pub trait Fixture: Target + Sized {
     fn powered(&self) -> bool;
     /// Whether the target's debug port answers.
     fn answers(&self) -> bool;
+    /// Whether an address is in non-volatile memory: reads from there are what slips hit.
+    fn is_lasting(&self, address: u32) -> bool;
     /// The reset pin is driven low, or released.
     fn reset_pin(&mut self, asserted: bool);
     /// Reads a block of memory.
@@ -161,10 +164,11 @@ impl Probe {
             Request::ReadMemory { ap: 0, address, length } => {
                 let mut bytes = vec![0; length as usize];
                 fixture.read_block(dap, address, &mut bytes).map_err(|_| Refusal::Fault)?;
-                if self.slips_now(Slip::Parity, bytes.len()) {
+                let lasting = fixture.is_lasting(address);
+                if lasting && self.slips_now(Slip::Parity, bytes.len()) {
                     return Err(Refusal::Parity);
                 }
-                if self.slips_now(Slip::Read, bytes.len()) {
+                if lasting && self.slips_now(Slip::Read, bytes.len()) {
                     flip(&mut bytes);
                 }
                 Ok(Answer::Bytes(bytes))

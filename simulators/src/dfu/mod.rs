@@ -17,7 +17,6 @@ mod loader;
 mod memory;
 
 pub use bus::{Bus, Cable, CableFault, Seen, Wire};
-#[cfg(feature = "umockdev")]
 pub(crate) use device::Reply;
 pub use device::{Application, Device, Setup};
 pub use levers::{Fault, Lever, LeverError, Request};

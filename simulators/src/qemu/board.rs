@@ -260,6 +260,10 @@ impl Fixture for Chip {
         self.alive
     }
 
+    fn is_lasting(&self, address: u32) -> bool {
+        matches!(Place::of(address, 1), Place::Flash | Place::Information)
+    }
+
     fn reset_pin(&mut self, asserted: bool) {
         let was_held = std::mem::replace(&mut self.pin_held, asserted);
         if self.alive && asserted {

@@ -145,7 +145,7 @@ impl Chip {
         if part.engineering.contains(&address) {
             return Spot::Engineering(address);
         }
-        if part.peripherals.iter().any(|range| range.contains(&address)) {
+        if part.peripherals.iter().any(|(start, end)| (*start..*end).contains(&address)) {
             return Spot::Register(address);
         }
         Spot::Nothing
@@ -327,7 +327,11 @@ impl Silicon for Chip {
         match self.spot(address & !3) {
             Spot::Register(address) => return Ok(self.read_register(address, by)),
             Spot::System(offset) => return Ok(self.loader_word(offset)),
-            spot => self.read_spot(&spot, &mut bytes)?,
+            spot @ (Spot::Ram(_)
+            | Spot::Flash(_)
+            | Spot::Other(_)
+            | Spot::Engineering(_)
+            | Spot::Nothing) => self.read_spot(&spot, &mut bytes)?,
         }
         Ok(u32::from_le_bytes(bytes))
     }

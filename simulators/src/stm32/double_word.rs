@@ -426,7 +426,8 @@ impl DoubleWord {
         }
         let held = [cells.word(place), cells.word(place + 4)];
         let blank = held == [0xFFFF_FFFF; 2];
-        if !blank && !(in_flash && words == [0; 2]) {
+        let zeros_over_flash = in_flash && words == [0; 2];
+        if !blank && !zeros_over_flash {
             if held != words {
                 cells.counters.words_with_lost_bits += 2;
             }

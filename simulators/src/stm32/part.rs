@@ -47,7 +47,8 @@ pub struct Part {
     /// One-time programmable, empty where there is none.
     pub(super) otp: Range<u32>,
     pub(super) options: Range<u32>,
-    pub(super) peripherals: &'static [Range<u32>],
+    /// First address and first address behind, per bus.
+    pub(super) peripherals: &'static [(u32, u32)],
     pub(super) controller: ControllerKind,
     pub(super) clocks: ClockLayout,
     pub(super) usart_layout: UsartLayout,

@@ -50,7 +50,7 @@ pub static PARTS: &[Part] = &[
         engineering: 0x1FFF_7500..0x1FFF_7800,
         otp: 0x1FFF_7000..0x1FFF_7400,
         options: 0x1FFF_7800..0x1FFF_7880,
-        peripherals: &[0x4000_0000..0x4002_6800, 0x5000_0000..0x5000_1800],
+        peripherals: &[(0x4000_0000, 0x4002_6800), (0x5000_0000, 0x5000_1800)],
         controller: ControllerKind::DoubleWord(DoubleWordLayout {
             options: &[
                 (0x20, 0x00, 0xFFFF_FEAA),
@@ -117,7 +117,7 @@ pub static PARTS: &[Part] = &[
         engineering: 0x1FFF_F7E0..0x1FFF_F800,
         otp: 0..0,
         options: 0x1FFF_F800..0x1FFF_F810,
-        peripherals: &[0x4000_0000..0x4002_3400],
+        peripherals: &[(0x4000_0000, 0x4002_3400)],
         controller: ControllerKind::HalfWord,
         clocks: ClockLayout {
             after_reset: &[(0x00, 0x0000_0083), (0x14, 0x0000_0014), (0x24, 0x0C00_0000)],

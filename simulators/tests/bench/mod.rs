@@ -4,6 +4,8 @@
 #![allow(unreachable_pub, reason = "a module shared by test programs")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "only tests call this")]
 
+pub mod firmware;
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
