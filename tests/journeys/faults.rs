@@ -80,6 +80,27 @@ fn an_unpowered_board_a_worker_points_at_is_no_contact_and_passes_once_it_has_po
     Ok(())
 }
 
+#[test]
+fn a_pulled_board_put_back_without_power_is_no_contact_and_passes_once_it_has_power() -> Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let mut world = world(folder.path(), 1)?;
+    world.boards[0].insert()?;
+    world.slot_becomes(1, &["flashing"], VISIT)?;
+    world.boards[0].remove()?;
+    let tile = world.slot_becomes(1, &["fail"], VISIT)?;
+    assert_eq!(tile["trouble"]["code"], "F-12", "{tile}");
+    world.boards[0].pull("power off")?;
+    world.boards[0].insert()?;
+    // Nobody touches anything: the tile stops saying that the board is out.
+    let tile = world.slot_with_trouble(1, "F-10", VISIT)?;
+    assert_eq!(tile["state"], "fail", "{tile}");
+    world.boards[0].pull("power on")?;
+    world.slot_becomes(1, &["pass"], VISIT)?;
+    world.verify_journal()?;
+    Ok(())
+}
+
 /// `(UID, code)` of every reservation the hub has heard of.
 fn reserved_codes(world: &World) -> Result<Vec<(String, String)>> {
     let journal = world.hub.journal(world.station.name())?;

@@ -194,14 +194,40 @@ impl World {
         states: &[&str],
         limit: Duration,
     ) -> Result<serde_json::Value> {
+        self.tile_where(number, limit, &format!("be {states:?}"), |tile| {
+            tile["state"].as_str().is_some_and(|state| states.contains(&state))
+        })
+    }
+
+    /// Waits until one slot shows the trouble with this code; gives its tile.
+    ///
+    /// # Errors
+    /// As [`World::slot_becomes`].
+    pub fn slot_with_trouble(
+        &mut self,
+        number: usize,
+        code: &str,
+        limit: Duration,
+    ) -> Result<serde_json::Value> {
+        self.tile_where(number, limit, &format!("show {code}"), |tile| {
+            tile["trouble"]["code"] == code
+        })
+    }
+
+    fn tile_where(
+        &mut self,
+        number: usize,
+        limit: Duration,
+        what: &str,
+        holds: impl Fn(&serde_json::Value) -> bool,
+    ) -> Result<serde_json::Value> {
         let mut last = serde_json::Value::Null;
         until(limit, || {
             self.all_alive()?;
             last = self.station.view()?["slots"][number - 1].take();
-            let reached = last["state"].as_str().is_some_and(|state| states.contains(&state));
-            Ok(reached.then(|| last.clone()))
+            Ok(holds(&last).then(|| last.clone()))
         })
-        .with_context(|| format!("waiting for slot {number} to be {states:?}; last {last}"))
+        .with_context(|| format!("waiting for slot {number} to {what}; last {last}"))
     }
 
     /// Waits until the hub has acknowledged every record of the station.
