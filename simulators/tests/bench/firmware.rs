@@ -38,7 +38,7 @@ pub const ENTRY: u32 = 0x0800_0100;
 
 /// An image for 0x0800_0000 that says `line` after a reset and then branches to itself.
 pub fn says(line: &str, usart: &Usart) -> Vec<u8> {
-    let store = |offset: u16| 0x6001 | offset / 4 << 6;
+    let store = |offset: u16| 0x6001 | (offset / 4) << 6;
     let code: [u16; 14] = [
         0x4806,                 // ldr r0, clock register
         0x4907,                 // ldr r1, clock bit
