@@ -1,6 +1,6 @@
 //! What an installer writes into `station.toml`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,8 @@ pub struct SlotConfig {
     pub number: u32,
     /// The ways to the board in it; of several of one kind the first counts.
     pub ports: Vec<Port>,
+    /// Ports that lead to one chip of a unit with several, by its name in the recipe.
+    pub chips: BTreeMap<String, Port>,
     /// Where the unit's self-test line is heard, if not at the first serial port:
     /// `tcp:HOST:PORT` or a device path.
     pub uart: Option<String>,
@@ -60,6 +62,8 @@ struct SlotText {
     selector: Option<Port>,
     #[serde(default)]
     ports: Vec<Port>,
+    #[serde(default)]
+    chips: BTreeMap<String, Port>,
     uart: Option<String>,
     #[serde(default = "default_baud")]
     baud: u32,
@@ -67,8 +71,8 @@ struct SlotText {
 
 impl From<SlotText> for SlotConfig {
     fn from(text: SlotText) -> Self {
-        let SlotText { number, selector, ports, uart, baud } = text;
-        Self { number, ports: selector.into_iter().chain(ports).collect(), uart, baud }
+        let SlotText { number, selector, ports, chips, uart, baud } = text;
+        Self { number, ports: selector.into_iter().chain(ports).collect(), chips, uart, baud }
     }
 }
 
@@ -85,6 +89,21 @@ impl SlotConfig {
             .find_map(|back_end| self.ports.iter().find(|port| port.back_end() == back_end))
     }
 
+    /// The port of one chip of a unit, by its name in the recipe: the one named for it, otherwise
+    /// as [`SlotConfig::port_for`].
+    #[must_use]
+    pub fn port_of(&self, name: &str, chip: &Chip, through: Option<BackEnd>) -> Option<&Port> {
+        let Some(port) = self.chips.get(name) else { return self.port_for(chip, through) };
+        let back_end = port.back_end();
+        let will_do = through.is_none_or(|wanted| wanted == back_end);
+        (will_do && chip.way(back_end).is_some()).then_some(port)
+    }
+
+    /// Every port of the slot.
+    pub fn all_ports(&self) -> impl Iterator<Item = &Port> {
+        self.ports.iter().chain(self.chips.values())
+    }
+
     /// The port that is looked into while nobody knows which chip is to come.
     #[must_use]
     pub fn first_port(&self) -> Option<&Port> {
@@ -93,7 +112,7 @@ impl SlotConfig {
             BackEnd::Dfu => 1,
             BackEnd::Uart => 2,
         };
-        self.ports.iter().min_by_key(rank)
+        self.all_ports().min_by_key(rank)
     }
 
     /// Where the unit's self-test line is heard, and its speed.
@@ -235,10 +254,10 @@ fn check_ports(slots: &[SlotConfig]) -> Result<(), ConfigError> {
     let mut taken: Vec<(u32, &Port)> = Vec::new();
     for slot in slots {
         let number = slot.number;
-        if slot.ports.is_empty() {
+        if slot.all_ports().next().is_none() {
             return Err(ConfigError::NoPort(number));
         }
-        for port in &slot.ports {
+        for port in slot.all_ports() {
             if !port.is_here() {
                 return Err(ConfigError::ProbeElsewhere { slot: number, port: port.clone() });
             }

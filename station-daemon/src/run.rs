@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::api::guard::Guard;
-use crate::api::view::{OpenAnswer, ScanAnswer, StationView};
+use crate::api::view::{Approval, ApprovalAnswer, OpenAnswer, ScanAnswer, StationView};
 use crate::api::{Api, Desk as ScreenDesk, router};
 use crate::config::Config;
 use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, Opened, halted_view};
@@ -101,6 +101,20 @@ impl ScreenDesk for Screens {
         };
         Some(OpenAnswer { open, word: word.to_owned() })
     }
+
+    fn approve(&self, approval: &Approval) -> ApprovalAnswer {
+        let approval = approval.clone();
+        let taken = self.0.ask(move |desk| desk.approve(&approval));
+        let (accepted, word) = match taken {
+            Ok(Ok(())) => (true, "approved"),
+            Ok(Err(refused)) => {
+                tracing::warn!(error = %chain(&refused), "an approval was not taken");
+                (false, refused.word())
+            }
+            Err(_) => (false, "not_recorded"),
+        };
+        ApprovalAnswer { accepted, word: word.to_owned() }
+    }
 }
 
 /// A station whose records cannot be opened takes no scan and has no slots.
@@ -117,6 +131,10 @@ impl ScreenDesk for NoScreens {
 
     fn open(&self, _slot: u32) -> Option<OpenAnswer> {
         None
+    }
+
+    fn approve(&self, _approval: &Approval) -> ApprovalAnswer {
+        ApprovalAnswer { accepted: false, word: "not_recorded".to_owned() }
     }
 }
 

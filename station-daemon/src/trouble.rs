@@ -87,7 +87,7 @@ impl Trouble {
     #[must_use]
     pub fn of(code: TroubleCode, slot: Option<u32>, incident: impl Into<String>) -> Self {
         let (blame, act) = code.meaning();
-        Self { code, blame, act, slot, incident: incident.into() }
+        Self { code, blame, act, slot, chip: None, incident: incident.into() }
     }
 }
 

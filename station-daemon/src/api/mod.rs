@@ -33,7 +33,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use guard::Guard;
-use view::{LookAnswer, OpenAnswer, Scan, ScanAnswer, StationView};
+use view::{Approval, ApprovalAnswer, LookAnswer, OpenAnswer, Scan, ScanAnswer, StationView};
 
 /// Longest scan taken, bytes. A QR label of a work order is far below it.
 pub const SCAN_BYTES_MAX: usize = 256;
@@ -55,6 +55,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Opens a closed slot; `None` when there is no such slot. Blocks for at most a journal write.
     fn open(&self, slot: u32) -> Option<OpenAnswer>;
+
+    /// Takes a lead's approval. Blocks for at most a journal write.
+    fn approve(&self, approval: &Approval) -> ApprovalAnswer;
 }
 
 /// Everything the handlers share.
@@ -89,6 +92,7 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(take_scan))
         .routes(routes!(look_again))
         .routes(routes!(open_slot))
+        .routes(routes!(approve))
         .split_for_parts()
 }
 
@@ -202,6 +206,21 @@ async fn open_slot(State(api): State<Api>, Path(number): Path<u32>) -> Response 
     match tokio::task::spawn_blocking(move || desk.open(number)).await {
         Ok(Some(answer)) => Json(answer).into_response(),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A lead's approval: of a chip that is not proven in one way, or of the erase of the next board in
+/// a slot. It is journalled with the number that is given here; until people badge in, nothing
+/// proves that it is theirs.
+#[utoipa::path(post, path = "/api/approvals", request_body = Approval, responses(
+    (status = 200, description = "What became of it", body = ApprovalAnswer),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn approve(State(api): State<Api>, Json(approval): Json<Approval>) -> Response {
+    let desk = Arc::clone(&api.desk);
+    match tokio::task::spawn_blocking(move || desk.approve(&approval)).await {
+        Ok(answer) => Json(answer).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -7,7 +7,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::desk::halted_view;
-use view::{OpenAnswer, TroubleCode};
+use view::{Approval, ApprovalAnswer, OpenAnswer, TroubleCode};
 
 const HOST: &str = "127.0.0.1:7380";
 
@@ -20,6 +20,11 @@ impl Desk for Echo {
 
     fn open(&self, slot: u32) -> Option<OpenAnswer> {
         (slot == 1).then(|| OpenAnswer { open: true, word: "opened".to_owned() })
+    }
+
+    fn approve(&self, approval: &Approval) -> ApprovalAnswer {
+        let word = serde_json::to_string(approval).expect("words");
+        ApprovalAnswer { accepted: true, word }
     }
 
     fn look(&self, slot: u32) -> Option<bool> {

@@ -34,6 +34,8 @@ pub struct StationView {
     pub hub: HubView,
     /// One entry per slot, in the order of their numbers.
     pub slots: Vec<SlotView>,
+    /// What a lead let pass, as far as it still counts.
+    pub approvals: Vec<Approval>,
     /// What stops the whole station, if anything does.
     #[schema(required = true)]
     pub trouble: Option<Trouble>,
@@ -174,6 +176,10 @@ pub struct Trouble {
     /// Slot it happened in; null for the whole station.
     #[schema(required = true)]
     pub slot: Option<u32>,
+    /// The chip it is about, as the recipe calls it; null where the unit has one.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub chip: Option<String>,
     /// Number that finds it in the log and the journal.
     pub incident: String,
 }
@@ -391,6 +397,38 @@ impl TroubleCode {
         Self::WrongOrder,
         Self::Internal,
     ];
+}
+
+/// What a lead let pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Approval {
+    /// A chip that is not proven in this way may be flashed in production.
+    Unproven {
+        /// The chip, as recipes name it.
+        chip: String,
+        /// `probe`, `dfu` or `uart`.
+        way: String,
+        /// The lead's number.
+        by: u32,
+    },
+    /// The next board of this slot may be erased whole if it is locked.
+    Unlock {
+        /// The slot.
+        slot: u32,
+        /// The lead's number.
+        by: u32,
+    },
+}
+
+/// What became of an approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalAnswer {
+    /// Whether it counts now, and is in the journal.
+    pub accepted: bool,
+    /// Stable word for the screen to translate: `approved`, `not_enrolled`, `no_such_way`,
+    /// `proven_already`, `no_such_slot`, `not_recorded`.
+    pub word: String,
 }
 
 /// What a scanner read.

@@ -4,12 +4,13 @@ use audit::{Digest, Event, HexBytes, Step as RecordStep};
 
 use super::Desk;
 use super::places::unit_row;
+use super::units::chip_name;
 use super::visits::OpenVisit;
 use crate::store::{Commit, Place, StoreError, UnitState};
 use crate::trouble::TroubleCode;
 use crate::visit::Verdict;
 
-/// What the slot proved since the reservation.
+/// What the slot proved of one chip since the reservation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// Every byte was read back.
@@ -27,7 +28,7 @@ impl Desk {
     ///
     /// # Errors
     /// When it could not be saved.
-    pub fn save_intent(&mut self, slot: u32, evidence: &Evidence) -> Result<(), TroubleCode> {
+    pub fn save_intent(&mut self, slot: u32, evidence: &[Evidence]) -> Result<(), TroubleCode> {
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
         let mut events = proofs(slot, visit, evidence);
         events.push(Event::Locking { slot, visit: visit.id.clone() });
@@ -46,19 +47,20 @@ impl Desk {
         &mut self,
         slot: u32,
         verdict: Verdict,
-        evidence: &Evidence,
+        evidence: &[Evidence],
     ) -> Result<(), TroubleCode> {
         let now_ms = self.now_ms();
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
-        let unit = visit.unit.as_ref().ok_or(TroubleCode::Internal)?;
+        let unit = visit.unit().ok_or(TroubleCode::Internal)?;
         let portion = visit.portion.as_ref().ok_or(TroubleCode::Internal)?;
         let release = visit.work.as_ref().ok_or(TroubleCode::Internal)?;
         let mut events =
             if visit.evidence_saved { Vec::new() } else { proofs(slot, visit, evidence) };
         let code = visit.code.clone().unwrap_or_default();
         let (uid, weak) = unit.id.recorded();
-        if evidence.locked {
-            events.push(Event::Locked { slot, visit: visit.id.clone(), chip: None });
+        for (place, _) in evidence.iter().enumerate().filter(|(_, chip)| chip.locked) {
+            let chip = chip_name(&release.manifest.recipe, place);
+            events.push(Event::Locked { slot, visit: visit.id.clone(), chip });
         }
         match verdict {
             Verdict::SeenBefore => {
@@ -92,7 +94,8 @@ impl Desk {
         })
     }
 
-    /// Saves a failure and gives the place back; the code stays with the chip.
+    /// Saves a failure and gives the place back; the code stays with the chip. `chip` names the
+    /// one that failed where the unit has several.
     ///
     /// # Errors
     /// When it could not be saved.
@@ -101,10 +104,11 @@ impl Desk {
         slot: u32,
         code: TroubleCode,
         step: RecordStep,
+        chip: Option<String>,
     ) -> Result<(), TroubleCode> {
         let visit = self.visits.get_mut(&slot).ok_or(TroubleCode::Internal)?;
         visit.journalled = true;
-        let (uid, weak) = visit.unit.as_ref().map(|unit| unit.id.recorded()).unwrap_or_default();
+        let (uid, weak) = visit.unit().map(|unit| unit.id.recorded()).unwrap_or_default();
         let event = Event::Failed {
             slot,
             visit: visit.id.clone(),
@@ -113,7 +117,7 @@ impl Desk {
             trouble: code.text(),
             step,
             incident: visit.incident.clone(),
-            chip: None,
+            chip,
         };
         tracing::warn!(
             slot,
@@ -182,30 +186,35 @@ fn fail_unit(commit: &Commit<'_>, place: &Place) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn proofs(slot: u32, visit: &OpenVisit, evidence: &Evidence) -> Vec<Event> {
+/// What was proven, chip by chip.
+fn proofs(slot: u32, visit: &OpenVisit, evidence: &[Evidence]) -> Vec<Event> {
     let mut events = Vec::new();
+    let Some(release) = &visit.work else { return events };
     let id = || visit.id.clone();
-    if let (true, Some(release)) = (evidence.verified, &visit.work) {
-        events.push(Event::Verified {
-            slot,
-            visit: id(),
-            release: Digest(*release.digest.as_bytes()),
-            digest: Digest(release.bytes_sha256),
-            chip: None,
-        });
-    }
-    let uid = visit.unit.as_ref().and_then(|unit| unit.id.uid());
-    if let (true, Some(uid), Some(block)) = (evidence.activated, uid, &visit.block) {
-        events.push(Event::Activated {
-            slot,
-            visit: id(),
-            uid: HexBytes(uid.to_vec()),
-            code: visit.code.clone().unwrap_or_default(),
-            block_sha256: Digest::of(block),
-        });
-    }
-    if let Some(line) = &evidence.line {
-        events.push(Event::SelfTested { slot, visit: id(), line: line.clone(), chip: None });
+    for (place, (evidence, open)) in evidence.iter().zip(&release.chips).enumerate() {
+        let chip = chip_name(&release.manifest.recipe, place);
+        if evidence.verified {
+            events.push(Event::Verified {
+                slot,
+                visit: id(),
+                release: Digest(*release.digest.as_bytes()),
+                digest: Digest(open.bytes_sha256),
+                chip: chip.clone(),
+            });
+        }
+        let uid = visit.unit().and_then(|unit| unit.id.uid());
+        if let (true, Some(uid), Some(block)) = (evidence.activated, uid, &visit.block) {
+            events.push(Event::Activated {
+                slot,
+                visit: id(),
+                uid: HexBytes(uid.to_vec()),
+                code: visit.code.clone().unwrap_or_default(),
+                block_sha256: Digest::of(block),
+            });
+        }
+        if let Some(line) = &evidence.line {
+            events.push(Event::SelfTested { slot, visit: id(), line: line.clone(), chip });
+        }
     }
     events
 }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use activation::AllotmentCertificate;
 use audit::BlockState;
-use release::{Channel, Portion};
+use release::recipe::ChipRecipe;
+use release::{Channel, Portion, Recipe};
 
 use super::Desk;
-use super::visits::{ChipId, Found, Unit};
+use super::units::{ChipId, Unit};
+use super::visits::Found;
 use crate::shelf::{LeaseState, OpenRelease};
 use crate::store::{Reservation, StoreError, UnitKey, UnitState};
 use crate::trouble::TroubleCode;
 use crate::visit::{
-    BlockSeen, Facts, History, LeaseFacts, PortionFacts, RecipeFacts, ReleaseFacts, Strength,
+    BlockSeen, ChipSet, Facts, History, LeaseFacts, PortionFacts, RecipeFacts, ReleaseFacts,
+    Strength,
 };
 
 impl Desk {
@@ -30,26 +33,26 @@ impl Desk {
         &mut self,
         slot: u32,
         work: &Result<(Portion, Arc<OpenRelease>), TroubleCode>,
-        unit: Option<&Unit>,
-        found: &Found,
+        (units, identity): (&[Option<Unit>], usize),
+        found: &[Found],
     ) -> Result<Facts, TroubleCode> {
+        let unit = units.get(identity).and_then(Option::as_ref);
         let lease = match self.enrolled.as_ref().map(|enrolled| enrolled.shelf.lease()) {
             Some(LeaseState::InForce(_)) => LeaseFacts::Good,
             Some(LeaseState::Over { .. }) => LeaseFacts::Over,
             Some(LeaseState::Missing) | None => LeaseFacts::Missing,
         };
-        let nothing =
-            RecipeFacts { chip_fits: false, activation: false, self_test: false, protect: false };
+        let nothing = RecipeFacts {
+            wrong_chip: None,
+            activation: None,
+            self_test: ChipSet::NONE,
+            protect: ChipSet::NONE,
+        };
         let (portion, release, recipe, history) = match work {
             Ok((portion, open)) => {
                 let key = unit.map(|unit| unit.key(portion.product.as_str()));
                 let (counts, history) = self.counts(portion, key.as_ref())?;
-                let recipe = open.only_chip().map_or(nothing, |only| RecipeFacts {
-                    chip_fits: found.identity.family == only.family.as_str(),
-                    activation: only.activation.is_some(),
-                    self_test: only.self_test.is_some(),
-                    protect: only.protect,
-                });
+                let recipe = recipe_facts(&open.manifest.recipe, found);
                 (Some(counts), ReleaseFacts::Ready, recipe, history)
             }
             Err(TroubleCode::WrongOrder) => {
@@ -68,18 +71,36 @@ impl Desk {
             }
         };
         let strength = strength_of(unit);
-        let in_other_slot = unit.is_some_and(|unit| {
-            self.visits.iter().any(|(number, other)| {
-                *number != slot && other.unit.as_ref().is_some_and(|other| same_chip(unit, other))
-            })
+        let in_other_slot = first_place(units, |place, unit| {
+            let Some(unit) = unit else { return false };
+            let elsewhere = self.visits.iter().filter(|(number, _)| **number != slot);
+            let before = units.iter().take(place);
+            let mut others = elsewhere.flat_map(|(_, other)| &other.units).chain(before).flatten();
+            others.any(|other| unit.is(other))
         });
+        let locked = (0..).zip(units).filter(|(_, unit)| unit.is_none()).map(|(place, _)| place);
+        let locked = ChipSet::of(locked);
+        let unlock_approved = self.approvals.unlock_of(slot).is_some();
+        let erased = self.visits.get(&slot).is_some_and(|visit| visit.erased);
         let block = match unit.map(|unit| unit.found) {
             None | Some(BlockState::Unread) => BlockSeen::NotRead,
             Some(BlockState::Blank) => BlockSeen::Blank,
             Some(BlockState::Valid) => BlockSeen::Valid,
             Some(BlockState::Foreign) => BlockSeen::Foreign,
         };
-        Ok(Facts { strength, in_other_slot, lease, portion, release, recipe, history, block })
+        Ok(Facts {
+            strength,
+            locked,
+            unlock_approved,
+            erased,
+            in_other_slot,
+            lease,
+            portion,
+            release,
+            recipe,
+            history,
+            block,
+        })
     }
 
     fn counts(
@@ -131,10 +152,26 @@ fn strength_of(unit: Option<&Unit>) -> Strength {
     }
 }
 
-/// Whether two units are one chip for all we can tell: weak names tell nothing.
-fn same_chip(one: &Unit, other: &Unit) -> bool {
-    let uid = one.id.uid();
-    uid.is_some() && uid == other.id.uid() && one.family == other.family
+/// The first chip of which something holds, by its place.
+fn first_place<T>(chips: &[T], holds: impl Fn(usize, &T) -> bool) -> Option<u8> {
+    let place = chips.iter().enumerate().position(|(place, chip)| holds(place, chip))?;
+    u8::try_from(place).ok()
+}
+
+/// What a recipe asks for, and whether the chips in the slot are its own.
+fn recipe_facts(recipe: &Recipe, found: &[Found]) -> RecipeFacts {
+    let chips = &recipe.chips;
+    let set = |asks: &dyn Fn(&ChipRecipe) -> bool| {
+        ChipSet::of((0..).zip(chips).filter(|(_, chip)| asks(chip)).map(|(place, _)| place))
+    };
+    RecipeFacts {
+        wrong_chip: first_place(chips, |place, chip| {
+            found.get(place).is_none_or(|found| found.identity.family != chip.family.as_str())
+        }),
+        activation: first_place(chips, |_, chip| chip.activation.is_some()),
+        self_test: set(&|chip| chip.self_test.is_some()),
+        protect: set(&|chip| chip.protect),
+    }
 }
 
 const fn release_facts(code: TroubleCode) -> ReleaseFacts {

@@ -6,6 +6,7 @@
 //!
 //! Promise: whatever an answer says was recorded is on the disk when it leaves here.
 
+mod approvals;
 mod closures;
 mod evidence;
 mod facts;
@@ -15,6 +16,7 @@ mod orders;
 mod places;
 mod ports;
 mod show;
+mod units;
 mod visits;
 
 use std::collections::BTreeMap;
@@ -36,12 +38,13 @@ use crate::shelf::Shelf;
 use crate::store::{Commit, Store, StoreError};
 use crate::trouble::{Trouble, TroubleCode, chain};
 
+pub use approvals::NotApproved;
 pub use closures::Opened;
 pub use evidence::Evidence;
 pub use hub::HubDesk;
 pub use looks::{Bell, LOOK_ANSWER_MAX, Look, Ring};
 pub use show::{Tile, halted_view};
-pub use visits::{Brief, Found, Task};
+pub use visits::{Brief, ChipBrief, Found, Task};
 
 /// Requests that may wait; with this many slots and one postman it is never reached.
 const QUEUE: usize = 256;
@@ -126,6 +129,7 @@ pub struct Desk {
     card_line: String,
     language: Option<String>,
     chosen: Option<String>,
+    approvals: approvals::Approvals,
     visits: BTreeMap<u32, visits::OpenVisit>,
     tiles: BTreeMap<u32, show::Shown>,
     bells: BTreeMap<u32, Bell>,
@@ -179,17 +183,17 @@ impl Desk {
     pub fn open(setup: DeskSetup) -> Result<(Self, watch::Receiver<Arc<StationView>>), DeskError> {
         let DeskSetup { mut store, secret, line, language, slots } = setup;
         let begun = Instant::now();
-        let (saved, chosen, membership, closed) = store.read(|commit| {
+        let (saved, chosen, approvals, membership, closed) = store.read(|commit| {
             let saved = commit.setting(CLOCK)?;
             let saved: Option<SavedTime> =
                 saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             let chosen = commit.setting(orders::CHOSEN)?;
             let chosen = chosen.and_then(|bytes| String::from_utf8(bytes).ok());
             let closed = commit.closed_slots()?;
-            Ok::<_, StoreError>((saved, chosen, Membership::load(commit)?, closed))
+            let approvals = approvals::Approvals::load(commit)?;
+            Ok::<_, StoreError>((saved, chosen, approvals, Membership::load(commit)?, closed))
         })?;
-        let closed =
-            closed.iter().map(|(slot, text)| (*slot, closures::code_of(text))).collect();
+        let closed = closed.iter().map(|(slot, text)| (*slot, closures::code_of(text))).collect();
         let clock = Clock::start(saved, os_ms(), 0);
         let now_ms = clock.now_ms(0);
         let enrolled = match membership {
@@ -220,6 +224,7 @@ impl Desk {
             card_line: line,
             language,
             chosen,
+            approvals,
             visits: BTreeMap::new(),
             tiles: slots.into_iter().map(|number| (number, show::Shown::empty(begun))).collect(),
             bells: BTreeMap::new(),

@@ -9,7 +9,8 @@ use release::{Channel, Portion};
 
 use super::Desk;
 use super::facts::certificate;
-use super::visits::{Task, task};
+use super::units::chip_name;
+use super::visits::{Task, tasks};
 use crate::config::SlotConfig;
 use crate::shelf::OpenRelease;
 use crate::store::{Place, Reservation, UnitKey, UnitRow, UnitState};
@@ -17,7 +18,8 @@ use crate::trouble::TroubleCode;
 use crate::visit::CodeSource;
 
 impl Desk {
-    /// Takes place and code and journals them with the intent to write; then the task.
+    /// Takes place and code and journals them with the intent to write; then the tasks, chip by
+    /// chip.
     ///
     /// # Errors
     /// Why nothing may be written.
@@ -26,11 +28,11 @@ impl Desk {
         slot: u32,
         source: CodeSource,
         config: &SlotConfig,
-    ) -> Result<Task, TroubleCode> {
+    ) -> Result<Vec<Task>, TroubleCode> {
         // The lease is asked again: time has passed since the decision.
-        let (portion, release) = self.work_through(config)?;
+        let (portion, release, routes) = self.work_through(config)?;
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
-        let unit = visit.unit.as_ref().ok_or(TroubleCode::Internal)?;
+        let unit = visit.unit().ok_or(TroubleCode::Internal)?;
         let id = visit.id.clone();
         let key = unit.key(portion.product.as_str());
         let (family, uid) = (unit.family.clone(), unit.id.uid().map(<[u8]>::to_vec));
@@ -62,15 +64,21 @@ impl Desk {
             let uid = uid.as_deref().ok_or(TroubleCode::IdentityWeak)?;
             events.push(reserved_event(slot, &id, &portion, &key, uid, code, source));
         }
-        events.push(Event::Programming {
-            slot,
-            visit: id.clone(),
-            release: Digest(*release.digest.as_bytes()),
-            channel: channel_word(release.channel).to_owned(),
-            bytes: release.bytes,
-            unproven: None,
-            chip: None,
-        });
+        for (place, (open, route)) in release.chips.iter().zip(&routes).enumerate() {
+            let chip = chip_name(&release.manifest.recipe, place);
+            if route.leave.is_some() {
+                tracing::warn!(slot, chip, port = %route.port, "flashed in a way not proven");
+            }
+            events.push(Event::Programming {
+                slot,
+                visit: id.clone(),
+                release: Digest(*release.digest.as_bytes()),
+                channel: channel_word(release.channel).to_owned(),
+                bytes: open.bytes,
+                unproven: route.leave.map(|leave| leave.word().to_owned()),
+                chip,
+            });
+        }
         let place =
             Place { slot, visit: id, order_number: portion.order.clone(), unit: key.clone() };
         let row = unit_row(&portion, &release, UnitState::InWork, None);
@@ -83,14 +91,15 @@ impl Desk {
             commit.take_place(&place)?;
             commit.put_unit(&key, &row)
         })?;
-        let task = task(&release, reservation.as_ref().map(|code| code.block.clone()), config);
+        let block = reservation.as_ref().map(|code| code.block.as_slice());
+        let tasks = tasks(&release, block, config);
         if let Some(visit) = self.visits.get_mut(&slot) {
             visit.code = reservation.as_ref().map(|code| code.code.clone());
             visit.block = reservation.map(|code| code.block);
             visit.portion = Some(portion);
             visit.work = Some(release);
         }
-        Ok(task)
+        Ok(tasks)
     }
 
     fn issue(

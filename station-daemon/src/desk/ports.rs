@@ -1,19 +1,70 @@
-//! What the desk knows about ports: which chip is to come through one, and which the lease allows.
+//! What the desk knows about ports: which chip is to come through one, which the lease allows, and
+//! whether the chip is proven in that way.
 
-use flash::Port;
+use flash::{BackEnd, Port};
+use release::recipe::{ChipRecipe, Through};
 
 use super::Desk;
+use super::approvals::{Leave, leave_for};
+use crate::config::SlotConfig;
 use crate::shelf::LeaseState;
+use crate::shelf::OpenRelease;
 use crate::trouble::TroubleCode;
 
+/// How one chip of a unit is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The slot's port.
+    pub(super) port: Port,
+    /// Why it may be used although the chip is not proven in this way; none for a proven one.
+    pub(super) leave: Option<Leave>,
+}
+
+/// The slot's port for a chip.
+fn port_of<'a>(config: &'a SlotConfig, recipe: &ChipRecipe) -> Result<&'a Port, TroubleCode> {
+    let chip = flash::chip(recipe.chip.as_str()).ok_or(TroubleCode::ChipNotSupported)?;
+    let through = recipe.through.map(|through| match through {
+        Through::Probe => BackEnd::Probe,
+        Through::Dfu => BackEnd::Dfu,
+        Through::Uart => BackEnd::Uart,
+    });
+    config.port_of(recipe.name.as_str(), chip, through).ok_or(TroubleCode::PortMissing)
+}
+
 impl Desk {
-    /// The chip that the chosen order's boards are identified by, by its profile's name.
+    /// The slot's port to the chip by which the chosen order's boards are known.
     #[must_use]
-    pub fn expected_chip(&mut self) -> Option<String> {
+    pub fn expected_port(&mut self, config: &SlotConfig) -> Option<Port> {
         let portion = self.portion()?;
         let manifest = self.enrolled.as_ref()?.shelf.manifest(&portion.manifest_sha256)?;
         let recipe = &manifest.recipe;
-        Some(recipe.chips.get(recipe.identity())?.chip.as_str().to_owned())
+        port_of(config, recipe.chips.get(recipe.identity())?).ok().cloned()
+    }
+
+    /// How each chip of a release is reached from a slot, in their order.
+    ///
+    /// # Errors
+    /// Why one of them is not: no profile, no port of its own, not leased, not proven.
+    pub(super) fn routes(
+        &self,
+        config: &SlotConfig,
+        release: &OpenRelease,
+    ) -> Result<Vec<Route>, TroubleCode> {
+        let mut routes: Vec<Route> = Vec::new();
+        for recipe in &release.manifest.recipe.chips {
+            let port = port_of(config, recipe)?;
+            if routes.iter().any(|other| other.port.meets(port)) {
+                // Two chips behind one port would be one and the same.
+                return Err(TroubleCode::PortMissing);
+            }
+            self.may_use(port)?;
+            let chip = flash::chip(recipe.chip.as_str()).ok_or(TroubleCode::ChipNotSupported)?;
+            let way = chip.way(port.back_end()).ok_or(TroubleCode::PortMissing)?;
+            let approved = self.approvals.covers(chip.name, way.back_end);
+            let leave = leave_for(way.proof, release.channel, approved)?;
+            routes.push(Route { port: port.clone(), leave });
+        }
+        Ok(routes)
     }
 
     /// Whether the lease lets a board be flashed through a port.

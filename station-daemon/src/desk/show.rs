@@ -23,30 +23,32 @@ pub struct Tile {
     pub trouble: Option<TroubleCode>,
     /// Whether a touch has the slot look again.
     pub can_look: bool,
+    /// The chip that the trouble is about, where the unit has several.
+    pub chip: Option<String>,
 }
 
 impl Tile {
     /// A tile that only says its state.
     #[must_use]
     pub const fn of(state: SlotState) -> Self {
-        Self { state, percent: None, remaining_s: None, trouble: None, can_look: false }
+        Self { state, percent: None, remaining_s: None, trouble: None, can_look: false, chip: None }
     }
 
     /// A tile with a trouble.
     #[must_use]
-    pub const fn with_trouble(state: SlotState, code: TroubleCode) -> Self {
+    pub fn with_trouble(state: SlotState, code: TroubleCode) -> Self {
         Self { trouble: Some(code), ..Self::of(state) }
     }
 
     /// Nothing answers from the slot: no board, as far as a probe can tell.
     #[must_use]
-    pub const fn empty() -> Self {
+    pub fn empty() -> Self {
         Self { can_look: true, ..Self::of(SlotState::Empty) }
     }
 
     /// Somebody says a board is in the slot, and nothing answers.
     #[must_use]
-    pub const fn unanswered() -> Self {
+    pub fn unanswered() -> Self {
         Self { can_look: true, ..Self::with_trouble(SlotState::Fail, TroubleCode::NoContact) }
     }
 }
@@ -80,6 +82,7 @@ pub(super) fn starting_view() -> StationView {
             lease_ends_in_s: None,
         },
         slots: Vec::new(),
+        approvals: Vec::new(),
         trouble: None,
     }
 }
@@ -104,8 +107,11 @@ impl Desk {
             shown.since = now;
         }
         if shown.tile.trouble != tile.trouble || shown.tile.state != tile.state {
-            shown.trouble =
-                tile.trouble.map(|code| Trouble::of(code, Some(slot), incident.unwrap_or(fresh)));
+            let chip = tile.chip.clone();
+            shown.trouble = tile.trouble.map(|code| Trouble {
+                chip,
+                ..Trouble::of(code, Some(slot), incident.unwrap_or(fresh))
+            });
         }
         shown.tile = tile;
     }
@@ -151,6 +157,7 @@ impl Desk {
                 .iter()
                 .map(|(number, shown)| self.slot_view(*number, shown))
                 .collect(),
+            approvals: self.approvals.view(),
             trouble: self.station_trouble(),
             ..starting_view()
         }

@@ -5,33 +5,44 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use activation::{BLOCK_BYTES, BlockFound, Claim, look_at};
-use audit::{BlockState, Event, HexBytes};
-use flash::{Identity, SelfTest, Via};
-use release::Portion;
-use release::recipe::SelfTestVia;
+use activation::BLOCK_BYTES;
+use audit::Event;
+use flash::{Identity, Port, SelfTest, Via};
+use release::recipe::{ChipRecipe, SelfTestVia};
+use release::{Portion, Recipe};
 
 use super::Desk;
+use super::ports::Route;
+use super::units::{Unit, chip_name, unit_of};
 use crate::config::SlotConfig;
 use crate::hands::{PlacedBlock, SealedImage};
 use crate::shelf::{LeaseState, OpenRelease};
-use crate::store::UnitKey;
 use crate::trouble::TroubleCode;
 use crate::visit::{Decision, decide};
-
-/// Characters of a weak name that a record carries; USB has no longer ones.
-const WEAK_CHARACTERS_MAX: usize = 126;
 
 /// What a slot must know to identify a board.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brief {
+    /// The unit's chips, in the order in which they are flashed.
+    pub chips: Vec<ChipBrief>,
+    /// The place of the one by which the unit is known.
+    pub identity: usize,
+}
+
+/// What a slot must know to identify one chip of a board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChipBrief {
+    /// What the recipe calls it; nothing where the unit has one chip.
+    pub name: Option<String>,
     /// The chip, by its profile's name.
     pub chip: String,
+    /// The slot's port that leads to it.
+    pub port: Port,
     /// Where the activation block belongs, and its length.
     pub block: Option<(u64, u32)>,
 }
 
-/// What a slot found on the board.
+/// What a slot found on one chip of the board.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Who the chip is.
@@ -40,7 +51,7 @@ pub struct Found {
     pub block: Option<Vec<u8>>,
 }
 
-/// What a slot needs to write, compare and test.
+/// What a slot needs to write, compare and test one chip.
 #[derive(Debug, Clone)]
 pub struct Task {
     /// The plain bytes.
@@ -58,7 +69,12 @@ pub(super) struct OpenVisit {
     pub(super) code: Option<String>,
     pub(super) begun: Instant,
     pub(super) journalled: bool,
-    pub(super) unit: Option<Unit>,
+    /// The unit's chips in their order; none for a locked one.
+    pub(super) units: Vec<Option<Unit>>,
+    /// The place of the chip by which the unit is known.
+    pub(super) identity: usize,
+    /// A chip was erased whole in this visit.
+    pub(super) erased: bool,
     pub(super) work: Option<Arc<OpenRelease>>,
     pub(super) portion: Option<Portion>,
     pub(super) block: Option<Vec<u8>>,
@@ -66,55 +82,14 @@ pub(super) struct OpenVisit {
     pub(super) evidence_saved: bool,
 }
 
-pub(super) struct Unit {
-    pub(super) family: String,
-    pub(super) part: String,
-    pub(super) id: ChipId,
-    pub(super) found: BlockState,
-    pub(super) on_chip: Option<activation::Block>,
-}
-
-/// How a chip is told from others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ChipId {
-    /// By its maker's unique id.
-    Uid(Vec<u8>),
-    /// Not at all: it has a name that may repeat, or none. The unit is one of its own in every
-    /// visit.
-    Weak { name: String, visit: String },
-}
-
-impl ChipId {
-    pub(super) fn uid(&self) -> Option<&[u8]> {
-        match self {
-            Self::Uid(uid) => Some(uid),
-            Self::Weak { .. } => None,
-        }
-    }
-
-    /// The members `uid` and `weak` of a record.
-    pub(super) fn recorded(&self) -> (Option<HexBytes>, Option<String>) {
-        match self {
-            Self::Uid(uid) => (Some(HexBytes(uid.clone())), None),
-            Self::Weak { name, .. } => (None, Some(name.clone())),
-        }
-    }
-}
-
-impl Unit {
-    pub(super) fn key(&self, product: &str) -> UnitKey {
-        let uid = match &self.id {
-            ChipId::Uid(uid) => hex::encode_upper(uid),
-            // No hexadecimal digits: it is never taken for a unique id.
-            ChipId::Weak { visit, .. } => format!("visit {visit}"),
-        };
-        UnitKey { product: product.to_owned(), family: self.family.clone(), uid }
-    }
-}
-
 impl OpenVisit {
+    /// The chip by which the unit is known, if it is open.
+    pub(super) fn unit(&self) -> Option<&Unit> {
+        self.units.get(self.identity)?.as_ref()
+    }
+
     pub(super) fn uid_tail(&self) -> Option<String> {
-        let text = hex::encode_upper(self.unit.as_ref()?.id.uid()?);
+        let text = hex::encode_upper(self.unit()?.id.uid()?);
         Some(text[text.len().saturating_sub(4)..].to_owned())
     }
 }
@@ -130,13 +105,15 @@ impl Desk {
         {
             return Err(halted.code);
         }
-        let (_, release) = self.work_through(config)?;
-        let recipe = release.only_chip().ok_or(TroubleCode::ChipNotSupported)?;
+        let (_, release, routes) = self.work_through(config)?;
+        let recipe = &release.manifest.recipe;
         let bytes = u32::try_from(BLOCK_BYTES).unwrap_or(u32::MAX);
-        Ok(Brief {
-            chip: recipe.chip.as_str().to_owned(),
-            block: recipe.activation.as_ref().map(|place| (place.address, bytes)),
-        })
+        let chips = recipe.chips.iter().zip(routes).enumerate().map(|(place, (chip, route))| {
+            let block = chip.activation.as_ref().map(|place| (place.address, bytes));
+            let (name, profile) = (chip_name(recipe, place), chip.chip.as_str().to_owned());
+            ChipBrief { name, chip: profile, port: route.port, block }
+        });
+        Ok(Brief { chips: chips.collect(), identity: recipe.identity() })
     }
 
     /// A board makes contact: a visit begins.
@@ -149,7 +126,9 @@ impl Desk {
             code: None,
             begun: Instant::now(),
             journalled: false,
-            unit: None,
+            units: Vec::new(),
+            identity: 0,
+            erased: false,
             work: None,
             portion: None,
             block: None,
@@ -170,17 +149,14 @@ impl Desk {
         }
     }
 
-    /// The work, if the slot has a port for its chip and the lease lets it be used.
+    /// The work, if the slot has a port for each of its chips that may be used, with those.
     pub(super) fn work_through(
         &mut self,
         config: &SlotConfig,
-    ) -> Result<(Portion, Arc<OpenRelease>), TroubleCode> {
-        let work = self.work()?;
-        let name = work.1.only_chip().map(|only| only.chip.as_str()).unwrap_or_default();
-        let chip = flash::chip(name).ok_or(TroubleCode::ChipNotSupported)?;
-        let port = config.port_for(chip, None).ok_or(TroubleCode::PortMissing)?;
-        self.may_use(port)?;
-        Ok(work)
+    ) -> Result<(Portion, Arc<OpenRelease>, Vec<Route>), TroubleCode> {
+        let (portion, release) = self.work()?;
+        let routes = self.routes(config, &release)?;
+        Ok((portion, release, routes))
     }
 
     pub(super) fn work(&mut self) -> Result<(Portion, Arc<OpenRelease>), TroubleCode> {
@@ -204,42 +180,61 @@ impl Desk {
     ///
     /// # Errors
     /// When the contact could not be journalled.
-    pub fn decide(&mut self, slot: u32, found: Found) -> Result<Decision, TroubleCode> {
+    pub fn decide(&mut self, slot: u32, found: &[Found]) -> Result<Decision, TroubleCode> {
         let work = self.work();
         let (product, keys) = match &work {
             Ok((portion, release)) => (portion.product.as_str().to_owned(), release.product_keys()),
             Err(_) => (String::new(), Vec::new()),
         };
         let id = self.visits.get(&slot).ok_or(TroubleCode::Internal)?.id.clone();
-        let unit = unit_of(&found, &product, &keys, &id);
-        let facts = self.facts(slot, &work, unit.as_ref(), &found)?;
+        let units: Vec<Option<Unit>> =
+            found.iter().map(|found| unit_of(found, &product, &keys, &id)).collect();
+        let recipe = work.as_ref().ok().map(|(_, release)| release.manifest.recipe.clone());
+        let identity = recipe.as_ref().map(Recipe::identity).unwrap_or_default();
+        let facts = self.facts(slot, &work, (&units, identity), found)?;
         let decision = decide(&facts);
 
-        let mut events = vec![Event::Contact { slot, visit: id.clone() }];
-        if let Some(unit) = &unit {
+        let mut events = Vec::new();
+        if !self.visits.get(&slot).is_some_and(|visit| visit.journalled) {
+            events.push(Event::Contact { slot, visit: id.clone() });
+        }
+        for (place, unit) in units.iter().enumerate() {
+            let Some(unit) = unit else { continue };
             let (uid, weak) = unit.id.recorded();
             events.push(Event::Identified {
                 slot,
-                visit: id,
+                visit: id.clone(),
                 family: unit.family.clone(),
                 part: unit.part.clone(),
                 uid,
                 weak,
                 found: unit.found,
-                chip: None,
+                chip: recipe.as_ref().and_then(|recipe| chip_name(recipe, place)),
             });
         }
+        // An approval is for this board, whether it is locked or not.
+        let lapses = facts.unlock_approved && !matches!(decision, Decision::Unlock(_));
+        let approvals = match lapses {
+            true => self.approvals.without_unlock(slot),
+            false => self.approvals.clone(),
+        };
+        if lapses {
+            events.push(Event::UnlockLapsed { slot, visit: id });
+        }
         self.close_left_open(Some(slot));
-        self.record(events, |_| Ok(()))?;
+        let kept = approvals.clone();
+        self.record(events, |commit| if lapses { kept.keep(commit) } else { Ok(()) })?;
+        self.approvals = approvals;
 
-        let reservation = self.reservation(unit.as_ref(), &product)?;
+        let unit = units.get(identity).and_then(Option::as_ref);
+        let reservation = self.reservation(unit, &product)?;
         let Some(visit) = self.visits.get_mut(&slot) else { return Err(TroubleCode::Internal) };
         visit.journalled = true;
         if let Some(reservation) = reservation {
             visit.code = Some(reservation.code);
             visit.block = Some(reservation.block);
         }
-        visit.unit = unit;
+        (visit.units, visit.identity) = (units, identity);
         if let Ok((portion, release)) = work {
             visit.portion = Some(portion);
             visit.work = Some(release);
@@ -248,54 +243,35 @@ impl Desk {
         Ok(decision)
     }
 
-    /// The task of a unit that is only compared.
+    /// The tasks of a unit that is only compared, chip by chip.
     ///
     /// # Errors
     /// Why it cannot be compared.
-    pub fn comparison(&mut self, slot: u32, config: &SlotConfig) -> Result<Task, TroubleCode> {
+    pub fn comparison(&mut self, slot: u32, config: &SlotConfig) -> Result<Vec<Task>, TroubleCode> {
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
         let release = visit.work.as_ref().ok_or(TroubleCode::Internal)?;
-        Ok(task(release, visit.block.clone(), config))
+        Ok(tasks(release, visit.block.as_deref(), config))
     }
 }
 
-/// Who is in the slot; none while the chip is locked and tells nothing. A block is only looked at
-/// where there is a unique id it could belong to.
-fn unit_of(found: &Found, product: &str, keys: &[[u8; 32]], visit: &str) -> Option<Unit> {
-    let identity = &found.identity;
-    if identity.locked {
-        return None;
-    }
-    let (family, part) = (identity.family.clone(), identity.part.clone());
-    let Some(uid) = &identity.uid else {
-        let name = identity.weak.as_deref().unwrap_or_default();
-        let name = name.chars().take(WEAK_CHARACTERS_MAX).collect();
-        let id = ChipId::Weak { name, visit: visit.to_owned() };
-        return Some(Unit { family, part, id, found: BlockState::Unread, on_chip: None });
-    };
-    let claim = Claim { product, family: &family, uid: uid.as_bytes() };
-    let (state, on_chip) = match found.block.as_deref() {
-        None => (BlockState::Unread, None),
-        Some(bytes) => match look_at(bytes, &claim, keys) {
-            BlockFound::Blank => (BlockState::Blank, None),
-            BlockFound::Valid(block) => (BlockState::Valid, Some(block)),
-            BlockFound::Foreign(refusal) => {
-                tracing::info!(%refusal, "the block on the chip is not its own");
-                (BlockState::Foreign, None)
-            }
-        },
-    };
-    let id = ChipId::Uid(uid.as_bytes().to_vec());
-    Some(Unit { family, part, id, found: state, on_chip })
+/// What is to be done with each chip of the unit.
+pub(super) fn tasks(release: &OpenRelease, block: Option<&[u8]>, config: &SlotConfig) -> Vec<Task> {
+    let chips = release.manifest.recipe.chips.iter().zip(&release.chips);
+    chips.map(|(recipe, open)| task(recipe, &open.image, block, config)).collect()
 }
 
-pub(super) fn task(release: &OpenRelease, block: Option<Vec<u8>>, config: &SlotConfig) -> Task {
-    let recipe = release.only_chip();
-    let placed = recipe.and_then(|only| only.activation.as_ref()).zip(block);
+fn task(
+    recipe: &ChipRecipe,
+    image: &Arc<SealedImage>,
+    block: Option<&[u8]>,
+    config: &SlotConfig,
+) -> Task {
+    let placed = recipe.activation.as_ref().zip(block);
     Task {
-        image: Arc::clone(&release.image),
-        block: placed.map(|(place, bytes)| PlacedBlock { address: place.address, bytes }),
-        self_test: recipe.and_then(|only| only.self_test.as_ref()).map(|test| SelfTest {
+        image: Arc::clone(image),
+        block: placed
+            .map(|(place, bytes)| PlacedBlock { address: place.address, bytes: bytes.to_vec() }),
+        self_test: recipe.self_test.as_ref().map(|test| SelfTest {
             via: match (test.via, config.console()) {
                 (SelfTestVia::Uart, Some((endpoint, baud))) => Via::Uart { endpoint, baud },
                 (SelfTestVia::Uart, None) => Via::Uart { endpoint: String::new(), baud: 0 },

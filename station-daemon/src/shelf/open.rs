@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use release::recipe::ChipRecipe;
-use release::{Channel, Digest, Manifest, SealedRelease};
+use release::{Channel, Digest, Manifest, Release, SealedRelease};
 use ring::digest::{Context, SHA256};
 
 use super::Unopened;
@@ -19,6 +18,12 @@ pub struct OpenRelease {
     pub digest: Digest,
     /// The channel it was opened for.
     pub channel: Channel,
+    /// What goes onto each chip, in the recipe's order.
+    pub chips: Vec<OpenChip>,
+}
+
+/// The opened images of one chip.
+pub struct OpenChip {
     /// The plain bytes, for the workers alone.
     pub image: Arc<SealedImage>,
     /// SHA-256 over all bytes, lowest address first.
@@ -36,15 +41,6 @@ impl OpenRelease {
         place
             .map(|place| place.product_keys.iter().map(|key| *key.as_bytes()).collect())
             .unwrap_or_default()
-    }
-
-    /// The only chip; none for a unit with several.
-    #[must_use]
-    pub fn only_chip(&self) -> Option<&ChipRecipe> {
-        match self.manifest.recipe.chips.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
     }
 }
 
@@ -82,8 +78,19 @@ pub(super) fn open(
         }
         Err(error) => return Err(TroubleCode::from(&error).into()),
     };
+    let manifest = release.manifest().clone();
+    let chips: Result<Vec<OpenChip>, TroubleCode> =
+        (0..manifest.recipe.chips.len()).map(|place| open_chip(&release, place)).collect();
+    Ok(OpenRelease { digest: release.digest(), channel, chips: chips?, manifest })
+}
+
+/// Moves the images of one chip into sealed memory.
+fn open_chip(release: &Release, place: usize) -> Result<OpenChip, TroubleCode> {
+    let manifest = release.manifest();
     let pieces = || {
-        release.images().iter().flat_map(|image| {
+        let images = release.images().iter().zip(&manifest.images);
+        let own = images.filter(|(_, entry)| manifest.place_of(entry) == Some(place));
+        own.flat_map(|(image, _)| {
             image.segments.iter().map(|piece| (image.name.as_str(), piece.address, &*piece.bytes))
         })
     };
@@ -102,12 +109,5 @@ pub(super) fn open(
     }
     let mut bytes_sha256 = [0; 32];
     bytes_sha256.copy_from_slice(hash.finish().as_ref());
-    Ok(OpenRelease {
-        manifest: release.manifest().clone(),
-        digest: release.digest(),
-        channel,
-        image: Arc::new(image),
-        bytes_sha256,
-        bytes,
-    })
+    Ok(OpenChip { image: Arc::new(image), bytes_sha256, bytes })
 }

@@ -165,15 +165,17 @@ impl Slot {
                 Effect::Watch => self.watch(),
                 Effect::Release(_) | Effect::Reject(_) => self.wait_until_gone(effect),
                 Effect::Ignore
-                | Effect::Identify
+                | Effect::Identify(_)
                 | Effect::Decide
+                | Effect::SaveUnlock
+                | Effect::Unlock(_)
                 | Effect::Reserve(_)
-                | Effect::Program
-                | Effect::CheckBlock
-                | Effect::SelfTest
+                | Effect::Program(_)
+                | Effect::CheckBlock(_)
+                | Effect::SelfTest(_)
                 | Effect::SaveIntent
-                | Effect::Protect
-                | Effect::Compare
+                | Effect::Protect(_)
+                | Effect::Compare(_)
                 | Effect::SaveEvidence(_)
                 | Effect::SaveFailure { .. } => Some(self.bench.perform(effect)),
             };
@@ -196,15 +198,17 @@ impl Slot {
             Effect::Release(_) => self.streak.good(),
             Effect::Reject(code) => self.streak.bad(code),
             Effect::Watch
-            | Effect::Identify
+            | Effect::Identify(_)
             | Effect::Decide
+            | Effect::SaveUnlock
+            | Effect::Unlock(_)
             | Effect::Reserve(_)
-            | Effect::Program
-            | Effect::CheckBlock
-            | Effect::SelfTest
+            | Effect::Program(_)
+            | Effect::CheckBlock(_)
+            | Effect::SelfTest(_)
             | Effect::SaveIntent
-            | Effect::Protect
-            | Effect::Compare
+            | Effect::Protect(_)
+            | Effect::Compare(_)
             | Effect::SaveEvidence(_)
             | Effect::SaveFailure { .. }
             | Effect::Ignore => {}
@@ -243,9 +247,9 @@ impl Slot {
                     self.show(Tile::of(SlotState::Contact));
                     if self.steady >= STEADY_LOOKS {
                         match self.bench.take_brief() {
-                            Ok(()) => {
+                            Ok(chips) => {
                                 self.desk.tell(move |desk| desk.arrive(slot));
-                                return Some(Event::BoardSeen);
+                                return Some(Event::BoardSeen { chips });
                             }
                             Err(code) => {
                                 self.show(Tile::with_trouble(SlotState::Fail, code));
@@ -296,7 +300,7 @@ impl Slot {
 
     /// Shows the end of the visit until the board is out; `None` when the slot is to stop.
     fn wait_until_gone(&mut self, effect: Effect) -> Option<Event> {
-        let tile = steps::tile_of_end(effect);
+        let tile = steps::tile_of_end(effect, self.bench.failed_chip());
         if self.visit.board_gone() {
             return self.wait_for_next(tile);
         }
@@ -346,13 +350,15 @@ impl Slot {
             }
             if matches!(look, Ok(true)) {
                 self.steady += 1;
-                if self.steady >= STEADY_LOOKS && self.bench.take_brief().is_ok() {
+                if self.steady >= STEADY_LOOKS
+                    && let Ok(chips) = self.bench.take_brief()
+                {
                     self.steady = 0;
                     self.desk.tell(move |desk| {
                         desk.leave(slot);
                         desk.arrive(slot);
                     });
-                    return Some(Event::BoardSeen);
+                    return Some(Event::BoardSeen { chips });
                 }
                 continue;
             }

@@ -3,14 +3,15 @@
 //! Owns the deadlines of the hand's work and what it gathers for the record. Leaves the order of
 //! the steps to the visit.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use audit::Step as RecordStep;
-use flash::{Chip, FlashError, Progress, Step};
+use flash::{FlashError, Port, Progress, Step};
 
 use crate::api::view::SlotState;
 use crate::config::SlotConfig;
-use crate::desk::{Brief, Desk, DeskHandle, Evidence, Found, Task, Tile};
+use crate::desk::{Brief, ChipBrief, Desk, DeskHandle, Evidence, Found, Task, Tile};
 use crate::hands::{Answer, Hand, HandConfig, HandError, Job};
 use crate::trouble::{TroubleCode, chain};
 use crate::visit::{Decision, Effect, Event, Verdict};
@@ -20,6 +21,8 @@ const IDENTIFY_SILENCE_MAX: Duration = Duration::from_secs(6);
 const READ_SILENCE_MAX: Duration = Duration::from_secs(5);
 const PROGRAM_SILENCE_MAX: Duration = Duration::from_secs(10);
 const PROTECT_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// An erase-all of a large chip is silent as long as it takes.
+const UNLOCK_SILENCE_MAX: Duration = Duration::from_secs(30);
 const LOOK_SILENCE_MAX: Duration = Duration::from_secs(4);
 /// A self-test may be silent for its own time and this much more.
 const SELF_TEST_GRACE: Duration = Duration::from_secs(5);
@@ -35,12 +38,19 @@ pub(super) struct Bench {
     config: SlotConfig,
     desk: DeskHandle,
     hand_config: HandConfig,
+    /// At the port of the chip by which units are known; what looks for a board.
     hand: Option<Hand>,
+    /// At the ports of a unit's other chips, by their places.
+    far: BTreeMap<u8, Hand>,
     brief: Option<Brief>,
-    found: Option<Found>,
-    task: Option<Task>,
-    evidence: Evidence,
+    /// What follows is chip by chip, in the order of flashing.
+    found: Vec<Found>,
+    tasks: Vec<Task>,
+    evidence: Vec<Evidence>,
+    /// The record that holds the approval to erase.
+    approval: Option<String>,
     failed_in: RecordStep,
+    failed_at: Option<u8>,
     /// Workers started when this visit's chip was identified: a later one knows nothing of it.
     identified_by: Option<u32>,
     /// When it was last asked which chip is to come.
@@ -71,11 +81,14 @@ impl Bench {
             desk,
             hand_config,
             hand: None,
+            far: BTreeMap::new(),
             brief: None,
-            found: None,
-            task: None,
-            evidence: Evidence::default(),
+            found: Vec::new(),
+            tasks: Vec::new(),
+            evidence: Vec::new(),
+            approval: None,
             failed_in: RecordStep::Contact,
+            failed_at: None,
             identified_by: None,
             asked_order: None,
         }
@@ -90,38 +103,38 @@ impl Bench {
         self.desk.tell(move |desk| desk.show(slot, tile));
     }
 
-    /// Asks what to look for; a new visit begins with it.
-    pub(super) fn take_brief(&mut self) -> Result<(), TroubleCode> {
+    /// Asks what to look for; a new visit begins with it. How many chips the unit has.
+    pub(super) fn take_brief(&mut self) -> Result<u8, TroubleCode> {
         let config = self.config.clone();
         let brief = self.desk.ask(move |desk| desk.brief(&config));
         let brief = brief.map_err(|_| TroubleCode::Internal)??;
+        let chips = u8::try_from(brief.chips.len()).map_err(|_| TroubleCode::Internal)?;
+        self.evidence = vec![Evidence::default(); brief.chips.len()];
         self.brief = Some(brief);
-        self.found = None;
-        self.task = None;
-        self.evidence = Evidence::default();
+        self.found.clear();
+        self.tasks.clear();
+        self.approval = None;
+        self.failed_at = None;
         self.identified_by = None;
-        Ok(())
+        Ok(chips)
     }
 
     /// Turns to the port through which the order's chip is flashed. A slot without a choice asks
     /// nobody.
     pub(super) fn turn_to_order(&mut self) -> Result<(), HandError> {
         let due = self.asked_order.is_none_or(|asked| asked.elapsed() >= ORDER_PAUSE);
-        if self.config.ports.len() < 2 || !due {
+        if self.config.all_ports().count() < 2 || !due {
             return Ok(());
         }
         self.asked_order = Some(Instant::now());
         // Without an order, or while the station stops, the port in hand is as good as any.
-        let chip = self.desk.ask(|desk| desk.expected_chip()).ok().flatten();
-        match chip.as_deref().and_then(flash::chip) {
-            Some(chip) => self.turn_to(chip),
-            None => Ok(()),
-        }
+        let config = self.config.clone();
+        let port = self.desk.ask(move |desk| desk.expected_port(&config)).ok().flatten();
+        port.map_or(Ok(()), |port| self.turn_to(port))
     }
 
-    /// Turns to the port through which `chip` is flashed; stays where it is if there is none.
-    fn turn_to(&mut self, chip: &'static Chip) -> Result<(), HandError> {
-        let Some(port) = self.config.port_for(chip, None).cloned() else { return Ok(()) };
+    /// Turns to a port.
+    fn turn_to(&mut self, port: Port) -> Result<(), HandError> {
         if self.hand.as_ref().is_some_and(|hand| hand.port() == port.to_string()) {
             return Ok(());
         }
@@ -168,34 +181,40 @@ impl Bench {
         if let Some(state) = state_of(effect) {
             self.show(Tile::of(state));
         }
+        let place = place_of(effect);
         let slot = self.number();
         let done = match effect {
-            Effect::Identify => self.identify().map(|()| Event::Identified),
+            Effect::Identify(place) => self.identify(place).map(|()| Event::Identified),
             Effect::Decide => self.decide().map(Event::Decided),
             Effect::Reserve(source) => {
                 let config = self.config.clone();
-                self.ask(move |desk| desk.reserve(slot, source, &config)).map(|task| {
-                    self.task = Some(task);
+                self.ask(move |desk| desk.reserve(slot, source, &config)).map(|tasks| {
+                    self.tasks = tasks;
                     Event::Reserved
                 })
             }
-            Effect::Program => self.program().map(|()| Event::Programmed),
-            Effect::CheckBlock => self.check_block().map(|()| Event::BlockMatched),
-            Effect::SelfTest => self.self_test().map(|()| Event::SelfTested),
+            Effect::SaveUnlock => self.ask(move |desk| desk.save_unlock(slot)).map(|record| {
+                self.approval = Some(record);
+                Event::UnlockSaved
+            }),
+            Effect::Unlock(place) => self.unlock(place).map(|()| Event::Unlocked),
+            Effect::Program(place) => self.program(place).map(|()| Event::Programmed),
+            Effect::CheckBlock(place) => self.check_block(place).map(|()| Event::BlockMatched),
+            Effect::SelfTest(place) => self.self_test(place).map(|()| Event::SelfTested),
             Effect::SaveIntent => {
                 let evidence = self.evidence.clone();
                 self.ask(move |desk| desk.save_intent(slot, &evidence)).map(|()| Event::IntentSaved)
             }
-            Effect::Protect => self.protect().map(|()| Event::Protected),
-            Effect::Compare => self.compare().map(|()| Event::Compared),
+            Effect::Protect(place) => self.protect(place).map(|()| Event::Protected),
+            Effect::Compare(place) => self.compare(place).map(|()| Event::Compared),
             Effect::SaveEvidence(verdict) => {
                 let evidence = self.evidence.clone();
                 self.ask(move |desk| desk.save_evidence(slot, verdict, &evidence))
                     .map(|()| Event::EvidenceSaved)
             }
             Effect::SaveFailure { code, .. } => {
-                let step = self.failed_in;
-                self.ask(move |desk| desk.save_failure(slot, code, step))
+                let (step, chip) = (self.failed_in, self.failed_chip());
+                self.ask(move |desk| desk.save_failure(slot, code, step, chip))
                     .map(|()| Event::FailureSaved)
             }
             Effect::Watch | Effect::Release(_) | Effect::Reject(_) | Effect::Ignore => {
@@ -203,14 +222,14 @@ impl Bench {
             }
         };
         // A refusal is a failure of the decision, not of a step.
-        if matches!(done, Ok(Event::Decided(Decision::Refuse(_)))) {
-            self.failed_in = RecordStep::Decide;
+        if let Ok(Event::Decided(Decision::Refuse { chip, .. })) = done {
+            (self.failed_in, self.failed_at) = (RecordStep::Decide, chip);
         }
         match done {
             Ok(event) => event,
             Err(miss) => {
                 if let Some(step) = record_step(effect) {
-                    self.failed_in = step;
+                    (self.failed_in, self.failed_at) = (step, place);
                 }
                 match miss {
                     Miss::BoardGone => Event::BoardGone,
@@ -218,6 +237,17 @@ impl Bench {
                 }
             }
         }
+    }
+
+    /// What the recipe calls the chip that failed; nothing where the unit has one.
+    pub(super) fn failed_chip(&self) -> Option<String> {
+        let place = usize::from(self.failed_at?);
+        self.brief.as_ref()?.chips.get(place)?.name.clone()
+    }
+
+    fn brief_of(&self, place: u8) -> Result<ChipBrief, Miss> {
+        let chip = self.brief.as_ref().and_then(|brief| brief.chips.get(usize::from(place)));
+        chip.cloned().ok_or(Miss::Trouble(TroubleCode::Internal))
     }
 
     fn ask<T: Send + 'static>(
@@ -240,18 +270,44 @@ impl Bench {
         hand.run(job, silence_max, &mut |progress| teller.tell(progress))
     }
 
-    fn identify(&mut self) -> Result<(), Miss> {
-        let Some(brief) = self.brief.clone() else {
-            return Err(Miss::Trouble(TroubleCode::Internal));
-        };
-        // The order may have changed since the board was seen.
-        if let Some(chip) = flash::chip(&brief.chip) {
-            self.turn_to(chip).map_err(|error| self.miss(&error))?;
+    /// Whether the unit is known by the chip at this place.
+    fn is_identity(&self, place: u8) -> bool {
+        self.brief.as_ref().is_some_and(|brief| brief.identity == usize::from(place))
+    }
+
+    /// Does a job at the port of one of the unit's chips.
+    fn run_at(&mut self, place: u8, job: &Job, silence_max: Duration) -> Result<Answer, HandError> {
+        if self.is_identity(place) {
+            return self.run(job, silence_max);
         }
+        let mut teller = Teller::new(self.number(), &self.desk);
+        let Some(hand) = self.far.get_mut(&place) else {
+            return Err(no_hand(self.config.number));
+        };
+        hand.run(job, silence_max, &mut |progress| teller.tell(progress))
+    }
+
+    /// Puts a hand at the port of a chip, and lets go what it held there before.
+    fn reach(&mut self, place: u8, port: Port) -> Result<(), HandError> {
+        if self.is_identity(place) {
+            return self.turn_to(port);
+        }
+        if !self.far.contains_key(&place) {
+            let config = HandConfig { port: port.to_string(), ..self.hand_config.clone() };
+            self.far.insert(place, Hand::spawn(config)?);
+        }
+        let answer = self.run_at(place, &Job::Take { port }, LOOK_SILENCE_MAX)?;
+        if let Answer::Taken = answer { Ok(()) } else { Err(unexpected(&answer)) }
+    }
+
+    fn identify(&mut self, place: u8) -> Result<(), Miss> {
+        let brief = self.brief_of(place)?;
+        // The order may have changed since the board was seen.
+        self.reach(place, brief.port).map_err(|error| self.miss(&error))?;
         let job = Job::Identify { chip: brief.chip };
         let mut tries = 1;
         let identity = loop {
-            match self.run(&job, IDENTIFY_SILENCE_MAX) {
+            match self.run_at(place, &job, IDENTIFY_SILENCE_MAX) {
                 Ok(Answer::Identity(identity)) => break identity,
                 Ok(other) => return Err(self.miss(&unexpected(&other))),
                 Err(error) => {
@@ -270,17 +326,33 @@ impl Bench {
                 }
             }
         };
-        self.identified_by = self.hand.as_ref().map(Hand::starts);
+        if self.is_identity(place) {
+            self.identified_by = self.hand.as_ref().map(Hand::starts);
+        }
         let block = match brief.block {
-            Some((address, bytes)) if !identity.locked => Some(self.read(address, bytes)?),
+            Some((address, bytes)) if !identity.locked => Some(self.read(place, address, bytes)?),
             Some(_) | None => None,
         };
-        self.found = Some(Found { identity, block });
+        // After an erase everything is read anew.
+        self.found.truncate(usize::from(place));
+        self.found.push(Found { identity, block });
         Ok(())
     }
 
-    fn read(&mut self, address: u64, bytes: u32) -> Result<Vec<u8>, Miss> {
-        match self.run(&Job::Read { address, bytes }, READ_SILENCE_MAX) {
+    fn unlock(&mut self, place: u8) -> Result<(), Miss> {
+        let chip = self.brief_of(place)?.chip;
+        let Some(record) = self.approval.clone() else {
+            return Err(Miss::Trouble(TroubleCode::ChipLocked));
+        };
+        match self.run_at(place, &Job::Unlock { chip, record }, UNLOCK_SILENCE_MAX) {
+            Ok(Answer::Unlocked) => Ok(()),
+            Ok(other) => Err(self.miss(&unexpected(&other))),
+            Err(error) => Err(self.miss(&error)),
+        }
+    }
+
+    fn read(&mut self, place: u8, address: u64, bytes: u32) -> Result<Vec<u8>, Miss> {
+        match self.run_at(place, &Job::Read { address, bytes }, READ_SILENCE_MAX) {
             Ok(Answer::Bytes(bytes)) => Ok(bytes),
             Ok(other) => Err(self.miss(&unexpected(&other))),
             Err(error) => Err(self.miss(&error)),
@@ -288,75 +360,79 @@ impl Bench {
     }
 
     fn decide(&mut self) -> Result<Decision, Miss> {
-        let Some(found) = self.found.clone() else {
-            return Err(Miss::Trouble(TroubleCode::Internal));
-        };
-        let slot = self.number();
-        let decision = self.ask(move |desk| desk.decide(slot, found))?;
+        let (slot, found) = (self.number(), self.found.clone());
+        let decision = self.ask(move |desk| desk.decide(slot, &found))?;
         if decision == Decision::CompareOnly {
             let config = self.config.clone();
-            self.task = Some(self.ask(move |desk| desk.comparison(slot, &config))?);
+            self.tasks = self.ask(move |desk| desk.comparison(slot, &config))?;
         }
         Ok(decision)
     }
 
-    fn task(&self) -> Result<Task, Miss> {
-        self.task.clone().ok_or(Miss::Trouble(TroubleCode::Internal))
+    fn task(&self, place: u8) -> Result<Task, Miss> {
+        let task = self.tasks.get(usize::from(place)).cloned();
+        task.ok_or(Miss::Trouble(TroubleCode::Internal))
     }
 
-    fn program(&mut self) -> Result<(), Miss> {
-        let Task { image, block, self_test } = self.task()?;
-        match self.run(&Job::Program { image, block }, PROGRAM_SILENCE_MAX) {
+    /// What was proven of a chip, to add to.
+    fn proof(&mut self, place: u8) -> Result<&mut Evidence, Miss> {
+        let evidence = self.evidence.get_mut(usize::from(place));
+        evidence.ok_or(Miss::Trouble(TroubleCode::Internal))
+    }
+
+    fn program(&mut self, place: u8) -> Result<(), Miss> {
+        let Task { image, block, self_test } = self.task(place)?;
+        match self.run_at(place, &Job::Program { image, block }, PROGRAM_SILENCE_MAX) {
             Ok(Answer::Programmed(report)) => {
-                tracing::info!(slot = self.number(), ?report, "programmed");
-                self.evidence.verified = true;
+                tracing::info!(slot = self.number(), place, ?report, "programmed");
+                self.proof(place)?.verified = true;
             }
             Ok(other) => return Err(self.miss(&unexpected(&other))),
             Err(error) => return Err(self.miss(&error)),
         }
-        if self_test.is_none() { self.let_run() } else { Ok(()) }
+        if self_test.is_none() { self.let_run(place) } else { Ok(()) }
     }
 
-    fn compare(&mut self) -> Result<(), Miss> {
-        let Task { image, block, .. } = self.task()?;
-        match self.run(&Job::Verify { image, block }, PROGRAM_SILENCE_MAX) {
-            Ok(Answer::Verified(_)) => self.evidence.verified = true,
+    fn compare(&mut self, place: u8) -> Result<(), Miss> {
+        let Task { image, block, .. } = self.task(place)?;
+        match self.run_at(place, &Job::Verify { image, block }, PROGRAM_SILENCE_MAX) {
+            Ok(Answer::Verified(_)) => self.proof(place)?.verified = true,
             Ok(other) => return Err(self.miss(&unexpected(&other))),
             Err(error) => return Err(self.miss(&error)),
         }
-        self.let_run()
+        self.let_run(place)
     }
 
     /// The unit leaves the slot running what was put on it.
-    fn let_run(&mut self) -> Result<(), Miss> {
-        match self.run(&Job::Run, READ_SILENCE_MAX) {
+    fn let_run(&mut self, place: u8) -> Result<(), Miss> {
+        match self.run_at(place, &Job::Run, READ_SILENCE_MAX) {
             Ok(Answer::Running) => Ok(()),
             Ok(other) => Err(self.miss(&unexpected(&other))),
             Err(error) => Err(self.miss(&error)),
         }
     }
 
-    fn check_block(&mut self) -> Result<(), Miss> {
-        let Some(block) = self.task()?.block else {
+    fn check_block(&mut self, place: u8) -> Result<(), Miss> {
+        let Some(block) = self.task(place)?.block else {
             return Err(Miss::Trouble(TroubleCode::Internal));
         };
         let bytes = u32::try_from(block.bytes.len()).unwrap_or(u32::MAX);
-        if self.read(block.address, bytes)? == block.bytes {
-            self.evidence.activated = true;
+        if self.read(place, block.address, bytes)? == block.bytes {
+            self.proof(place)?.activated = true;
             Ok(())
         } else {
             Err(Miss::Trouble(TroubleCode::ReadBackDiffered))
         }
     }
 
-    fn self_test(&mut self) -> Result<(), Miss> {
-        let Some(test) = self.task()?.self_test else {
+    fn self_test(&mut self, place: u8) -> Result<(), Miss> {
+        let Some(test) = self.task(place)?.self_test else {
             return Err(Miss::Trouble(TroubleCode::Internal));
         };
         let silence_max = Duration::from_millis(test.within_ms) + SELF_TEST_GRACE;
-        match self.run(&Job::SelfTest(test), silence_max) {
+        match self.run_at(place, &Job::SelfTest(test), silence_max) {
             Ok(Answer::SelfTested { line }) => {
-                self.evidence.line = Some(line);
+                self.proof(place)?.line = Some(line);
                 Ok(())
             }
             Ok(other) => Err(self.miss(&unexpected(&other))),
@@ -364,10 +440,10 @@ impl Bench {
         }
     }
 
-    fn protect(&mut self) -> Result<(), Miss> {
-        match self.run(&Job::Protect, PROTECT_SILENCE_MAX) {
+    fn protect(&mut self, place: u8) -> Result<(), Miss> {
+        match self.run_at(place, &Job::Protect, PROTECT_SILENCE_MAX) {
             Ok(Answer::Protected) => {
-                self.evidence.locked = true;
+                self.proof(place)?.locked = true;
                 Ok(())
             }
             Ok(other) => Err(self.miss(&unexpected(&other))),
@@ -454,12 +530,12 @@ fn state_while(step: Step) -> Option<SlotState> {
 /// What the tile says while an effect runs; `None`: what it said before.
 fn state_of(effect: Effect) -> Option<SlotState> {
     match effect {
-        Effect::Identify | Effect::Decide | Effect::Reserve(_) => Some(SlotState::Reading),
-        Effect::Program => Some(SlotState::Flashing),
-        Effect::Compare => Some(SlotState::Verifying),
-        Effect::CheckBlock => Some(SlotState::Activating),
-        Effect::SelfTest => Some(SlotState::Testing),
-        Effect::SaveIntent | Effect::Protect | Effect::SaveEvidence(_) => {
+        Effect::Identify(_) | Effect::Decide | Effect::Reserve(_) => Some(SlotState::Reading),
+        Effect::SaveUnlock | Effect::Unlock(_) | Effect::Program(_) => Some(SlotState::Flashing),
+        Effect::Compare(_) => Some(SlotState::Verifying),
+        Effect::CheckBlock(_) => Some(SlotState::Activating),
+        Effect::SelfTest(_) => Some(SlotState::Testing),
+        Effect::SaveIntent | Effect::Protect(_) | Effect::SaveEvidence(_) => {
             Some(SlotState::Recording)
         }
         Effect::SaveFailure { .. }
@@ -473,15 +549,18 @@ fn state_of(effect: Effect) -> Option<SlotState> {
 /// The step a failed effect is recorded under; `None`: the one that failed before.
 fn record_step(effect: Effect) -> Option<RecordStep> {
     match effect {
-        Effect::Identify => Some(RecordStep::Identify),
+        Effect::Identify(_) => Some(RecordStep::Identify),
         Effect::Decide => Some(RecordStep::Decide),
         Effect::Reserve(_) => Some(RecordStep::Reserve),
-        Effect::Program => Some(RecordStep::Program),
-        Effect::Compare => Some(RecordStep::Verify),
-        Effect::CheckBlock => Some(RecordStep::Activate),
-        Effect::SelfTest => Some(RecordStep::SelfTest),
-        Effect::SaveIntent | Effect::SaveEvidence(_) => Some(RecordStep::Record),
-        Effect::Protect => Some(RecordStep::Protect),
+        Effect::Unlock(_) => Some(RecordStep::Unlock),
+        Effect::Program(_) => Some(RecordStep::Program),
+        Effect::Compare(_) => Some(RecordStep::Verify),
+        Effect::CheckBlock(_) => Some(RecordStep::Activate),
+        Effect::SelfTest(_) => Some(RecordStep::SelfTest),
+        Effect::SaveUnlock | Effect::SaveIntent | Effect::SaveEvidence(_) => {
+            Some(RecordStep::Record)
+        }
+        Effect::Protect(_) => Some(RecordStep::Protect),
         Effect::SaveFailure { .. }
         | Effect::Watch
         | Effect::Release(_)
@@ -490,22 +569,47 @@ fn record_step(effect: Effect) -> Option<RecordStep> {
     }
 }
 
-/// The tile at the end of a visit.
-pub(super) fn tile_of_end(effect: Effect) -> Tile {
+/// The chip that an effect is about, by its place.
+const fn place_of(effect: Effect) -> Option<u8> {
+    match effect {
+        Effect::Identify(place)
+        | Effect::Unlock(place)
+        | Effect::Program(place)
+        | Effect::CheckBlock(place)
+        | Effect::SelfTest(place)
+        | Effect::Protect(place)
+        | Effect::Compare(place) => Some(place),
+        Effect::Watch
+        | Effect::Decide
+        | Effect::SaveUnlock
+        | Effect::Reserve(_)
+        | Effect::SaveIntent
+        | Effect::SaveEvidence(_)
+        | Effect::SaveFailure { .. }
+        | Effect::Release(_)
+        | Effect::Reject(_)
+        | Effect::Ignore => None,
+    }
+}
+
+/// The tile at the end of a visit; `chip` names the one that failed where the unit has several.
+pub(super) fn tile_of_end(effect: Effect, chip: Option<String>) -> Tile {
     match effect {
         Effect::Release(Verdict::Pass) => Tile::of(SlotState::Pass),
         Effect::Release(Verdict::SeenBefore) => Tile::of(SlotState::SeenBefore),
-        Effect::Reject(code) => Tile::with_trouble(SlotState::Fail, code),
+        Effect::Reject(code) => Tile { chip, ..Tile::with_trouble(SlotState::Fail, code) },
         Effect::Watch
-        | Effect::Identify
+        | Effect::Identify(_)
         | Effect::Decide
+        | Effect::SaveUnlock
+        | Effect::Unlock(_)
         | Effect::Reserve(_)
-        | Effect::Program
-        | Effect::CheckBlock
-        | Effect::SelfTest
+        | Effect::Program(_)
+        | Effect::CheckBlock(_)
+        | Effect::SelfTest(_)
         | Effect::SaveIntent
-        | Effect::Protect
-        | Effect::Compare
+        | Effect::Protect(_)
+        | Effect::Compare(_)
         | Effect::SaveEvidence(_)
         | Effect::SaveFailure { .. }
         | Effect::Ignore => Tile::with_trouble(SlotState::Fail, TroubleCode::Internal),

@@ -3,9 +3,11 @@
 //! Owns the rules of one chip, one code, and of the portion. Leaves proving to others: a lease, a
 //! release or a block reaches this place already judged.
 //!
-//! Promise: a unit whose identity is weak, whose chip is locked, or that stands in another slot is
-//! never flashed with a code; a code once reserved for a UID is the only one that UID gets here.
+//! Promise: a unit whose identity is weak, of which a chip is locked, or that stands in another slot
+//! is never flashed with a code; a code once reserved for a UID is the only one that UID gets here;
+//! nothing is erased whole without an approval.
 
+use super::ChipSet;
 use crate::trouble::TroubleCode;
 
 /// How far a UID tells a chip from every other.
@@ -93,23 +95,29 @@ pub struct PortionFacts {
 /// What the recipe asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RecipeFacts {
-    /// The chip in the slot is the chip of the recipe.
-    pub chip_fits: bool,
-    /// An activation block is written.
-    pub activation: bool,
-    /// A self-test line is awaited.
-    pub self_test: bool,
-    /// The chip is locked at the end.
-    pub protect: bool,
+    /// The first chip in the slot that is not the recipe's, by its place.
+    pub wrong_chip: Option<u8>,
+    /// The chip onto which an activation block is written, by its place.
+    pub activation: Option<u8>,
+    /// The chips of which a self-test line is awaited.
+    pub self_test: ChipSet,
+    /// The chips that are locked at the end.
+    pub protect: ChipSet,
 }
 
 /// Everything the decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Facts {
-    /// How good the identity is.
+    /// How good the identity is: that of the chip by which the unit is known.
     pub strength: Strength,
-    /// The same UID is in another slot right now.
-    pub in_other_slot: bool,
+    /// The chips that are locked.
+    pub locked: ChipSet,
+    /// A lead approved that the board of this visit be erased if it is locked.
+    pub unlock_approved: bool,
+    /// A chip of this board was erased whole in this visit.
+    pub erased: bool,
+    /// The first chip whose UID is in another slot right now, by its place.
+    pub in_other_slot: Option<u8>,
     /// The lease.
     pub lease: LeaseFacts,
     /// The chosen portion, if one is chosen.
@@ -142,10 +150,23 @@ pub enum CodeSource {
 pub struct Work {
     /// Where the code comes from.
     pub code: CodeSource,
-    /// The firmware's line is awaited.
-    pub self_test: bool,
-    /// The chip is locked at the end.
-    pub protect: bool,
+    /// The chip onto which its block is written, by its place; none without a code.
+    pub block: Option<u8>,
+    /// The chips of which a self-test line is awaited.
+    pub self_test: ChipSet,
+    /// The chips that are locked at the end.
+    pub protect: ChipSet,
+}
+
+impl Work {
+    /// Whether it speaks of these chips only, and has a block exactly where it has a code.
+    #[must_use]
+    pub fn fits(&self, chips: ChipSet) -> bool {
+        self.block.is_none_or(|place| chips.holds(place))
+            && self.block.is_some() == (self.code != CodeSource::NotActivated)
+            && self.self_test.is_within(chips)
+            && self.protect.is_within(chips)
+    }
 }
 
 /// The decision.
@@ -155,26 +176,47 @@ pub enum Decision {
     Flash(Work),
     /// It passed before: compare and say so.
     CompareOnly,
+    /// Erase these locked chips whole, on the lead's approval, and look again.
+    Unlock(ChipSet),
     /// Not this unit, not now.
-    Refuse(TroubleCode),
+    Refuse {
+        /// Why.
+        code: TroubleCode,
+        /// The chip it is about, by its place; none: the unit.
+        chip: Option<u8>,
+    },
 }
 
 /// Decides. The order of the rules is the order in which a worker can do something about them:
 /// the board in the hand first, then the station's permission, then the unit's past.
 #[must_use]
 pub fn decide(facts: &Facts) -> Decision {
-    match refusal(facts) {
-        Some(code) => Decision::Refuse(code),
+    let of_a_chip = refused_chip(facts).map(|(code, place)| (code, Some(place)));
+    match of_a_chip.or_else(|| refused_unit(facts).map(|code| (code, None))) {
+        Some((code, chip)) => Decision::Refuse { code, chip },
         None => choose(facts),
     }
 }
 
-fn refusal(facts: &Facts) -> Option<TroubleCode> {
-    match facts.strength {
-        Strength::Locked => return Some(TroubleCode::ChipLocked),
-        Strength::Strong if facts.in_other_slot => return Some(TroubleCode::UidDuplicate),
-        Strength::Strong | Strength::Weak => {}
+/// What is wrong with one chip in the slot.
+fn refused_chip(facts: &Facts) -> Option<(TroubleCode, u8)> {
+    if let Some(place) = facts.locked.first()
+        && !facts.unlock_approved
+    {
+        return Some((TroubleCode::ChipLocked, place));
     }
+    if let Some(place) = facts.in_other_slot {
+        return Some((TroubleCode::UidDuplicate, place));
+    }
+    // Without a release nobody knows which chip is the right one.
+    let is_known = facts.lease == LeaseFacts::Good
+        && facts.portion.is_some()
+        && facts.release == ReleaseFacts::Ready;
+    let wrong = facts.recipe.wrong_chip.filter(|_| is_known)?;
+    Some((TroubleCode::WrongChip, wrong))
+}
+
+fn refused_unit(facts: &Facts) -> Option<TroubleCode> {
     match facts.lease {
         LeaseFacts::Good => {}
         LeaseFacts::Over => return Some(TroubleCode::LeaseOver),
@@ -188,10 +230,11 @@ fn refusal(facts: &Facts) -> Option<TroubleCode> {
         ReleaseFacts::NotTrusted => return Some(TroubleCode::ReleaseNotTrusted),
         ReleaseFacts::Damaged => return Some(TroubleCode::ReleaseDamaged),
     }
-    if !facts.recipe.chip_fits {
-        return Some(TroubleCode::WrongChip);
+    if !facts.locked.is_empty() {
+        // Erased first, judged when it can be read.
+        return None;
     }
-    if facts.recipe.activation && facts.strength == Strength::Weak {
+    if facts.recipe.activation.is_some() && facts.strength == Strength::Weak {
         return Some(TroubleCode::IdentityWeak);
     }
     if facts.history == History::Voided {
@@ -216,22 +259,30 @@ fn refusal(facts: &Facts) -> Option<TroubleCode> {
 }
 
 fn only_compared(facts: &Facts, portion: PortionFacts) -> bool {
-    facts.history == History::Passed && facts.strength == Strength::Strong && !portion.rework
+    // One that was erased on a lead's approval holds nothing any more that could be compared.
+    facts.history == History::Passed
+        && facts.strength == Strength::Strong
+        && !portion.rework
+        && !facts.erased
 }
 
 fn choose(facts: &Facts) -> Decision {
+    if !facts.locked.is_empty() {
+        return Decision::Unlock(facts.locked);
+    }
     if facts.portion.is_some_and(|portion| only_compared(facts, portion)) {
         return Decision::CompareOnly;
     }
     Decision::Flash(Work {
         code: code_source(facts),
+        block: facts.recipe.activation,
         self_test: facts.recipe.self_test,
         protect: facts.recipe.protect,
     })
 }
 
 fn code_source(facts: &Facts) -> CodeSource {
-    if !facts.recipe.activation {
+    if facts.recipe.activation.is_none() {
         return CodeSource::NotActivated;
     }
     match (facts.history, facts.block) {
@@ -245,9 +296,14 @@ fn code_source(facts: &Facts) -> CodeSource {
 mod tests {
     use super::*;
 
+    const FIRST: ChipSet = ChipSet::FIRST;
+
     const GOOD: Facts = Facts {
         strength: Strength::Strong,
-        in_other_slot: false,
+        locked: ChipSet::NONE,
+        unlock_approved: false,
+        erased: false,
+        in_other_slot: None,
         lease: LeaseFacts::Good,
         portion: Some(PortionFacts {
             quantity: 10,
@@ -258,7 +314,12 @@ mod tests {
             rework: false,
         }),
         release: ReleaseFacts::Ready,
-        recipe: RecipeFacts { chip_fits: true, activation: true, self_test: true, protect: false },
+        recipe: RecipeFacts {
+            wrong_chip: None,
+            activation: Some(0),
+            self_test: FIRST,
+            protect: ChipSet::NONE,
+        },
         history: History::Unknown,
         block: BlockSeen::Blank,
     };
@@ -272,17 +333,31 @@ mod tests {
     }
 
     fn flash(code: CodeSource) -> Decision {
-        Decision::Flash(Work { code, self_test: true, protect: false })
+        let block = (code != CodeSource::NotActivated).then_some(0);
+        Decision::Flash(Work { code, block, self_test: FIRST, protect: ChipSet::NONE })
+    }
+
+    fn refuse(code: TroubleCode) -> Decision {
+        Decision::Refuse { code, chip: None }
+    }
+
+    fn refuse_chip(code: TroubleCode, place: u8) -> Decision {
+        Decision::Refuse { code, chip: Some(place) }
+    }
+
+    fn locked(places: &[u8]) -> Facts {
+        let strength = if places.contains(&0) { Strength::Locked } else { Strength::Strong };
+        Facts { strength, locked: ChipSet::of(places.iter().copied()), ..GOOD }
     }
 
     #[test]
     fn every_fact_that_matters_changes_the_decision_as_the_design_says() {
-        use Decision::{CompareOnly, Refuse};
+        use Decision::CompareOnly;
         let check = |name: &str, facts: Facts, expected: Decision| {
             assert_eq!(decide(&facts), expected, "{name}");
         };
         let weak = Facts { strength: Strength::Weak, ..GOOD };
-        let plain = RecipeFacts { activation: false, ..GOOD.recipe };
+        let plain = RecipeFacts { activation: None, ..GOOD.recipe };
         let full = portion(|p| p.passed = 8);
         let rework = portion(|p| p.rework = true);
         let no_codes = portion(|p| p.codes_left = 0);
@@ -293,50 +368,46 @@ mod tests {
             Facts { recipe: plain, block: BlockSeen::NotRead, ..GOOD },
             flash(CodeSource::NotActivated),
         );
-        check(
-            "locked",
-            Facts { strength: Strength::Locked, ..GOOD },
-            Refuse(TroubleCode::ChipLocked),
-        );
+        check("locked", locked(&[0]), refuse_chip(TroubleCode::ChipLocked, 0));
         check(
             "the same UID twice",
-            Facts { in_other_slot: true, ..GOOD },
-            Refuse(TroubleCode::UidDuplicate),
+            Facts { in_other_slot: Some(1), ..GOOD },
+            refuse_chip(TroubleCode::UidDuplicate, 1),
         );
-        check("weak with activation", weak, Refuse(TroubleCode::IdentityWeak));
+        check("weak with activation", weak, refuse(TroubleCode::IdentityWeak));
         check(
             "weak without activation never means seen before",
-            Facts { recipe: plain, history: History::Passed, in_other_slot: true, ..weak },
+            Facts { recipe: plain, history: History::Passed, ..weak },
             flash(CodeSource::NotActivated),
         );
         check(
             "lease over",
             Facts { lease: LeaseFacts::Over, ..GOOD },
-            Refuse(TroubleCode::LeaseOver),
+            refuse(TroubleCode::LeaseOver),
         );
         check(
             "no lease",
             Facts { lease: LeaseFacts::Missing, ..GOOD },
-            Refuse(TroubleCode::NoRelease),
+            refuse(TroubleCode::NoRelease),
         );
-        check("no order chosen", Facts { portion: None, ..GOOD }, Refuse(TroubleCode::WrongOrder));
+        check("no order chosen", Facts { portion: None, ..GOOD }, refuse(TroubleCode::WrongOrder));
         for (release, code) in [
             (ReleaseFacts::Missing, TroubleCode::NoRelease),
             (ReleaseFacts::Withdrawn, TroubleCode::ReleaseWithdrawn),
             (ReleaseFacts::NotTrusted, TroubleCode::ReleaseNotTrusted),
             (ReleaseFacts::Damaged, TroubleCode::ReleaseDamaged),
         ] {
-            check("release", Facts { release, ..GOOD }, Refuse(code));
+            check("release", Facts { release, ..GOOD }, refuse(code));
         }
         check(
             "another chip",
-            Facts { recipe: RecipeFacts { chip_fits: false, ..GOOD.recipe }, ..GOOD },
-            Refuse(TroubleCode::WrongChip),
+            Facts { recipe: RecipeFacts { wrong_chip: Some(2), ..GOOD.recipe }, ..GOOD },
+            refuse_chip(TroubleCode::WrongChip, 2),
         );
         check(
             "voided",
             Facts { history: History::Voided, ..GOOD },
-            Refuse(TroubleCode::UnitVoided),
+            refuse(TroubleCode::UnitVoided),
         );
         check("passed before", Facts { history: History::Passed, ..GOOD }, CompareOnly);
         check(
@@ -349,7 +420,7 @@ mod tests {
             Facts { history: History::Passed, portion: rework, ..GOOD },
             flash(CodeSource::Reserved),
         );
-        check("portion full", Facts { portion: full, ..GOOD }, Refuse(TroubleCode::PortionFull));
+        check("portion full", Facts { portion: full, ..GOOD }, refuse(TroubleCode::PortionFull));
         check(
             "portion full, but this unit is one of them",
             Facts {
@@ -363,7 +434,7 @@ mod tests {
             },
             flash(CodeSource::Reserved),
         );
-        check("no codes", Facts { portion: no_codes, ..GOOD }, Refuse(TroubleCode::QuotaEmpty));
+        check("no codes", Facts { portion: no_codes, ..GOOD }, refuse(TroubleCode::QuotaEmpty));
         check(
             "no codes, but one is reserved",
             Facts { portion: no_codes, history: History::Reserved, ..GOOD },
@@ -377,11 +448,32 @@ mod tests {
         check(
             "a foreign block",
             Facts { block: BlockSeen::Foreign, ..GOOD },
-            Refuse(TroubleCode::ForeignBlock),
+            refuse(TroubleCode::ForeignBlock),
         );
         check(
             "our own torn block after a power cut",
             Facts { block: BlockSeen::Foreign, history: History::Reserved, ..GOOD },
+            flash(CodeSource::Reserved),
+        );
+        check("one chip of several locked", locked(&[1]), refuse_chip(TroubleCode::ChipLocked, 1));
+        check(
+            "locked, with a lead's approval",
+            Facts { unlock_approved: true, ..locked(&[0, 2]) },
+            Decision::Unlock(ChipSet::of([0, 2])),
+        );
+        check(
+            "locked, with an approval, and the lease over",
+            Facts { unlock_approved: true, lease: LeaseFacts::Over, ..locked(&[0]) },
+            refuse(TroubleCode::LeaseOver),
+        );
+        check(
+            "an approval for a board that is not locked",
+            Facts { unlock_approved: true, ..GOOD },
+            flash(CodeSource::New),
+        );
+        check(
+            "passed before, erased now",
+            Facts { history: History::Passed, erased: true, block: BlockSeen::Blank, ..GOOD },
             flash(CodeSource::Reserved),
         );
         check(
@@ -406,11 +498,18 @@ mod tests {
                     for block in
                         [BlockSeen::NotRead, BlockSeen::Blank, BlockSeen::Valid, BlockSeen::Foreign]
                     {
-                        for bits in 0..64_u32 {
+                        for bits in 0..256_u32 {
                             let bit = |n: u32| bits & (1 << n) != 0;
                             let facts = Facts {
                                 strength,
-                                in_other_slot: bit(0),
+                                locked: if strength == Strength::Locked || bit(7) {
+                                    ChipSet::of([u8::from(strength != Strength::Locked)])
+                                } else {
+                                    ChipSet::NONE
+                                },
+                                unlock_approved: bit(6),
+                                erased: false,
+                                in_other_slot: bit(0).then_some(0),
                                 lease,
                                 portion: portion(|p| {
                                     p.passed = if bit(1) { 8 } else { 0 };
@@ -419,24 +518,31 @@ mod tests {
                                 }),
                                 release: ReleaseFacts::Ready,
                                 recipe: RecipeFacts {
-                                    chip_fits: bit(4),
-                                    activation: bit(5),
+                                    wrong_chip: bit(4).then_some(0),
+                                    activation: bit(5).then_some(0),
                                     ..GOOD.recipe
                                 },
                                 history,
                                 block,
                             };
                             combinations += 1;
-                            let Decision::Flash(work) = decide(&facts) else { continue };
-                            assert_ne!(strength, Strength::Locked, "{facts:?}");
+                            let decision = decide(&facts);
+                            if let Decision::Unlock(chips) = decision {
+                                assert!(facts.unlock_approved, "{facts:?}");
+                                assert_eq!(chips, facts.locked, "{facts:?}");
+                                assert_eq!(lease, LeaseFacts::Good, "{facts:?}");
+                                assert!(facts.recipe.wrong_chip.is_none(), "{facts:?}");
+                            }
+                            let Decision::Flash(work) = decision else { continue };
+                            assert!(work.fits(ChipSet::all(1)), "{facts:?}");
+                            assert!(facts.locked.is_empty(), "{facts:?}");
                             assert_eq!(lease, LeaseFacts::Good, "{facts:?}");
                             assert_ne!(history, History::Voided, "{facts:?}");
-                            assert!(facts.recipe.chip_fits, "{facts:?}");
+                            assert!(facts.recipe.wrong_chip.is_none(), "{facts:?}");
                             assert!(!bit(1), "a full portion: {facts:?}");
+                            assert_eq!(facts.in_other_slot, None, "{facts:?}");
                             if strength == Strength::Weak {
                                 assert_eq!(work.code, CodeSource::NotActivated, "{facts:?}");
-                            } else {
-                                assert!(!facts.in_other_slot, "{facts:?}");
                             }
                             if work.code == CodeSource::New {
                                 assert!(bit(2), "an empty allotment: {facts:?}");
@@ -451,6 +557,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(combinations, 3 * 3 * 5 * 4 * 64);
+        assert_eq!(combinations, 3 * 3 * 5 * 4 * 256);
     }
 }

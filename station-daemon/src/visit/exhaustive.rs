@@ -1,5 +1,5 @@
 //! Every order of events, of any length: the machine and a watcher of its promises are walked
-//! together until no new pair of states appears.
+//! together until no new pair of states appears, for units with one chip and with two.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -8,40 +8,76 @@ use super::*;
 /// What an outside observer remembers of one visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 struct Watcher {
-    /// The decision said flash.
-    may_reserve: bool,
+    /// How many chips the unit has.
+    chips: u8,
+    identified: Seen,
     /// The decision said compare only.
     compare_only: bool,
+    /// The approval's use was asked to be saved / is on disk, for these chips.
+    unlock_of: ChipSet,
+    unlock_saved: bool,
     /// A reservation is asked for / is on disk / was ended by a saved record.
     reserve_asked: bool,
     reserved: bool,
     ended: bool,
     /// A record of the end was tried and the disk refused it.
     end_lost: bool,
-    programmed: bool,
+    programmed: Seen,
     block_matched: bool,
-    self_tested: bool,
-    intent_saved: bool,
-    protected: bool,
-    compared: bool,
+    self_tested: Seen,
+    protected: Seen,
+    compared: Seen,
     /// What was asked last, other than nothing.
     last: Option<Effect>,
 }
 
-const WORKS: [Work; 5] = [
-    Work { code: CodeSource::New, self_test: true, protect: true },
-    Work { code: CodeSource::New, self_test: true, protect: false },
-    Work { code: CodeSource::Reserved, self_test: false, protect: true },
-    Work { code: CodeSource::Adopted, self_test: false, protect: false },
-    Work { code: CodeSource::NotActivated, self_test: true, protect: false },
+/// The chips of which something was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Seen([bool; CHIPS as usize]);
+
+impl Seen {
+    fn note(&mut self, place: u8) {
+        self.0[usize::from(place)] = true;
+    }
+
+    /// Whether it was seen of every chip in the set.
+    fn of_all(self, chips: ChipSet) -> bool {
+        (0..).zip(self.0).all(|(place, seen)| seen || !chips.holds(place))
+    }
+}
+
+/// Most chips of a unit that is walked.
+const CHIPS: u8 = 2;
+const BOTH: ChipSet = ChipSet::FIRST.and(1);
+
+const fn work(
+    code: CodeSource,
+    block: Option<u8>,
+    self_test: ChipSet,
+    protect: ChipSet,
+) -> Decision {
+    Decision::Flash(Work { code, block, self_test, protect })
+}
+
+/// Decisions that flash: for one chip, for two, and one that speaks of a chip there is not.
+const FLASHES: [Decision; 7] = [
+    work(CodeSource::New, Some(0), ChipSet::FIRST, ChipSet::FIRST),
+    work(CodeSource::New, Some(0), ChipSet::FIRST, ChipSet::NONE),
+    work(CodeSource::Reserved, Some(0), ChipSet::NONE, ChipSet::FIRST),
+    work(CodeSource::NotActivated, None, ChipSet::FIRST, ChipSet::NONE),
+    work(CodeSource::New, Some(1), BOTH, BOTH),
+    work(CodeSource::Adopted, Some(1), ChipSet::FIRST, ChipSet::NONE.and(1)),
+    work(CodeSource::NotActivated, None, ChipSet::NONE, ChipSet::NONE.and(7)),
 ];
 
 fn alphabet() -> Vec<Event> {
     let mut events = vec![
-        Event::BoardSeen,
+        Event::BoardSeen { chips: 0 },
+        Event::BoardSeen { chips: 1 },
+        Event::BoardSeen { chips: 2 },
         Event::Identified,
-        Event::Decided(Decision::CompareOnly),
-        Event::Decided(Decision::Refuse(TroubleCode::PortionFull)),
+        Event::UnlockSaved,
+        Event::Unlocked,
         Event::Reserved,
         Event::Programmed,
         Event::BlockMatched,
@@ -55,93 +91,115 @@ fn alphabet() -> Vec<Event> {
         Event::Failed(TroubleCode::DiskFull),
         Event::BoardGone,
     ];
-    events.extend(WORKS.map(|work| Event::Decided(Decision::Flash(work))));
+    let refused = Decision::Refuse { code: TroubleCode::PortionFull, chip: None };
+    let decisions = [
+        Decision::CompareOnly,
+        refused,
+        Decision::Unlock(ChipSet::FIRST),
+        Decision::Unlock(BOTH),
+        Decision::Unlock(ChipSet::NONE),
+    ];
+    events.extend(decisions.into_iter().chain(FLASHES).map(Event::Decided));
     events
 }
 
 impl Watcher {
     fn see(&mut self, before: Visit, event: Event, effect: Effect, after: Visit) {
+        if effect != Effect::Ignore {
+            self.note_done(before, event);
+        }
         let context = || format!("{before:?} on {event:?} gives {effect:?}, with {self:?}");
+        let all = ChipSet::all(self.chips);
         match effect {
             Effect::Release(verdict) => {
                 assert_eq!(event, Event::EvidenceSaved, "{}", context());
                 assert_eq!(self.last, Some(Effect::SaveEvidence(verdict)), "{}", context());
             }
-            Effect::Program => {
-                assert_eq!(event, Event::Reserved, "{}", context());
-                assert!(self.reserve_asked && !self.compare_only, "{}", context());
+            Effect::Decide => assert!(self.identified.of_all(all), "{}", context()),
+            Effect::Unlock(place) => {
+                assert!(self.unlock_saved && self.unlock_of.holds(place), "{}", context());
+            }
+            Effect::Program(place) => {
+                assert!(self.reserved && !self.compare_only && place < self.chips, "{}", context());
+                // The chips before it are done, as far as the recipe asks.
+                assert!(self.done(before, ChipSet::all(place)), "{}", context());
             }
             Effect::Reserve(_) => {
                 assert!(
-                    matches!(event, Event::Decided(Decision::Flash(_)))
+                    matches!(event, Event::Decided(Decision::Flash(work)) if work.fits(all))
                         && self.last == Some(Effect::Decide),
                     "{}",
                     context()
                 );
             }
-            Effect::Protect => assert_eq!(event, Event::IntentSaved, "{}", context()),
-            Effect::SaveIntent => assert!(self.tested(before, event), "{}", context()),
+            Effect::SaveIntent => assert!(self.done(before, all), "{}", context()),
+            Effect::Protect(_) => {
+                let saved = event == Event::IntentSaved || event == Event::Protected;
+                assert!(saved && self.done(before, all), "{}", context());
+            }
             Effect::SaveEvidence(Verdict::Pass) => {
-                assert!(self.tested(before, event), "{}", context());
+                assert!(self.reserved && self.done(before, all), "{}", context());
                 let work = before.work.expect("a pass without work");
-                assert!(!work.protect || event == Event::Protected, "{}", context());
+                assert!(self.protected.of_all(work.protect), "{}", context());
             }
             Effect::SaveEvidence(Verdict::SeenBefore) => {
-                assert!(self.compare_only && event == Event::Compared, "{}", context());
+                assert!(self.compare_only && self.compared.of_all(all), "{}", context());
+                assert!(!self.reserved, "{}", context());
             }
             Effect::SaveFailure { gives_place_back, .. } => {
-                let holds = (self.reserved || (self.reserve_asked && event == Event::Reserved))
-                    && !self.ended;
-                assert_eq!(gives_place_back, holds, "{}", context());
+                assert_eq!(gives_place_back, self.reserved && !self.ended, "{}", context());
             }
-            Effect::Watch | Effect::Identify => {
+            Effect::Watch => {
                 // A visit that took a place is never left without a record of its end, unless the
                 // disk refused that record.
                 assert!(!self.reserved || self.ended || self.end_lost, "{}", context());
+            }
+            Effect::Identify(place) => {
+                let anew = matches!(event, Event::BoardSeen { .. });
+                assert!(!self.reserved || self.ended || self.end_lost, "{}", context());
+                assert!(place == 0 || !anew, "{}", context());
             }
             Effect::Ignore => {
                 let quiet = Visit { board_gone: after.board_gone, ..before };
                 assert_eq!(quiet, after, "an ignored event changes nothing: {}", context());
             }
-            Effect::Decide
-            | Effect::CheckBlock
-            | Effect::SelfTest
-            | Effect::Compare
+            Effect::SaveUnlock
+            | Effect::CheckBlock(_)
+            | Effect::SelfTest(_)
+            | Effect::Compare(_)
             | Effect::Reject(_) => {}
         }
-        self.remember(before, event, effect);
+        self.remember(event, effect);
     }
 
-    fn tested(&self, before: Visit, event: Event) -> bool {
+    /// Whether these chips were flashed and proven as the decision asks.
+    fn done(&self, before: Visit, chips: ChipSet) -> bool {
         let work = before.work.expect("written without work");
-        let programmed = self.programmed || event == Event::Programmed;
-        let matched = work.code == CodeSource::NotActivated
-            || self.block_matched
-            || event == Event::BlockMatched;
-        let tested = !work.self_test || self.self_tested || event == Event::SelfTested;
-        programmed && matched && tested
+        let tested = |place| !work.self_test.holds(place) || self.self_tested.0[usize::from(place)];
+        let matched = |place| work.block != Some(place) || self.block_matched;
+        self.programmed.of_all(chips)
+            && (0..self.chips)
+                .filter(|place| chips.holds(*place))
+                .all(|place| tested(place) && matched(place))
     }
 
-    fn remember(&mut self, before: Visit, event: Event, effect: Effect) {
-        if matches!(effect, Effect::Watch | Effect::Identify) {
-            *self = Self { last: Some(effect), ..Self::default() };
-            return;
-        }
-        if effect == Effect::Ignore {
-            return;
-        }
+    /// What an event proves, as the answer to what was asked last.
+    fn note_done(&mut self, before: Visit, event: Event) {
         match (self.last, event) {
-            (Some(Effect::Decide), Event::Decided(Decision::Flash(_))) => self.may_reserve = true,
+            (Some(Effect::Identify(place)), Event::Identified) => self.identified.note(place),
+            (Some(Effect::SaveUnlock), Event::UnlockSaved) => self.unlock_saved = true,
             (Some(Effect::Decide), Event::Decided(Decision::CompareOnly)) => {
                 self.compare_only = true;
             }
+            (Some(Effect::Decide), Event::Decided(Decision::Unlock(chips))) => {
+                self.unlock_of = chips;
+            }
             (Some(Effect::Reserve(_)), Event::Reserved) => self.reserved = true,
-            (Some(Effect::Program), Event::Programmed) => self.programmed = true,
-            (Some(Effect::CheckBlock), Event::BlockMatched) => self.block_matched = true,
-            (Some(Effect::SelfTest), Event::SelfTested) => self.self_tested = true,
-            (Some(Effect::SaveIntent), Event::IntentSaved) => self.intent_saved = true,
-            (Some(Effect::Protect), Event::Protected) => self.protected = true,
-            (Some(Effect::Compare), Event::Compared) => self.compared = true,
+            (Some(Effect::Program(place)), Event::Programmed) => self.programmed.note(place),
+            (Some(Effect::CheckBlock(_)), Event::BlockMatched) => self.block_matched = true,
+            (Some(Effect::SelfTest(place)), Event::SelfTested) => self.self_tested.note(place),
+            (Some(Effect::Protect(place)), Event::Protected) => self.protected.note(place),
+            (Some(Effect::Compare(place)), Event::Compared) => self.compared.note(place),
             (Some(Effect::SaveEvidence(_)), Event::EvidenceSaved)
             | (Some(Effect::SaveFailure { .. }), Event::FailureSaved) => self.ended = true,
             (_, _) => {}
@@ -149,10 +207,20 @@ impl Watcher {
         if matches!(before.step(), Step::SavingFailure(_)) && matches!(event, Event::Failed(_)) {
             self.end_lost = true;
         }
-        if matches!(effect, Effect::Reserve(_)) {
-            self.reserve_asked = true;
+    }
+
+    fn remember(&mut self, event: Event, effect: Effect) {
+        if effect == Effect::Watch {
+            *self = Self { last: Some(effect), ..Self::default() };
+        } else if let (Effect::Identify(_), Event::BoardSeen { chips }) = (effect, event) {
+            *self = Self { last: Some(effect), chips, ..Self::default() };
+        } else if let (Effect::Identify(0), Event::Unlocked) = (effect, event) {
+            // What was read before the erase counts no more.
+            let chips = self.chips;
+            *self = Self { last: Some(effect), chips, ..Self::default() };
+        } else if effect != Effect::Ignore {
+            self.last = Some(effect);
         }
-        self.last = Some(effect);
     }
 }
 
@@ -163,6 +231,7 @@ fn in_no_order_of_events_is_a_promise_broken() {
     let mut seen = HashSet::from([start]);
     let mut queue = VecDeque::from([start]);
     let mut steps = 0_u32;
+    let (mut passed, mut unlocked) = ([false; 3], false);
     while let Some((visit, watcher)) = queue.pop_front() {
         for event in &events {
             let mut next = visit;
@@ -170,13 +239,18 @@ fn in_no_order_of_events_is_a_promise_broken() {
             let mut watched = watcher;
             watched.see(visit, *event, effect, next);
             steps += 1;
+            if effect == Effect::Release(Verdict::Pass) {
+                passed[usize::from(visit.chips)] = true;
+            }
+            unlocked |= *event == Event::Unlocked && matches!(effect, Effect::Identify(0));
             if seen.insert((next, watched)) {
                 queue.push_back((next, watched));
             }
         }
     }
     println!("{} pairs of states, {steps} steps", seen.len());
-    assert!(seen.len() > 100, "the walk must reach the whole machine, not {}", seen.len());
+    assert_eq!(passed, [false, true, true], "units of one and of two chips pass");
+    assert!(unlocked && seen.len() > 200, "the walk must reach the whole machine: {}", seen.len());
 }
 
 #[test]
@@ -189,6 +263,7 @@ fn from_every_state_the_slot_becomes_free_again_when_the_board_leaves_and_the_di
         for event in [
             Event::BoardGone,
             Event::Decided(Decision::CompareOnly),
+            Event::UnlockSaved,
             Event::Reserved,
             Event::IntentSaved,
             Event::EvidenceSaved,
@@ -197,7 +272,8 @@ fn from_every_state_the_slot_becomes_free_again_when_the_board_leaves_and_the_di
         ] {
             way_out.on(event);
         }
-        assert_eq!(way_out.on(Event::BoardSeen), Effect::Identify, "stuck from {visit:?}");
+        let next = way_out.on(Event::BoardSeen { chips: 1 });
+        assert_eq!(next, Effect::Identify(0), "stuck from {visit:?}");
         for event in &events {
             let mut next = visit;
             next.on(*event);
@@ -208,72 +284,104 @@ fn from_every_state_the_slot_becomes_free_again_when_the_board_leaves_and_the_di
     }
 }
 
+fn check(events: &[(Event, Effect)]) {
+    let mut visit = Visit::new();
+    for (event, effect) in events {
+        assert_eq!(visit.on(*event), *effect, "on {event:?}");
+    }
+}
+
 #[test]
 fn a_good_unit_goes_through_every_step_in_the_order_of_the_design() {
-    let mut visit = Visit::new();
-    let effects: Vec<Effect> = [
-        Event::BoardSeen,
-        Event::Identified,
-        Event::Decided(Decision::Flash(WORKS[0])),
-        Event::Reserved,
-        Event::Programmed,
-        Event::BlockMatched,
-        Event::SelfTested,
-        Event::IntentSaved,
-        Event::Protected,
-        Event::EvidenceSaved,
-        Event::BoardGone,
-    ]
-    .into_iter()
-    .map(|event| visit.on(event))
-    .collect();
-    assert_eq!(
-        effects,
-        [
-            Effect::Identify,
-            Effect::Decide,
-            Effect::Reserve(CodeSource::New),
-            Effect::Program,
-            Effect::CheckBlock,
-            Effect::SelfTest,
-            Effect::SaveIntent,
-            Effect::Protect,
-            Effect::SaveEvidence(Verdict::Pass),
-            Effect::Release(Verdict::Pass),
-            Effect::Watch,
-        ]
-    );
+    check(&[
+        (Event::BoardSeen { chips: 1 }, Effect::Identify(0)),
+        (Event::Identified, Effect::Decide),
+        (Event::Decided(FLASHES[0]), Effect::Reserve(CodeSource::New)),
+        (Event::Reserved, Effect::Program(0)),
+        (Event::Programmed, Effect::CheckBlock(0)),
+        (Event::BlockMatched, Effect::SelfTest(0)),
+        (Event::SelfTested, Effect::SaveIntent),
+        (Event::IntentSaved, Effect::Protect(0)),
+        (Event::Protected, Effect::SaveEvidence(Verdict::Pass)),
+        (Event::EvidenceSaved, Effect::Release(Verdict::Pass)),
+        (Event::BoardGone, Effect::Watch),
+    ]);
+}
+
+#[test]
+fn of_two_chips_one_is_done_before_the_next_and_both_are_locked_at_the_end() {
+    check(&[
+        (Event::BoardSeen { chips: 2 }, Effect::Identify(0)),
+        (Event::Identified, Effect::Identify(1)),
+        (Event::Identified, Effect::Decide),
+        (Event::Decided(FLASHES[4]), Effect::Reserve(CodeSource::New)),
+        (Event::Reserved, Effect::Program(0)),
+        (Event::Programmed, Effect::SelfTest(0)),
+        (Event::SelfTested, Effect::Program(1)),
+        (Event::Programmed, Effect::CheckBlock(1)),
+        (Event::BlockMatched, Effect::SelfTest(1)),
+        (Event::SelfTested, Effect::SaveIntent),
+        (Event::IntentSaved, Effect::Protect(0)),
+        (Event::Protected, Effect::Protect(1)),
+        (Event::Protected, Effect::SaveEvidence(Verdict::Pass)),
+        (Event::EvidenceSaved, Effect::Release(Verdict::Pass)),
+    ]);
+}
+
+#[test]
+fn a_second_chip_that_fails_takes_the_first_with_it() {
+    let code = TroubleCode::ReadBackDiffered;
+    check(&[
+        (Event::BoardSeen { chips: 2 }, Effect::Identify(0)),
+        (Event::Identified, Effect::Identify(1)),
+        (Event::Identified, Effect::Decide),
+        (Event::Decided(FLASHES[5]), Effect::Reserve(CodeSource::Adopted)),
+        (Event::Reserved, Effect::Program(0)),
+        (Event::Programmed, Effect::SelfTest(0)),
+        (Event::SelfTested, Effect::Program(1)),
+        (Event::Failed(code), Effect::SaveFailure { code, gives_place_back: true }),
+        (Event::FailureSaved, Effect::Reject(code)),
+    ]);
+}
+
+#[test]
+fn locked_chips_are_erased_after_the_record_of_it_and_then_read_anew() {
+    check(&[
+        (Event::BoardSeen { chips: 2 }, Effect::Identify(0)),
+        (Event::Identified, Effect::Identify(1)),
+        (Event::Identified, Effect::Decide),
+        (Event::Decided(Decision::Unlock(BOTH)), Effect::SaveUnlock),
+        (Event::UnlockSaved, Effect::Unlock(0)),
+        (Event::Unlocked, Effect::Unlock(1)),
+        (Event::Unlocked, Effect::Identify(0)),
+        (Event::Identified, Effect::Identify(1)),
+        (Event::Identified, Effect::Decide),
+    ]);
 }
 
 #[test]
 fn a_unit_that_passed_before_is_compared_and_never_written() {
-    let mut visit = Visit::new();
-    for (event, effect) in [
-        (Event::BoardSeen, Effect::Identify),
+    check(&[
+        (Event::BoardSeen { chips: 2 }, Effect::Identify(0)),
+        (Event::Identified, Effect::Identify(1)),
         (Event::Identified, Effect::Decide),
-        (Event::Decided(Decision::CompareOnly), Effect::Compare),
+        (Event::Decided(Decision::CompareOnly), Effect::Compare(0)),
+        (Event::Compared, Effect::Compare(1)),
         (Event::Compared, Effect::SaveEvidence(Verdict::SeenBefore)),
         (Event::EvidenceSaved, Effect::Release(Verdict::SeenBefore)),
-    ] {
-        assert_eq!(visit.on(event), effect);
-    }
+    ]);
 }
 
 #[test]
 fn a_board_pulled_while_it_is_written_fails_gives_its_place_back_and_may_be_seated_again() {
-    let mut visit = Visit::new();
-    for event in [
-        Event::BoardSeen,
-        Event::Identified,
-        Event::Decided(Decision::Flash(WORKS[1])),
-        Event::Reserved,
-    ] {
-        visit.on(event);
-    }
-    assert_eq!(
-        visit.on(Event::BoardGone),
-        Effect::SaveFailure { code: TroubleCode::BoardUnplugged, gives_place_back: true }
-    );
-    assert_eq!(visit.on(Event::FailureSaved), Effect::Reject(TroubleCode::BoardUnplugged));
-    assert_eq!(visit.on(Event::BoardSeen), Effect::Identify);
+    let code = TroubleCode::BoardUnplugged;
+    check(&[
+        (Event::BoardSeen { chips: 1 }, Effect::Identify(0)),
+        (Event::Identified, Effect::Decide),
+        (Event::Decided(FLASHES[1]), Effect::Reserve(CodeSource::New)),
+        (Event::Reserved, Effect::Program(0)),
+        (Event::BoardGone, Effect::SaveFailure { code, gives_place_back: true }),
+        (Event::FailureSaved, Effect::Reject(code)),
+        (Event::BoardSeen { chips: 1 }, Effect::Identify(0)),
+    ]);
 }

@@ -1,18 +1,25 @@
 //! One unit's visit to one slot: from contact to saved evidence.
 //!
+//! A unit has one or several chips; a step that touches one names its place in the order of
+//! flashing. Every chip is identified before anything is decided, each is flashed and tested before
+//! the next, and all locks come after the last test.
+//!
 //! Owns the order of the steps and the decision to stop. Owns no port, clock or disk: it is told
 //! what happened ([`Event`]) and says what to do next ([`Effect`]), so that every order of events
 //! can be tried without a board. What the decision itself is lives in [`decide`].
 //!
 //! Promises: [`Effect::Release`] answers [`Event::EvidenceSaved`] and nothing else, so a worker may
 //! pull the board whenever the tile is green; [`Effect::Program`] answers [`Event::Reserved`] and
-//! nothing else, so no chip is written before the journal says so; a failure gives the place in the
-//! portion back, and there is no effect that gives a code back.
+//! nothing else or the chip before, so no chip is written before the journal says so; a unit passes
+//! only if every chip did; a failure gives the place in the portion back, and there is no effect
+//! that gives a code back; a locked chip is erased only after [`Event::UnlockSaved`].
 
+mod chips;
 mod decide;
 #[cfg(test)]
 mod exhaustive;
 
+pub use chips::{CHIPS_MAX, ChipSet};
 pub use decide::{
     BlockSeen, CodeSource, Decision, Facts, History, LeaseFacts, PortionFacts, RecipeFacts,
     ReleaseFacts, Strength, Work, decide,
@@ -33,14 +40,21 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A board makes steady contact.
-    BoardSeen,
-    /// Family, part, UID and activation block were read.
+    BoardSeen {
+        /// How many chips the release has for it.
+        chips: u8,
+    },
+    /// Family, part, UID and activation block of the chip were read.
     Identified,
     /// The decision about this unit.
     Decided(Decision),
+    /// The use of the approval and the intent to erase are journalled and on disk.
+    UnlockSaved,
+    /// The locked chip was erased whole and is open.
+    Unlocked,
     /// Place, code and the intent to write are journalled and on disk.
     Reserved,
-    /// Every byte is written and read back the same.
+    /// Every byte of the chip is written and read back the same.
     Programmed,
     /// The activation block reads back byte for byte.
     BlockMatched,
@@ -67,24 +81,28 @@ pub enum Event {
 pub enum Effect {
     /// Look for a board.
     Watch,
-    /// Read who the chip is and what lies where its activation block belongs.
-    Identify,
+    /// Read who the chip at this place is and what lies where its activation block belongs.
+    Identify(u8),
     /// Ask for the decision about this unit.
     Decide,
+    /// Journal that the approval is used and that locked chips are about to be erased, sync.
+    SaveUnlock,
+    /// Erase this locked chip whole.
+    Unlock(u8),
     /// Take a place and a code, journal them with the intent to write, sync.
     Reserve(CodeSource),
-    /// Write everything and read it back.
-    Program,
-    /// Read the activation block back.
-    CheckBlock,
-    /// Let the firmware run and listen.
-    SelfTest,
+    /// Write everything onto this chip and read it back.
+    Program(u8),
+    /// Read this chip's activation block back.
+    CheckBlock(u8),
+    /// Let this chip's firmware run and listen.
+    SelfTest(u8),
     /// Save evidence so far and the intent to lock.
     SaveIntent,
-    /// Lock the chip and see it confirmed.
-    Protect,
-    /// Compare without writing.
-    Compare,
+    /// Lock this chip and see it confirmed.
+    Protect(u8),
+    /// Compare this chip without writing.
+    Compare(u8),
     /// Save the verdict.
     SaveEvidence(Verdict),
     /// Save the failure.
@@ -107,24 +125,28 @@ pub enum Effect {
 pub enum Step {
     /// No board.
     Empty,
-    /// The chip is asked who it is.
-    Identifying,
+    /// This chip is asked who it is.
+    Identifying(u8),
     /// The decision is awaited.
     Deciding,
+    /// The intent to erase is being saved.
+    SavingUnlock,
+    /// This chip is being erased whole.
+    Unlocking(u8),
     /// Place and code are being journalled.
     Reserving,
-    /// Bytes go onto the chip and are read back.
-    Programming,
-    /// The block is being compared.
-    CheckingBlock,
-    /// The firmware's line is awaited.
-    Testing,
+    /// Bytes go onto this chip and are read back.
+    Programming(u8),
+    /// This chip's block is being compared.
+    CheckingBlock(u8),
+    /// This chip's line is awaited.
+    Testing(u8),
     /// The intent to lock is being saved.
     SavingIntent,
-    /// The chip is being locked.
-    Protecting,
-    /// The chip is being compared without writing.
-    Comparing,
+    /// This chip is being locked.
+    Protecting(u8),
+    /// This chip is being compared without writing.
+    Comparing(u8),
     /// The verdict is being saved.
     SavingEvidence(Verdict),
     /// The failure is being saved.
@@ -139,6 +161,10 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Visit {
     step: Step,
+    /// How many chips the unit has.
+    chips: u8,
+    /// Those that are to be erased on the approval.
+    locked: ChipSet,
     work: Option<Work>,
     holds_place: bool,
     board_gone: bool,
@@ -154,7 +180,14 @@ impl Visit {
     /// An empty slot.
     #[must_use]
     pub const fn new() -> Self {
-        Self { step: Step::Empty, work: None, holds_place: false, board_gone: false }
+        Self {
+            step: Step::Empty,
+            chips: 0,
+            locked: ChipSet::NONE,
+            work: None,
+            holds_place: false,
+            board_gone: false,
+        }
     }
 
     /// Where the visit is.
@@ -172,11 +205,13 @@ impl Visit {
     /// Takes what happened and says what to do.
     pub fn on(&mut self, event: Event) -> Effect {
         match event {
-            Event::BoardSeen => self.board_seen(),
+            Event::BoardSeen { chips } => self.board_seen(chips),
             Event::BoardGone => self.board_left(),
             Event::Failed(code) => self.step_failed(code),
             Event::Decided(decision) => self.decided(decision),
             Event::Identified
+            | Event::UnlockSaved
+            | Event::Unlocked
             | Event::Reserved
             | Event::Programmed
             | Event::BlockMatched
@@ -189,48 +224,52 @@ impl Visit {
         }
     }
 
-    fn board_seen(&mut self) -> Effect {
+    fn board_seen(&mut self, chips: u8) -> Effect {
         let free = match self.step {
             Step::Empty => true,
             // The unit that failed was taken out; this is the next one, or the same one re-seated.
             Step::Bad(_) => self.board_gone,
-            Step::Identifying
+            Step::Identifying(_)
             | Step::Deciding
+            | Step::SavingUnlock
+            | Step::Unlocking(_)
             | Step::Reserving
-            | Step::Programming
-            | Step::CheckingBlock
-            | Step::Testing
+            | Step::Programming(_)
+            | Step::CheckingBlock(_)
+            | Step::Testing(_)
             | Step::SavingIntent
-            | Step::Protecting
-            | Step::Comparing
+            | Step::Protecting(_)
+            | Step::Comparing(_)
             | Step::SavingEvidence(_)
             | Step::SavingFailure(_)
             | Step::Good(_) => false,
         };
-        if !free {
+        if !free || !(1..=CHIPS_MAX).contains(&chips) {
             return Effect::Ignore;
         }
-        *self = Self { step: Step::Identifying, ..Self::new() };
-        Effect::Identify
+        *self = Self { step: Step::Identifying(0), chips, ..Self::new() };
+        Effect::Identify(0)
     }
 
     fn board_left(&mut self) -> Effect {
         match self.step {
             Step::Empty => Effect::Ignore,
             // Nothing was promised and nothing written yet.
-            Step::Identifying | Step::Good(_) => self.empty(),
+            Step::Identifying(_) | Step::Good(_) => self.empty(),
             Step::Bad(_) if self.board_gone => Effect::Ignore,
             Step::Bad(_) => self.empty(),
-            Step::Programming
-            | Step::CheckingBlock
-            | Step::Testing
-            | Step::Protecting
-            | Step::Comparing => {
+            Step::Unlocking(_)
+            | Step::Programming(_)
+            | Step::CheckingBlock(_)
+            | Step::Testing(_)
+            | Step::Protecting(_)
+            | Step::Comparing(_) => {
                 self.board_gone = true;
                 self.fail(TroubleCode::BoardUnplugged)
             }
             // The disk is busy with this visit; its answer comes first.
             Step::Deciding
+            | Step::SavingUnlock
             | Step::Reserving
             | Step::SavingIntent
             | Step::SavingEvidence(_)
@@ -250,15 +289,17 @@ impl Visit {
                 self.step = Step::Bad(first);
                 Effect::Reject(first)
             }
-            Step::Identifying
+            Step::Identifying(_)
             | Step::Deciding
+            | Step::SavingUnlock
+            | Step::Unlocking(_)
             | Step::Reserving
-            | Step::Programming
-            | Step::CheckingBlock
-            | Step::Testing
+            | Step::Programming(_)
+            | Step::CheckingBlock(_)
+            | Step::Testing(_)
             | Step::SavingIntent
-            | Step::Protecting
-            | Step::Comparing
+            | Step::Protecting(_)
+            | Step::Comparing(_)
             | Step::SavingEvidence(_) => self.fail(code),
         }
     }
@@ -270,54 +311,77 @@ impl Visit {
         if self.board_gone {
             return self.empty();
         }
+        let own = ChipSet::all(self.chips);
         match decision {
-            Decision::Flash(work) => {
+            Decision::Flash(work) if work.fits(own) => {
                 self.work = Some(work);
                 self.step = Step::Reserving;
                 Effect::Reserve(work.code)
             }
-            Decision::CompareOnly => {
-                self.step = Step::Comparing;
-                Effect::Compare
+            Decision::Unlock(locked) if !locked.is_empty() && locked.is_within(own) => {
+                self.locked = locked;
+                self.step = Step::SavingUnlock;
+                Effect::SaveUnlock
             }
-            Decision::Refuse(code) => self.fail(code),
+            // A decision about chips that this unit has not.
+            Decision::Flash(_) | Decision::Unlock(_) => self.fail(TroubleCode::Internal),
+            Decision::CompareOnly => {
+                self.step = Step::Comparing(0);
+                Effect::Compare(0)
+            }
+            Decision::Refuse { code, .. } => self.fail(code),
         }
     }
 
     fn step_done(&mut self, event: Event) -> Effect {
-        let work = self.work;
         match (self.step, event) {
-            (Step::Identifying, Event::Identified) => {
-                self.step = Step::Deciding;
-                Effect::Decide
+            (Step::Identifying(place), Event::Identified) => {
+                if place + 1 < self.chips {
+                    self.identify(place + 1)
+                } else {
+                    self.step = Step::Deciding;
+                    Effect::Decide
+                }
             }
+            (Step::SavingUnlock, Event::UnlockSaved) => {
+                if self.board_gone {
+                    return self.fail(TroubleCode::BoardUnplugged);
+                }
+                self.unlock(0)
+            }
+            (Step::Unlocking(place), Event::Unlocked) => self.unlock(place + 1),
             (Step::Reserving, Event::Reserved) => {
                 self.holds_place = true;
                 if self.board_gone {
                     return self.fail(TroubleCode::BoardUnplugged);
                 }
-                self.step = Step::Programming;
-                Effect::Program
+                self.program(0)
             }
-            (Step::Programming, Event::Programmed) => {
-                if work.is_some_and(|work| work.code != CodeSource::NotActivated) {
-                    self.step = Step::CheckingBlock;
-                    Effect::CheckBlock
+            (Step::Programming(place), Event::Programmed) => {
+                if self.work.is_some_and(|work| work.block == Some(place)) {
+                    self.step = Step::CheckingBlock(place);
+                    Effect::CheckBlock(place)
                 } else {
-                    self.after_block()
+                    self.after_block(place)
                 }
             }
-            (Step::CheckingBlock, Event::BlockMatched) => self.after_block(),
-            (Step::Testing, Event::SelfTested) => self.after_test(),
+            (Step::CheckingBlock(place), Event::BlockMatched) => self.after_block(place),
+            (Step::Testing(place), Event::SelfTested) => self.program(place + 1),
             (Step::SavingIntent, Event::IntentSaved) => {
                 if self.board_gone {
                     return self.fail(TroubleCode::BoardUnplugged);
                 }
-                self.step = Step::Protecting;
-                Effect::Protect
+                self.protect(0)
             }
-            (Step::Protecting, Event::Protected) => self.save_evidence(Verdict::Pass),
-            (Step::Comparing, Event::Compared) => self.save_evidence(Verdict::SeenBefore),
+            (Step::Protecting(place), Event::Protected) => self.protect(place + 1),
+            (Step::Comparing(place), Event::Compared) => {
+                if place + 1 < self.chips {
+                    self.step = Step::Comparing(place + 1);
+                    Effect::Compare(place + 1)
+                } else {
+                    self.save_evidence(Verdict::SeenBefore)
+                }
+            }
             (Step::SavingEvidence(verdict), Event::EvidenceSaved) => {
                 self.holds_place = false;
                 self.step = Step::Good(verdict);
@@ -332,21 +396,56 @@ impl Visit {
         }
     }
 
-    fn after_block(&mut self) -> Effect {
-        if self.work.is_some_and(|work| work.self_test) {
-            self.step = Step::Testing;
-            Effect::SelfTest
-        } else {
-            self.after_test()
+    fn identify(&mut self, place: u8) -> Effect {
+        self.step = Step::Identifying(place);
+        Effect::Identify(place)
+    }
+
+    /// Erases the next locked chip from `place` on; after the last one everything is read anew.
+    fn unlock(&mut self, place: u8) -> Effect {
+        match self.locked.from(place) {
+            Some(place) => {
+                self.step = Step::Unlocking(place);
+                Effect::Unlock(place)
+            }
+            None => {
+                self.locked = ChipSet::NONE;
+                self.identify(0)
+            }
         }
     }
 
-    fn after_test(&mut self) -> Effect {
-        if self.work.is_some_and(|work| work.protect) {
+    /// Flashes the chip at `place`; after the last one the locks follow.
+    fn program(&mut self, place: u8) -> Effect {
+        if place < self.chips {
+            self.step = Step::Programming(place);
+            return Effect::Program(place);
+        }
+        if self.work.is_some_and(|work| !work.protect.is_empty()) {
             self.step = Step::SavingIntent;
             Effect::SaveIntent
         } else {
             self.save_evidence(Verdict::Pass)
+        }
+    }
+
+    fn after_block(&mut self, place: u8) -> Effect {
+        if self.work.is_some_and(|work| work.self_test.holds(place)) {
+            self.step = Step::Testing(place);
+            Effect::SelfTest(place)
+        } else {
+            self.program(place + 1)
+        }
+    }
+
+    /// Locks the next chip from `place` on that is to be locked.
+    fn protect(&mut self, place: u8) -> Effect {
+        match self.work.and_then(|work| work.protect.from(place)) {
+            Some(place) => {
+                self.step = Step::Protecting(place);
+                Effect::Protect(place)
+            }
+            None => self.save_evidence(Verdict::Pass),
         }
     }
 

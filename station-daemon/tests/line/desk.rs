@@ -1,17 +1,20 @@
 //! What the desk makes of chips that tell less than a unique id, without a board.
 
+use std::collections::BTreeMap;
+
 use audit::Event;
 use flash::Identity;
 use station_daemon::config::SlotConfig;
 use station_daemon::desk::{Evidence, Found, Task};
 use station_daemon::trouble::TroubleCode;
-use station_daemon::visit::{CodeSource, Decision, Verdict, Work};
+use station_daemon::visit::{ChipSet, CodeSource, Decision, Verdict, Work};
 
 use super::World;
 use super::station::{Station, port};
 
 fn slot() -> SlotConfig {
-    SlotConfig { number: 1, ports: vec![port("1d50:6018:127.0.0.1:1")], uart: None, baud: 115_200 }
+    let (ports, chips) = (vec![port("1d50:6018:127.0.0.1:1")], BTreeMap::new());
+    SlotConfig { number: 1, ports, chips, uart: None, baud: 115_200 }
 }
 
 /// What a DFU device tells whose unique id cannot be read: a serial number that may repeat.
@@ -30,7 +33,7 @@ fn decided(station: &Station) -> Decision {
     let decided = station.desk.ask(|desk| {
         desk.leave(1);
         desk.arrive(1);
-        desk.decide(1, weak())
+        desk.decide(1, &[weak()])
     });
     decided.expect("the desk is open").expect("journalled")
 }
@@ -40,19 +43,24 @@ fn a_weak_identity_is_flashed_without_activation_marked_as_weak_and_never_seen_b
     let world = World::new(|plan| plan.activation = false);
     let station = Station::start(world.path(), &[]);
     station.deliver(&world.parcel());
-    let work = Work { code: CodeSource::NotActivated, self_test: true, protect: false };
+    let work = Work {
+        code: CodeSource::NotActivated,
+        block: None,
+        self_test: ChipSet::FIRST,
+        protect: ChipSet::NONE,
+    };
     for passed in 1..=2 {
         assert_eq!(decided(&station), Decision::Flash(work), "visit {passed}");
-        let evidence = Evidence { verified: true, ..Evidence::default() };
-        let task: Result<Task, TroubleCode> = station
+        let evidence = [Evidence { verified: true, ..Evidence::default() }];
+        let tasks: Result<Vec<Task>, TroubleCode> = station
             .desk
             .ask(move |desk| {
-                let task = desk.reserve(1, CodeSource::NotActivated, &slot())?;
+                let tasks = desk.reserve(1, CodeSource::NotActivated, &slot())?;
                 desk.save_evidence(1, Verdict::Pass, &evidence)?;
-                Ok(task)
+                Ok(tasks)
             })
             .expect("the desk is open");
-        assert!(task.expect("a task").block.is_none());
+        assert!(tasks.expect("tasks")[0].block.is_none());
         station.wait("the unit counted", |view| {
             view.order.as_ref().is_some_and(|order| order.passed == passed && order.in_work == 0)
         });
@@ -75,7 +83,7 @@ fn a_weak_identity_is_refused_where_the_release_activates() {
     let world = World::new(|_| {});
     let station = Station::start(world.path(), &[]);
     station.deliver(&world.parcel());
-    assert_eq!(decided(&station), Decision::Refuse(TroubleCode::IdentityWeak));
+    assert_eq!(decided(&station), Decision::Refuse { code: TroubleCode::IdentityWeak, chip: None });
     let refused = station.desk.ask(|desk| desk.reserve(1, CodeSource::New, &slot()).map(|_| ()));
     assert_eq!(refused, Ok(Err(TroubleCode::IdentityWeak)));
     station.stop();

@@ -7,6 +7,7 @@ mod paper;
 mod ports;
 mod process;
 mod station;
+mod units;
 
 use std::path::Path;
 

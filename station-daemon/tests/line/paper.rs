@@ -22,6 +22,8 @@ pub(crate) const STATION: &str = "l1-s1";
 pub(crate) const BLOCK_AT: u64 = 0x7_F000;
 /// The last page of 128 KiB.
 pub(crate) const STM32_BLOCK_AT: u64 = 0x0801_FC00;
+/// Where the radio's image begins.
+pub(crate) const RADIO_AT: u64 = 0x2000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const DEMO_HEX: &[u8] = include_bytes!("../../../device-sdk/demo/demo-lamp-1.0.0.hex");
 
@@ -36,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) chip: &'static str,
     pub(crate) self_test: bool,
     pub(crate) activation: bool,
+    /// A second chip, `radio`, that is flashed first.
+    pub(crate) radio: bool,
     pub(crate) withdrawn: bool,
     pub(crate) allow_simulated: bool,
     pub(crate) port_kinds: Vec<&'static str>,
@@ -53,6 +57,7 @@ impl Plan {
             chip: "nRF52832_xxAA",
             self_test: true,
             activation: true,
+            radio: false,
             withdrawn: false,
             allow_simulated: true,
             port_kinds: vec!["blackmagic-tcp", "uart"],
@@ -214,6 +219,28 @@ impl Office {
                 "within_ms": 60_000,
             });
         }
+        let mut images = vec![ImageFile {
+            name: name("app"),
+            chip: plan.radio.then(|| name("main")),
+            format: ImageFormat::IntelHex,
+            file: Zeroizing::new(hex.clone()),
+        }];
+        if plan.radio {
+            let mut main = recipe.as_object().expect("an object").clone();
+            let channels = main.remove("channels");
+            main.insert("name".to_owned(), "main".into());
+            main.insert("after".to_owned(), serde_json::json!(["radio"]));
+            let radio = serde_json::json!({
+                "name": "radio", "family": "nrf52", "chip": "nRF52832_xxAA",
+            });
+            recipe = serde_json::json!({ "channels": channels, "chips": [main, radio] });
+            images.push(ImageFile {
+                name: name("net"),
+                chip: Some(name("radio")),
+                format: ImageFormat::Raw { address: RADIO_AT },
+                file: Zeroizing::new(radio_image()),
+            });
+        }
         let recipe: Recipe = serde_json::from_value(recipe).expect("recipe");
         let pack = Pack {
             tenant: name(TENANT),
@@ -222,12 +249,7 @@ impl Office {
             hardware_revisions: vec![label("A")],
             packed_ms: now_ms,
             recipe,
-            images: vec![ImageFile {
-                name: name("app"),
-                chip: None,
-                format: ImageFormat::IntelHex,
-                file: Zeroizing::new(hex.clone()),
-            }],
+            images,
             chunk_bytes: 4096,
         };
         let packed = pack.pack(&mut SystemRandom).expect("packs");
@@ -292,6 +314,11 @@ impl Office {
     pub(crate) fn stranger(now_ms: i64) -> Self {
         Self::open(now_ms)
     }
+}
+
+/// What the radio holds: bytes that are nobody's program.
+pub(crate) fn radio_image() -> Vec<u8> {
+    (0..5000_u32).map(|at| (at * 31 + 7).to_le_bytes()[0]).collect()
 }
 
 /// The name the hub cosigns with.

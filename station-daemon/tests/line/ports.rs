@@ -1,11 +1,14 @@
 //! Slots over other ports than a debug probe, and slots with several.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
+use flash::BackEnd;
 use simulators::rom_loader::{self, Chip, Settings};
-use station_daemon::api::view::{SlotState, TroubleCode};
+use station_daemon::api::view::{Approval, SlotState, TroubleCode};
 use station_daemon::config::SlotConfig;
+use station_daemon::desk::NotApproved;
 
 use super::paper::{Plan, STM32_BLOCK_AT};
 use super::station::{Board, Station, port};
@@ -51,8 +54,20 @@ impl Loader {
     }
 
     fn slot(&self, number: u32) -> SlotConfig {
-        SlotConfig { number, ports: vec![self.port()], uart: None, baud: 115_200 }
+        SlotConfig {
+            number,
+            ports: vec![self.port()],
+            chips: BTreeMap::new(),
+            uart: None,
+            baud: 115_200,
+        }
     }
+}
+
+/// A lead's word that this chip may be flashed through its serial loader.
+fn approve(station: &Station) {
+    let approved = station.desk.ask(|desk| desk.approve_unproven("STM32F103CB", BackEnd::Uart, 12));
+    assert_eq!(approved, Ok(Ok(())));
 }
 
 fn for_stm32(plan: &mut Plan) {
@@ -64,6 +79,7 @@ fn a_chip_behind_its_serial_loader_is_flashed_and_heard_through_one_port() {
     let world = World::new(for_stm32);
     let board = Loader::new();
     let station = Station::start(world.path(), &[board.slot(1)]);
+    approve(&station);
     let parcel = world.parcel();
     station.deliver(&parcel);
     station.wait_slot(1, SlotState::Empty);
@@ -105,6 +121,7 @@ fn what_is_wrong_behind_a_serial_line_is_named() {
         let world = World::new(for_stm32);
         let board = Loader::new();
         let station = Station::start(world.path(), &[board.slot(1)]);
+        approve(&station);
         station.deliver(&world.parcel());
         station.wait_slot(1, SlotState::Empty);
         board.pull(lever);
@@ -161,6 +178,7 @@ fn a_kind_of_port_that_the_lease_does_not_allow_flashes_nothing() {
         });
         let board = Loader::new();
         let station = Station::start(world.path(), &[board.slot(1)]);
+        approve(&station);
         station.deliver(&world.parcel());
         board.pull("insert");
         let state = if code.is_some() { SlotState::Fail } else { SlotState::Pass };
@@ -188,5 +206,50 @@ fn a_pseudo_terminal_is_flashed_only_where_the_lease_allows_simulated_boards() {
     let failed = station.wait_slot(1, SlotState::Fail);
     assert_eq!(failed.trouble.map(|t| t.code), Some(TroubleCode::ReleaseNotTrusted));
     assert!(board.cells(0x0800_0000, 64).iter().all(|byte| *byte == 0xFF));
+    station.stop();
+}
+
+#[test]
+fn a_chip_not_proven_in_this_way_waits_for_a_leads_recorded_approval() {
+    let world = World::new(|plan| {
+        for_stm32(plan);
+        plan.self_test = false;
+    });
+    let board = Loader::new();
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    board.pull("insert");
+    let waits = station.wait_slot(1, SlotState::Fail);
+    assert_eq!(waits.trouble.map(|t| t.code), Some(TroubleCode::ChipNotProven));
+    assert!(station.visit_events().is_empty(), "it waits; that is no visit");
+    assert!(board.cells(0x0800_0000, 64).iter().all(|byte| *byte == 0xFF));
+    for (chip, way, refused) in [
+        ("STM32F103CB", BackEnd::Dfu, NotApproved::NoSuchWay),
+        ("Z80", BackEnd::Uart, NotApproved::NoSuchWay),
+        ("nRF52832_xxAA", BackEnd::Probe, NotApproved::ProvenAlready),
+    ] {
+        let answer = station.desk.ask(move |desk| desk.approve_unproven(chip, way, 12));
+        assert_eq!(answer, Ok(Err(refused)), "{chip}");
+    }
+
+    // The board that waited is flashed without being touched, and the records say by whose leave.
+    approve(&station);
+    station.wait_slot(1, SlotState::Pass);
+    let given = Approval::Unproven { chip: "STM32F103CB".into(), way: "uart".into(), by: 12 };
+    station.wait("the approval shown", |view| view.approvals == [given.clone()]);
+    let records = station.records();
+    let approved = records.iter().position(|record| {
+        matches!(&record.event, audit::Event::UnprovenApproved { operator: 12, .. })
+    });
+    let programmed = records.iter().position(|record| {
+        let audit::Event::Programming { unproven, .. } = &record.event else { return false };
+        unproven.as_deref() == Some("approved")
+    });
+    assert!(approved.is_some() && approved < programmed, "{records:?}");
+    station.stop();
+
+    // It counts after a restart.
+    let station = Station::start(world.path(), &[]);
+    station.wait("the approval kept", |view| view.approvals == [given.clone()]);
     station.stop();
 }
