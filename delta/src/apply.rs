@@ -102,8 +102,8 @@ pub struct Room {
 /// The large part of the memory: all zeros at first, so that a device keeps it in a static.
 #[derive(Clone, Debug)]
 pub struct Workspace {
-    reader: Reader,
-    codec: Codec,
+    pub(crate) reader: Reader,
+    pub(crate) codec: Codec,
 }
 
 impl Workspace {
@@ -259,13 +259,9 @@ impl<'p> Apply<'p> {
         self.state = match header.body {
             Body::Stored => State::Stored,
             Body::Coded { isa, base, map_entries } => {
-                self.work.codec.begin(Facts {
-                    isa,
-                    old_len,
-                    new_len: header.new_len,
-                    base,
-                    map_entries: u32::from(map_entries),
-                });
+                let map_entries = u32::from(map_entries);
+                let new_len = header.new_len;
+                self.work.codec.begin(Facts { isa, old_len, new_len, base, map_entries });
                 State::Coded
             }
         };

@@ -5,6 +5,8 @@
 //! Martin's range coding (1979) in 32 bits, with the exact 32 × 16 product as split point: nothing
 //! is lost to rounding on long runs of near-certain decisions.
 
+use crate::walk::Fields;
+
 /// What a decision is about; for accounting only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -71,6 +73,17 @@ impl Reader {
         }
     }
 
+    /// Saves to, or loads from, `fields`.
+    pub(crate) fn each<V: Fields>(&mut self, fields: &mut V) {
+        let Self { range, code, opening, head, tail, ended, past_end, last, buffer } = self;
+        fields.word(range);
+        fields.word(code);
+        fields.flag(ended);
+        for byte in [opening, head, tail, past_end, last].into_iter().chain(buffer) {
+            fields.byte(byte);
+        }
+    }
+
     /// Takes as much of `bytes` as fits; returns how much.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> usize {
         if self.head > 0 {
@@ -101,7 +114,7 @@ impl Reader {
 
     /// Whether one more step can run without starving.
     pub(crate) fn ready(&self) -> bool {
-        self.ended || usize::from(self.tail - self.head) >= STEP_BYTES_MAX
+        self.ended || usize::from(self.tail.saturating_sub(self.head)) >= STEP_BYTES_MAX
     }
 
     /// Whether more was read than a whole patch can lack: a writer leaves out at most four zeros.

@@ -11,12 +11,20 @@ pub const VERSION: u8 = 1;
 /// Longest image, in bytes: offsets are kept in 24 bits.
 pub const IMAGE_BYTES_MAX: u32 = 0xFF_FFFE;
 /// Most bytes a header can have.
-pub const HEADER_BYTES_MAX: usize = 53;
+pub const HEADER_BYTES_MAX: usize = 58;
 /// Load addresses are multiples of this.
 pub const BASE_STEP: u32 = 0x80;
 
 const STORED: u8 = 0x80;
 const WITH_BASE: u8 = 0x40;
+const IN_PLACE: u8 = 0x20;
+const FLAGS: u8 = STORED | WITH_BASE | IN_PLACE;
+/// Smallest page of an update in place, as a power of two: 256 bytes.
+pub const PAGE_BITS_MIN: u8 = 8;
+/// Largest page of an update in place, as a power of two: 8 MiB.
+pub const PAGE_BITS_MAX: u8 = PAGE_BITS_MIN + 15;
+/// Most pages behind the one being written that an update in place looks back to.
+pub const REACH_MAX: u8 = 15;
 
 /// The first 16 bytes of a SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +65,25 @@ pub enum Body {
     },
 }
 
+/// That a patch can be applied over the old image itself, and with what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InPlace {
+    /// Bytes of a page as a power of two, 8 to 23.
+    pub page_bits: u8,
+    /// While page k of the new image is made, no page of the old image before k − `reach` is read; at
+    /// most [`REACH_MAX`].
+    pub reach: u8,
+    /// CRC-32 (ISO-HDLC) of the whole patch without these four bytes.
+    pub patch_crc: u32,
+}
+
+impl InPlace {
+    /// Bytes of a page.
+    pub const fn page_bytes(self) -> u32 {
+        1 << self.page_bits
+    }
+}
+
 /// A patch's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -70,6 +97,8 @@ pub struct Header {
     pub new_digest: Digest,
     /// How the body is written.
     pub body: Body,
+    /// Whether it can be applied over the old image.
+    pub in_place: Option<InPlace>,
 }
 
 /// The header is not one this version can follow.
@@ -113,7 +142,7 @@ impl Header {
 
     /// The header's bytes.
     #[cfg(feature = "make")]
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         let (kind, base) = match self.body {
             Body::Stored => (STORED, None),
@@ -121,7 +150,7 @@ impl Header {
                 (isa.number() | if base.is_some() { WITH_BASE } else { 0 }, base)
             }
         };
-        out.push(kind);
+        out.push(kind | if self.in_place.is_some() { IN_PLACE } else { 0 });
         put_number(&mut out, self.old_len);
         let grown = self.new_len as i32 - self.old_len as i32;
         put_number(&mut out, ((grown << 1) ^ (grown >> 31)) as u32);
@@ -132,6 +161,10 @@ impl Header {
         }
         if let Body::Coded { map_entries, .. } = self.body {
             put_number(&mut out, u32::from(map_entries));
+        }
+        if let Some(InPlace { page_bits, reach, patch_crc }) = self.in_place {
+            out.push(reach << 4 | (page_bits - PAGE_BITS_MIN));
+            out.extend_from_slice(&patch_crc.to_le_bytes());
         }
         out
     }
@@ -210,8 +243,8 @@ pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
     // Past the end zeros are read, which are within every limit.
     let cursor = &mut Cursor { bytes: patch, at: 3, beyond: false };
     let kind = cursor.byte();
-    let Some(isa) = Isa::from_number(kind & !(STORED | WITH_BASE)) else {
-        return Err(HeaderError::Isa(kind & !(STORED | WITH_BASE)));
+    let Some(isa) = Isa::from_number(kind & !FLAGS) else {
+        return Err(HeaderError::Isa(kind & !FLAGS));
     };
     let old_len = cursor.within(IMAGE_BYTES_MAX);
     let grown = cursor.number();
@@ -221,7 +254,7 @@ pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
     let old_digest = cursor.digest();
     let new_digest = cursor.digest();
     let body = if kind & STORED != 0 {
-        cursor.beyond |= kind != STORED;
+        cursor.beyond |= kind & !IN_PLACE != STORED;
         Body::Stored
     } else {
         let base = (kind & WITH_BASE != 0)
@@ -229,13 +262,21 @@ pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
         let map_entries = cursor.within(MAP_ENTRIES_MAX as u32) as u16;
         Body::Coded { isa, base, map_entries }
     };
+    let in_place = (kind & IN_PLACE != 0).then(|| {
+        let shape = cursor.byte();
+        let patch_crc = u32::from_le_bytes([(); 4].map(|()| cursor.byte()));
+        InPlace { page_bits: (shape & 15) + PAGE_BITS_MIN, reach: shape >> 4, patch_crc }
+    });
     if cursor.beyond {
         return Err(HeaderError::Limits);
     }
     Ok(if cursor.at > patch.len() {
         Parsed::Incomplete
     } else {
-        Parsed::Whole(Header { old_len, new_len, old_digest, new_digest, body }, cursor.at)
+        Parsed::Whole(
+            Header { old_len, new_len, old_digest, new_digest, body, in_place },
+            cursor.at,
+        )
     })
 }
 
@@ -264,7 +305,11 @@ mod tests {
                 Body::Coded { isa: Isa::Thumb, base: Some(0x0800_4F80), map_entries: 192 },
                 Body::Coded { isa: Isa::Avr, base: Some(0xFFFF_FF80), map_entries: 1 },
             ] {
-                check(Header { old_len, new_len, old_digest, new_digest, body });
+                for in_place in
+                    [None, Some(InPlace { page_bits: 12, reach: 3, patch_crc: 0x1234_5678 })]
+                {
+                    check(Header { old_len, new_len, old_digest, new_digest, body, in_place });
+                }
             }
         }
     }
@@ -274,7 +319,7 @@ mod tests {
         assert_eq!(Header::parse(b"BSDIFF40"), Err(HeaderError::Foreign));
         assert_eq!(Header::parse(b""), Err(HeaderError::Foreign));
         assert_eq!(Header::parse(b"FD\x02"), Err(HeaderError::Version(2)));
-        assert_eq!(Header::parse(b"FD\x01\x3F"), Err(HeaderError::Isa(0x3F)));
+        assert_eq!(Header::parse(b"FD\x01\x3F"), Err(HeaderError::Isa(0x1F)));
         assert_eq!(Header::parse(b"FD\x01\x00\xFF\xFF\xFF\x7F\x00"), Err(HeaderError::Limits));
         assert_eq!(Header::parse(b"FD\x01\x00\xFF\xFF\xFF\xFF\x00"), Err(HeaderError::Limits));
     }

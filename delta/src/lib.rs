@@ -5,6 +5,7 @@
 pub mod apply;
 mod coder;
 mod header;
+pub mod inplace;
 mod isa;
 mod logistic;
 #[cfg(feature = "make")]
@@ -15,7 +16,8 @@ mod prior;
 mod walk;
 
 pub use header::{
-    BASE_STEP, Body, Digest, HEADER_BYTES_MAX, Header, HeaderError, IMAGE_BYTES_MAX, VERSION,
+    BASE_STEP, Body, Digest, HEADER_BYTES_MAX, Header, HeaderError, IMAGE_BYTES_MAX, InPlace,
+    PAGE_BITS_MAX, PAGE_BITS_MIN, REACH_MAX, VERSION,
 };
 pub use isa::Isa;
 pub use map::MAP_ENTRIES_MAX;

@@ -100,7 +100,7 @@ fn main() -> Result<()> {
     match Arguments::parse().verb {
         Verb::Make { old, new, output, isa, verbose } => {
             let (old, new) = (read(&old)?, read(&new)?);
-            let made = make(&old, &new, &Wish { isa: isa.0 }, &mut |_, _| {})?;
+            let made = make(&old, &new, &Wish { isa: isa.0, ..Wish::default() }, &mut |_, _| {})?;
             replace(&output, &made.patch)?;
             let mut out = std::io::stdout().lock();
             writeln!(out, "{} bytes", made.patch.len())?;

@@ -3,6 +3,8 @@
 //! All three only predict. A wrong answer costs bits, never correctness, as long as both sides give
 //! the same one.
 
+use crate::walk::Fields;
+
 /// Two numbers of three bytes each, which hold every offset: images are shorter than 16 MiB.
 type Pair = [u8; 6];
 
@@ -41,6 +43,12 @@ fn upto(pairs: &[Pair], len: usize, key: u32) -> usize {
     low
 }
 
+fn each<V: Fields>(pairs: &mut [Pair], fields: &mut V) {
+    for byte in pairs.iter_mut().flatten() {
+        fields.byte(byte);
+    }
+}
+
 /// Puts a pair at `at`; those from there to `len` go one place up.
 #[inline(never)]
 fn insert(pairs: &mut [Pair], len: usize, at: usize, pair: (u32, u32)) {
@@ -71,6 +79,12 @@ impl AddressMap {
     /// Forgets everything.
     pub(crate) fn begin(&mut self) {
         self.len = 0;
+    }
+
+    /// Saves to, or loads from, `fields`.
+    pub(crate) fn each<V: Fields>(&mut self, fields: &mut V) {
+        each(&mut self.entries, fields);
+        fields.half(&mut self.len);
     }
 
     /// Adds "from `old` on, things went to `new`". A full map forgets it.
@@ -129,6 +143,11 @@ impl TargetCache {
         self.entries.fill([0xFF, 0xFF, 0xFF, 0, 0, 0]);
     }
 
+    /// Saves to, or loads from, `fields`.
+    pub(crate) fn each<V: Fields>(&mut self, fields: &mut V) {
+        each(&mut self.entries, fields);
+    }
+
     fn at(old: u32) -> usize {
         (old.wrapping_mul(0x9E37_79B1) >> 27) as usize % CACHE_ENTRIES
     }
@@ -168,6 +187,13 @@ impl VariableMap {
     pub(crate) fn begin(&mut self) {
         self.len = 0;
         self.victim = 0;
+    }
+
+    /// Saves to, or loads from, `fields`.
+    pub(crate) fn each<V: Fields>(&mut self, fields: &mut V) {
+        each(&mut self.entries, fields);
+        fields.byte(&mut self.len);
+        fields.byte(&mut self.victim);
     }
 
     fn above(&self, address: u32) -> usize {

@@ -8,6 +8,7 @@
 use crate::coder::{Coder, Kind};
 use crate::logistic::{squash, stretch};
 use crate::prior;
+use crate::walk::Fields;
 
 /// Adaptation rate by state, of 65,536: about 1 / (observations + 1.6).
 const RATE: [u16; 16] = [
@@ -142,6 +143,20 @@ impl Model {
         #[cfg(feature = "train")]
         {
             self.seen = Seen::new();
+        }
+    }
+
+    /// Saves to, or loads from, `fields`.
+    pub(crate) fn each<V: Fields>(&mut self, fields: &mut V) {
+        let Self { slab, weights, numbers, dither, .. } = self;
+        let numbers = numbers.iter_mut().flatten();
+        for counter in slab.iter_mut().chain(numbers).chain([dither]) {
+            fields.half(counter);
+        }
+        for weight in weights {
+            let mut bits = *weight as u16;
+            fields.half(&mut bits);
+            *weight = bits as i16;
         }
     }
 

@@ -22,7 +22,8 @@ fn corpus() -> Option<PathBuf> {
 fn check(folder: &Path, pair: &str, isa: Isa, bytes_max: usize) {
     let read = |name: &str| std::fs::read(folder.join(pair).join(name)).expect("an image");
     let (old, new) = (read("old.bin"), read("new.bin"));
-    let made = make(&old, &new, &Wish { isa: Some(isa) }, &mut |_, _| {}).expect("short");
+    let made = make(&old, &new, &Wish { isa: Some(isa), ..Wish::default() }, &mut |_, _| {})
+        .expect("short");
     assert_eq!(Digest::of(&apply(&old, &made.patch).expect("good")), Digest::of(&new), "{pair}");
     println!("{pair}: {} bytes", made.patch.len());
     assert!(made.patch.len() <= bytes_max, "{pair}: {} bytes", made.patch.len());

@@ -4,7 +4,7 @@
 mod images;
 
 use delta::apply::apply;
-use delta::make::{Wish, make};
+use delta::make::{Pages, Wish, make};
 use delta::{Body, Isa};
 use images::{Dice, edited, firmware};
 use std::path::Path;
@@ -39,7 +39,11 @@ fn a_decoder_written_from_the_format_page_alone_agrees() {
         let mut dice = Dice::new(seed);
         let old = firmware(&mut dice, 3000);
         let new = edited(&mut dice, &old);
-        let made = make(&old, &new, &Wish { isa: Some(isa) }, &mut |_, _| {}).expect("short");
+        // Every third one for updating in place.
+        let pages = Pages { page_bytes: 512, ring_pages: 2 };
+        let in_place = (seed % 3 == 0).then_some(pages);
+        let wish = Wish { isa: Some(isa), in_place, ..Wish::default() };
+        let made = make(&old, &new, &wish, &mut |_, _| {}).expect("short");
         assert_eq!(decoded(&old, &made.patch), Ok(new));
     }
 }
@@ -78,7 +82,8 @@ fn example(name: &str) -> Vec<u8> {
 fn the_worked_example_is_what_the_maker_makes() {
     let (old, new, patch) = (example("Old image"), example("New image"), example("Patch"));
     assert_eq!(apply(&old, &patch).as_deref(), Ok(&new[..]));
-    let made = make(&old, &new, &Wish { isa: Some(Isa::Thumb) }, &mut |_, _| {}).expect("short");
+    let made = make(&old, &new, &Wish { isa: Some(Isa::Thumb), ..Wish::default() }, &mut |_, _| {})
+        .expect("short");
     assert_eq!(made.patch, patch, "made: {:02x?}", made.patch);
     assert!(matches!(made.header.body, Body::Coded { isa: Isa::Thumb, base: None, .. }));
 }

@@ -46,7 +46,9 @@ fn random_edits_come_back_with_every_instruction_set() {
         let old = firmware(&mut dice, len);
         let new = edited(&mut dice, &old);
         for isa in Isa::ALL {
-            let made = make(&old, &new, &Wish { isa: Some(isa) }, &mut |_, _| {}).expect("short");
+            let made =
+                make(&old, &new, &Wish { isa: Some(isa), ..Wish::default() }, &mut |_, _| {})
+                    .expect("short");
             assert_eq!(apply(&old, &made.patch).as_deref(), Ok(&new[..]), "{isa:?}");
         }
     }
@@ -125,7 +127,8 @@ fn hostile_bytes_end_in_an_error_not_in_a_panic() {
         let old = firmware(&mut dice, 700);
         let new = edited(&mut dice, &old);
         let isa = Isa::ALL[dice.roll(Isa::ALL.len())];
-        let made = make(&old, &new, &Wish { isa: Some(isa) }, &mut |_, _| {}).expect("short");
+        let made = make(&old, &new, &Wish { isa: Some(isa), ..Wish::default() }, &mut |_, _| {})
+            .expect("short");
         let (_, body) = Header::parse(&made.patch).expect("whole");
         for _ in 0..4 {
             let mut bad = made.patch.clone();

@@ -14,6 +14,23 @@ pub(crate) struct Views<'a> {
     /// The same with position-dependent fields cleared.
     pub(crate) old_masked: &'a [u8],
     pub(crate) new_masked: &'a [u8],
+    pub(crate) floor: Option<Floor>,
+}
+
+/// What an update in place no longer has: while page k of the new image is made, the old pages
+/// before k − `reach`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Floor {
+    pub(crate) page_bytes: usize,
+    pub(crate) reach: usize,
+}
+
+impl Floor {
+    /// Whether the old byte `source` is still there for new offset `at`. The byte beside it is
+    /// looked at too.
+    pub(crate) fn has(self, source: usize, at: usize) -> bool {
+        (source & !1) / self.page_bytes + self.reach >= at / self.page_bytes
+    }
 }
 
 /// A stretch of the new image.
@@ -53,6 +70,10 @@ impl Prices {
     };
 }
 
+/// Nodes kept before those that no state needs any more are thrown out.
+const NODES_MAX: usize = 1 << 20;
+/// Memory of the nodes: they may double before the next time, and are copied then.
+pub(crate) const NODES_BYTES_MAX: u64 = 3 * (NODES_MAX * size_of::<Node>()) as u64;
 const STATES_MAX: usize = 16;
 const SEED_BYTES_MIN: usize = 4;
 const LOOK_AHEAD: usize = 32;
@@ -165,6 +186,9 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
     let masked = |at: usize| {
         if at < old_len { views.old_masked[at] } else { views.new_masked[at - old_len] }
     };
+    let there = |source: usize, at: usize| {
+        source >= old_len || views.floor.is_none_or(|floor| floor.has(source, at))
+    };
     let ahead = |source: usize, at: usize| {
         let mut len = 0;
         while len < LOOK_AHEAD
@@ -192,6 +216,7 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
             prices.switch + prices.per_bit * bits((old_len as i64 - diagonal).unsigned_abs())
         }
     };
+    let mut nodes_max = NODES_MAX;
     for at in 0..new_len {
         let best = states.iter().copied().min_by_key(|s| s.cost).unwrap_or(State {
             diagonal: LITERAL,
@@ -220,6 +245,9 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
             for source in &candidates {
                 let diagonal = i64::from(*source) - at as i64;
                 if states.iter().any(|s| s.diagonal == diagonal) {
+                    continue;
+                }
+                if !there(*source as usize, at) {
                     continue;
                 }
                 let len = ahead(*source as usize, at);
@@ -269,6 +297,9 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
                 return false;
             }
             let source = source as usize;
+            if !there(source, at) {
+                return false;
+            }
             let price = if raw(source) == byte {
                 if state.last_wrong { prices.right_again } else { prices.right }
             } else if masked(source) == mask {
@@ -289,7 +320,42 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
             states.sort_by_key(|s| s.cost);
             states.truncate(STATES_MAX);
         }
+        if nodes.len() > nodes_max {
+            sweep(&mut nodes, &mut states);
+            nodes_max = NODES_MAX.max(2 * nodes.len());
+        }
     }
+    pieces_of(&nodes, &states, new_len)
+}
+
+/// Throws out the nodes that no state leads to.
+fn sweep(nodes: &mut Vec<Node>, states: &mut [State]) {
+    let mut to = vec![NOWHERE; nodes.len()];
+    to[0] = 0;
+    for state in &*states {
+        let mut node = state.node;
+        while to[node as usize] == NOWHERE {
+            to[node as usize] = 0;
+            node = nodes[node as usize].previous;
+        }
+    }
+    let mut kept = Vec::new();
+    for (node, to) in nodes.iter().zip(&mut to) {
+        if *to != NOWHERE {
+            *to = kept.len() as u32;
+            kept.push(*node);
+        }
+    }
+    for node in &mut kept {
+        node.previous = to[node.previous as usize];
+    }
+    for state in states {
+        state.node = to[state.node as usize];
+    }
+    *nodes = kept;
+}
+
+fn pieces_of(nodes: &[Node], states: &[State], new_len: usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut end = new_len as u32;
     let mut node = states.iter().min_by_key(|s| s.cost).map_or(0, |s| s.node);

@@ -9,11 +9,15 @@ mod suffix;
 #[cfg(feature = "train")]
 pub mod train;
 
-use crate::apply::apply;
+use crate::apply::{Apply, Flash, FlashFault, InMemory, Room, Workspace};
 use crate::coder::Writer;
-use crate::header::{Body, Digest, Header, IMAGE_BYTES_MAX};
+use crate::header::{
+    Body, Digest, Header, IMAGE_BYTES_MAX, InPlace, PAGE_BITS_MAX, PAGE_BITS_MIN, REACH_MAX,
+};
+use crate::inplace::log::Sum;
 use crate::isa::Isa;
 use crate::walk::{Action, Codec, Nonsense, Scene};
+use align::Floor;
 use plan::{Plan, plan};
 
 /// What to make.
@@ -21,6 +25,21 @@ use plan::{Plan, plan};
 pub struct Wish {
     /// The instruction set; `None` tries all and keeps the smallest patch.
     pub isa: Option<Isa>,
+    /// For updating in place.
+    pub in_place: Option<Pages>,
+    /// Most trials at once, each on a core of its own; 0 is as 1. The patch does not depend on it.
+    pub threads: usize,
+    /// Most bytes of memory to use, as [`memory_bytes`] counts; `None` is no limit.
+    pub memory_bytes_max: Option<u64>,
+}
+
+/// What a device that updates in place has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pages {
+    /// Bytes of a page: a power of two from 256 to 8 MiB.
+    pub page_bytes: u32,
+    /// Pages of the ring, 1 to 16. One of them gives the room between two checkpoints.
+    pub ring_pages: u32,
 }
 
 /// A patch that was applied once already and gave the new image.
@@ -32,6 +51,8 @@ pub struct Made {
     pub header: Header,
     /// Bits by kind of decision, in the order of [`KINDS`].
     pub spent_bits: [u64; 8],
+    /// Trials that ran at once.
+    pub threads: usize,
 }
 
 /// Names of the kinds of decisions.
@@ -44,13 +65,57 @@ pub enum MakeError {
     /// An image is too long for the format.
     #[error("an image has {0} bytes, the format ends at {IMAGE_BYTES_MAX}")]
     TooLong(usize),
+    /// Pages or a ring that the format does not have.
+    #[error(
+        "the format has pages of 256 bytes to 8 MiB, powers of two, and rings of 1 to 16 pages, not \
+         {ring_pages} pages of {page_bytes} bytes"
+    )]
+    Pages {
+        /// Bytes of a page.
+        page_bytes: u32,
+        /// Pages of the ring.
+        ring_pages: u32,
+    },
+    /// One trial alone takes more memory than allowed.
+    #[error("making takes {needed} bytes of memory, {allowed} are allowed")]
+    Memory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        allowed: u64,
+    },
+}
+
+/// Memory that making takes with so many trials at once, in bytes: a bound that is rarely reached.
+pub const fn memory_bytes(old_len: usize, new_len: usize, threads: usize) -> u64 {
+    let both = old_len as u64 + new_len as u64;
+    let trial = both * TRIAL_BYTES_PER_BYTE + align::NODES_BYTES_MAX;
+    2 * both + trial * if threads == 0 { 1 } else { threads as u64 }
+}
+
+/// The suffix array's neighbours and ranks in both images (32), masked images twice (2), and the
+/// recursion's share (6), for each byte of both images.
+const TRIAL_BYTES_PER_BYTE: u64 = 40;
+
+impl Pages {
+    fn floor(self) -> Result<Floor, MakeError> {
+        let Self { page_bytes, ring_pages } = self;
+        let bits = page_bytes.trailing_zeros() as u8;
+        let fits = page_bytes.is_power_of_two()
+            && (PAGE_BITS_MIN..=PAGE_BITS_MAX).contains(&bits)
+            && (1..=u32::from(REACH_MAX) + 1).contains(&ring_pages);
+        if !fits {
+            return Err(MakeError::Pages { page_bytes, ring_pages });
+        }
+        Ok(Floor { page_bytes: page_bytes as usize, reach: ring_pages as usize - 1 })
+    }
 }
 
 /// Makes a patch; `progress` hears of each trial: how many are done, of how many.
 ///
 /// # Errors
 ///
-/// When an image is longer than [`IMAGE_BYTES_MAX`].
+/// When an image is longer than [`IMAGE_BYTES_MAX`], or the wish is beyond the format or the memory.
 pub fn make(
     old: &[u8],
     new: &[u8],
@@ -62,66 +127,174 @@ pub fn make(
             return Err(MakeError::TooLong(image.len()));
         }
     }
+    let floor = wish.in_place.map(Pages::floor).transpose()?;
+    let threads = threads(old.len(), new.len(), wish)?;
     let isas: &[Isa] = match &wish.isa {
         Some(isa) => core::slice::from_ref(isa),
         None => &Isa::ALL,
     };
-    let (old_digest, new_digest) = (Digest::of(old), Digest::of(new));
-    let header = |body| Header {
-        old_len: old.len() as u32,
-        new_len: new.len() as u32,
-        old_digest,
-        new_digest,
-        body,
-    };
-    let coded = |plan: &Plan| {
-        let (body, spent_bits) = write(old, new, plan).ok()?;
-        let header = header(Body::Coded {
-            isa: plan.isa,
-            base: plan.base,
-            map_entries: plan.map.len() as u16,
-        });
-        let mut patch = header.bytes();
-        patch.extend_from_slice(&body);
-        Some(Made { patch, header, spent_bits })
+    let making = Making {
+        old,
+        new,
+        floor,
+        old_digest: Digest::of(old),
+        new_digest: Digest::of(new),
+        threads,
     };
     // Plain bytes first, for the load address; then each instruction set; then the two best with
-    // fewer fields cleared.
-    let (steps, mut done) = (isas.len() + 3, 0);
-    let mut step = || {
-        progress(done, steps);
-        done += 1;
-    };
-    step();
-    let plain = plan(old, new, Isa::None, true, None);
-    let mut plans: Vec<(Made, Plan)> = Vec::new();
-    for isa in isas {
-        step();
-        let plan =
-            if *isa == Isa::None { plain.clone() } else { plan(old, new, *isa, true, plain.found) };
-        plans.extend(coded(&plan).map(|made| (made, plan)));
-    }
-    plans.sort_by_key(|(made, _)| made.patch.len());
-    let mut candidates: Vec<Made> = plans.iter().map(|(made, _)| made.clone()).collect();
-    for (_, first) in plans.iter().filter(|(_, plan)| plan.isa != Isa::None).take(2) {
-        step();
-        let base = first.base;
-        candidates.extend(coded(&plan(old, new, first.isa, false, base)));
-        if base != plain.found {
-            candidates.extend(coded(&plan(old, new, first.isa, true, base)));
+    // fewer fields cleared, and with the address their own copies give.
+    let steps = isas.len() + 3;
+    progress(0, steps);
+    let plain = plan(old, new, Isa::None, true, None, floor);
+    progress(1, steps);
+    let trials: Vec<Trial> = isas.iter().map(|isa| (*isa, true, plain.found)).collect();
+    let mut tried = making.run(&trials, Some(&plain), progress, steps);
+    tried.sort_by_key(|(made, _)| made.patch.len());
+    let mut again: Vec<Trial> = Vec::new();
+    for (_, first) in tried.iter().filter(|(_, plan)| plan.isa != Isa::None).take(2) {
+        again.push((first.isa, false, first.base));
+        if first.base != plain.found {
+            again.push((first.isa, true, first.base));
         }
     }
-    let stored = {
-        let header = header(Body::Stored);
-        let mut patch = header.bytes();
-        patch.extend_from_slice(new);
-        Made { patch, header, spent_bits: [0; 8] }
-    };
+    let mut candidates: Vec<Made> = tried.into_iter().map(|(made, _)| made).collect();
+    let more = making.run(&again, None, &mut |_, _| {}, steps);
+    candidates.extend(more.into_iter().map(|(made, _)| made));
+    progress(steps - 1, steps);
+    let stored = making.patch(Body::Stored, new, [0; 8]);
     candidates.sort_by_key(|made| made.patch.len());
     candidates.retain(|made| made.patch.len() < stored.patch.len());
-    let proven = candidates.into_iter().find(|made| apply(old, &made.patch).as_deref() == Ok(new));
+    let proven = candidates.into_iter().find(|made| making.proves(&made.patch));
     progress(steps, steps);
     Ok(proven.unwrap_or(stored))
+}
+
+/// How many trials run at once.
+fn threads(old_len: usize, new_len: usize, wish: &Wish) -> Result<usize, MakeError> {
+    let wanted = wish.threads.max(1);
+    let Some(allowed) = wish.memory_bytes_max else { return Ok(wanted) };
+    let fits = |threads: &usize| memory_bytes(old_len, new_len, *threads) <= allowed;
+    (1..=wanted).rev().find(fits).ok_or_else(|| {
+        let needed = memory_bytes(old_len, new_len, 1);
+        MakeError::Memory { needed, allowed }
+    })
+}
+
+/// An instruction set, whether small fields are cleared too, a load address.
+type Trial = (Isa, bool, Option<u32>);
+
+/// What all trials share.
+struct Making<'a> {
+    old: &'a [u8],
+    new: &'a [u8],
+    floor: Option<Floor>,
+    old_digest: Digest,
+    new_digest: Digest,
+    threads: usize,
+}
+
+impl Making<'_> {
+    /// Runs trials, several at once; what they give is in their order. `plain` is the plan without
+    /// instructions, if it is there already.
+    fn run(
+        &self,
+        trials: &[Trial],
+        plain: Option<&Plan>,
+        progress: &mut dyn FnMut(usize, usize),
+        steps: usize,
+    ) -> Vec<(Made, Plan)> {
+        let one = |(isa, hard, base): &Trial| {
+            let plan = match plain {
+                Some(plain) if *isa == Isa::None => plain.clone(),
+                _ => plan(self.old, self.new, *isa, *hard, *base, self.floor),
+            };
+            self.coded(&plan).map(|made| (made, plan))
+        };
+        let mut done = Vec::new();
+        for few in trials.chunks(self.threads) {
+            if let [single] = few {
+                done.push(one(single));
+            } else {
+                std::thread::scope(|scope| {
+                    let one = &one;
+                    let running: Vec<_> =
+                        few.iter().map(|trial| scope.spawn(move || one(trial))).collect();
+                    done.extend(running.into_iter().map(|trial| trial.join().ok().flatten()));
+                });
+            }
+            progress(1 + done.len(), steps);
+        }
+        done.into_iter().flatten().collect()
+    }
+
+    fn coded(&self, plan: &Plan) -> Option<Made> {
+        let (body, spent_bits) = write(self.old, self.new, plan).ok()?;
+        let map_entries = plan.map.len() as u16;
+        let kind = Body::Coded { isa: plan.isa, base: plan.base, map_entries };
+        Some(self.patch(kind, &body, spent_bits))
+    }
+
+    fn patch(&self, kind: Body, body: &[u8], spent_bits: [u64; 8]) -> Made {
+        let mut header = Header {
+            old_len: self.old.len() as u32,
+            new_len: self.new.len() as u32,
+            old_digest: self.old_digest,
+            new_digest: self.new_digest,
+            body: kind,
+            in_place: self.floor.map(|floor| InPlace {
+                page_bits: floor.page_bytes.trailing_zeros() as u8,
+                reach: floor.reach as u8,
+                patch_crc: 0,
+            }),
+        };
+        if let Some(in_place) = &mut header.in_place {
+            let mut sum = Sum::new();
+            let bytes = Header { in_place: Some(*in_place), ..header }.bytes();
+            let summed = bytes.split_last_chunk::<4>().map_or(&[][..], |(summed, _)| summed);
+            summed.iter().chain(body).for_each(|byte| sum.add(*byte));
+            in_place.patch_crc = sum.value();
+        }
+        let mut patch = header.bytes();
+        patch.extend_from_slice(body);
+        Made { patch, header, spent_bits, threads: self.threads }
+    }
+
+    /// Whether a patch gives the new image, and reads nothing that an update in place lost.
+    fn proves(&self, patch: &[u8]) -> bool {
+        let page_bytes = self.floor.map_or(4096, |floor| floor.page_bytes);
+        let mut flash =
+            Losing { images: InMemory { old: self.old, new: Vec::new() }, floor: self.floor };
+        let room = Room { old_len: self.old.len() as u32, new_len_max: IMAGE_BYTES_MAX };
+        let (mut page, mut work) = (vec![0; page_bytes], Workspace::new());
+        let mut apply = Apply::new(room, &mut page, &mut work);
+        let done = apply.feed(patch, &mut flash).and_then(|()| apply.finish(&mut flash));
+        done.is_ok() && flash.images.new == self.new
+    }
+}
+
+/// Both images in memory, the old one lost page by page once the new one begins to be written.
+struct Losing<'a> {
+    images: InMemory<'a>,
+    floor: Option<Floor>,
+}
+
+impl Flash for Losing<'_> {
+    fn read_old(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashFault> {
+        let written = self.images.new.len();
+        let lost = |floor: Floor| written > 0 && !floor.has(at as usize, written);
+        if self.floor.is_some_and(lost) {
+            return Err(FlashFault);
+        }
+        self.images.read_old(at, into)
+    }
+
+    fn read_new(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashFault> {
+        self.images.read_new(at, into)
+    }
+
+    fn write_new(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashFault> {
+        self.images.write_new(at, bytes)
+    }
 }
 
 /// What the walk writes from.
@@ -183,6 +356,7 @@ fn write_with(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apply::apply;
 
     /// A number below `sides`; the seed moves on.
     fn roll(seed: &mut u64, sides: u32) -> u32 {
@@ -238,6 +412,7 @@ mod tests {
                 old_digest: Digest::of(&old),
                 new_digest: Digest::of(&new),
                 body: Body::Coded { isa, base: plan.base, map_entries: plan.map.len() as u16 },
+                in_place: None,
             };
             let patch = [header.bytes(), body].concat();
             assert_eq!(apply(&old, &patch).as_deref(), Ok(&new[..]), "seed {seed}, {isa:?}");

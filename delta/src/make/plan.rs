@@ -1,6 +1,6 @@
 //! From an alignment to a plan: which copies become map entries, which are made in passing.
 
-use super::align::{Piece, Prices, Seeds, Views, align};
+use super::align::{Floor, Piece, Prices, Seeds, Views, align};
 use crate::isa::{Isa, Window, xtensa};
 use crate::map::{AddressMap, MAP_ENTRIES_MAX};
 use crate::walk::{Action, Facts};
@@ -80,13 +80,20 @@ fn masked(image: &[u8], isa: Isa, hard: bool, base: Option<u32>, span: usize) ->
 
 /// A plan from an alignment on images with fields cleared: more of them if `hard`, and pointers if
 /// the load address is known.
-pub(crate) fn plan(old: &[u8], new: &[u8], isa: Isa, hard: bool, base: Option<u32>) -> Plan {
+pub(crate) fn plan(
+    old: &[u8],
+    new: &[u8],
+    isa: Isa,
+    hard: bool,
+    base: Option<u32>,
+    floor: Option<Floor>,
+) -> Plan {
     let span = old.len().max(new.len());
     let (old_masked, new_masked) =
         (masked(old, isa, hard, base, span), masked(new, isa, hard, base, span));
     let text = [&old_masked[..], &new_masked].concat();
     let seeds = Seeds::new(&text, old.len());
-    let views = Views { old, new, old_masked: &old_masked, new_masked: &new_masked };
+    let views = Views { old, new, old_masked: &old_masked, new_masked: &new_masked, floor };
     from_pieces(old, new, isa, &align(&views, &seeds, &Prices::GUESSED))
 }
 

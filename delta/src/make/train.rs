@@ -49,11 +49,11 @@ impl Pair {
     /// Aligns two images with the instruction set that gives the smallest patch.
     pub fn new(name: &str, product: &str, old: Vec<u8>, new: Vec<u8>) -> Option<Self> {
         let sized = |plan: Plan| Some((write(&old, &new, &plan).ok()?.0.len(), plan));
-        let plain = plan(&old, &new, Isa::None, true, None);
+        let plain = plan(&old, &new, Isa::None, true, None, None);
         let base = plain.found;
         let tried = Isa::ALL
             .iter()
-            .flat_map(|isa| [true, false].map(|hard| plan(&old, &new, *isa, hard, base)));
+            .flat_map(|isa| [true, false].map(|hard| plan(&old, &new, *isa, hard, base, None)));
         let (_, plan) = tried.filter_map(sized).min_by_key(|(bytes, _)| *bytes)?;
         Some(Self { name: name.to_owned(), product: product.to_owned(), old, new, plan })
     }

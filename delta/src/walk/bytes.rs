@@ -15,8 +15,8 @@ const LITERAL_RATE: i32 = 120;
 /// again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Swap {
-    key: u16,
-    change: u16,
+    pub(super) key: u16,
+    pub(super) change: u16,
 }
 
 impl Swap {

@@ -7,6 +7,7 @@
 mod bytes;
 mod layout;
 mod refer;
+mod save;
 
 use crate::coder::{Coder, Kind};
 use crate::isa::{Isa, Reference};
@@ -15,6 +16,7 @@ use crate::model::{Model, Number, limit};
 use bytes::{SWAPS, Swap};
 use layout::slots;
 use refer::Missed;
+pub(crate) use save::Fields;
 
 /// What a walk sees. Positions in `source` count through the old image and on into the new one.
 pub(crate) trait Scene {
