@@ -1,4 +1,6 @@
-//! The simulated board is judged by a program we did not write: the stock probe-rs command line.
+//! The simulated boards are judged by a program we did not write: the stock probe-rs command line.
+
+mod stock_cli_stm32;
 
 use std::{env, path::Path, process::Command, time::Duration};
 

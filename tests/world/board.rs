@@ -16,6 +16,8 @@ use super::{Programs, process::Program};
 pub enum BoardKind {
     /// Our nRF52832, with the real chip's times and every lever.
     Simulated,
+    /// Our STM32 of this name, likewise.
+    Stm32(&'static str),
     /// QEMU's nRF51822 behind our probe.
     Emulated,
 }
@@ -41,14 +43,20 @@ impl Board {
     /// # Errors
     /// When the board's process does not start.
     pub fn make(programs: &Programs, kind: BoardKind, number: u32, folder: &Path) -> Result<Self> {
-        let uid = format!("F1A5{:08X}{:04X}", 0x11AE_0000_u32 + number, 0x0B0A + number);
+        let mut uid = format!("F1A5{:08X}{:04X}", 0x11AE_0000_u32 + number, 0x0B0A + number);
         let name = format!("board-{number}");
+        let simulated = |chip| {
+            let mut command = programs.command("simulated-board");
+            command.args(["--chip", chip, "--timing", "real", "--flash"]);
+            command.arg(folder.join(format!("{name}.flash")));
+            command
+        };
         let mut command = match kind {
-            BoardKind::Simulated => {
-                let mut command = programs.command("simulated-board");
-                command.args(["--chip", "nrf52832", "--timing", "real", "--flash"]);
-                command.arg(folder.join(format!("{name}.flash")));
-                command
+            BoardKind::Simulated => simulated("nrf52832"),
+            BoardKind::Stm32(chip) => {
+                // 96 bits instead of 64.
+                uid.push_str("20365752");
+                simulated(chip)
             }
             BoardKind::Emulated => programs.command("emulated-board"),
         };
