@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    "/api/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A lead's approval: of a chip that is not proven in one way, or of the erase of the next board in
+         *     a slot. It is journalled with the number that is given here; until people badge in, nothing
+         *     proves that it is theirs.
+         */
+        post: operations["approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -104,6 +125,43 @@ export interface components {
          * @enum {string}
          */
         Act: "plug_in_again" | "try_other_cable" | "put_in_red_bin" | "call_lead" | "wait_for_station" | "remove_board" | "scan_work_order";
+        /** @description What a lead let pass. */
+        Approval: {
+            /**
+             * Format: int32
+             * @description The lead's number.
+             */
+            by: number;
+            /** @description The chip, as recipes name it. */
+            chip: string;
+            /** @enum {string} */
+            kind: "unproven";
+            /** @description `probe`, `dfu` or `uart`. */
+            way: string;
+        } | {
+            /**
+             * Format: int32
+             * @description The lead's number.
+             */
+            by: number;
+            /** @enum {string} */
+            kind: "unlock";
+            /**
+             * Format: int32
+             * @description The slot.
+             */
+            slot: number;
+        };
+        /** @description What became of an approval. */
+        ApprovalAnswer: {
+            /** @description Whether it counts now, and is in the journal. */
+            accepted: boolean;
+            /**
+             * @description Stable word for the screen to translate: `approved`, `not_enrolled`, `no_such_way`,
+             *     `proven_already`, `no_such_slot`, `not_recorded`.
+             */
+            word: string;
+        };
         /**
          * @description What a trouble is to be blamed on.
          * @enum {string}
@@ -250,6 +308,8 @@ export interface components {
              * @description Version of this API; always 1 here.
              */
             api: number;
+            /** @description What a lead let pass, as far as it still counts. */
+            approvals: components["schemas"]["Approval"][];
             /** @description Version of the station software. */
             build: string;
             /** @description How the hub is doing and what waits for it. */
@@ -274,6 +334,8 @@ export interface components {
             act: components["schemas"]["Act"];
             /** @description What is to blame. */
             blame: components["schemas"]["Blame"];
+            /** @description The chip it is about, as the recipe calls it; null where the unit has one. */
+            chip: string | null;
             /** @description Stable code; four characters on the phone. */
             code: components["schemas"]["TroubleCode"];
             /** @description Number that finds it in the log and the journal. */
@@ -298,6 +360,37 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    approve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approval"];
+            };
+        };
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     view_events: {
         parameters: {
             query?: never;

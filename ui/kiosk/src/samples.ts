@@ -69,7 +69,7 @@ export const ALL_TROUBLES = Object.keys(LIKELY) as TroubleCode[];
 
 export function sampleTrouble(code: TroubleCode, slot: number | null): Trouble {
   const [blame, act] = LIKELY[code];
-  return { code, blame, act, slot, incident: 'A7-0412' };
+  return { code, blame, act, slot, chip: null, incident: 'A7-0412' };
 }
 
 export function sampleSlot(number: number, state: SlotState, sinceMs = 60_000): SlotView {
@@ -117,6 +117,7 @@ export function sampleView(slots: SlotView[]): StationView {
     },
     hub: { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, lease_ends_in_s: 15_000 },
     slots,
+    approvals: [],
     trouble: null,
   };
 }
