@@ -38,6 +38,8 @@ pub(crate) const TO_DRIVE_A_WINDOW: &[&str] = &["webkit2gtk-driver", "xauth", "x
 pub(crate) const TO_FLASH: &[&str] = &["firmware-microbit-micropython"];
 /// USB devices that libusb takes for real ones, and another program that flashes them.
 pub(crate) const TO_SERVE_USB: &[&str] = &["dfu-util", "libumockdev-dev", "umockdev"];
+/// A machine of its own with a kernel, udev and users; and what unpacks the kernel.
+pub(crate) const TO_BOOT: &[&str] = &["busybox-static", "dpkg", "qemu-system-x86", "udev"];
 /// Boards and flashing programs that other people wrote.
 pub(crate) const TO_EMULATE: &[&str] = &["qemu-system-arm", "stm32flash"];
 
@@ -145,6 +147,34 @@ fn crate_tool(name: &str, version: &str, options: &[&str]) -> Result<PathBuf> {
             .args(options),
     )?;
     Ok(bin)
+}
+
+/// The kernel that Debian would install here, unpacked but not installed: the folder with its `boot`
+/// and `lib/modules`.
+pub(crate) fn kernel() -> Result<PathBuf> {
+    let depends = output(
+        Command::new("apt-cache").args(["depends", "linux-image-amd64"]).env("LC_ALL", "C"),
+    )?;
+    let named: Vec<&str> =
+        depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).collect();
+    let [package] = named[..] else {
+        bail!("linux-image-amd64 depends on {named:?}, not on one kernel; run apt-get update");
+    };
+    ensure!(!package.contains("cloud"), "{package} is a kernel without USB");
+    let home = tools()?.join(package);
+    if home.is_dir() {
+        return Ok(home);
+    }
+    println!("unpacking {package} (once per machine)");
+    let parent = home.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+    let fresh = tempfile::tempdir_in(parent).context("making a folder for the kernel")?;
+    must(Command::new("apt-get").args(["download", "-q", package]).current_dir(fresh.path()))?;
+    let deb = fs::read_dir(fresh.path())?.next().context("apt-get downloaded nothing")??.path();
+    let whole = fresh.path().join("whole");
+    must(Command::new("dpkg-deb").arg("-x").args([&deb, &whole]))?;
+    fs::rename(&whole, &home).with_context(|| format!("making {}", home.display()))?;
+    Ok(home)
 }
 
 /// Node and npm, and the npm packages of `ui/` as its lock file names them.

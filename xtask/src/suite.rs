@@ -18,7 +18,8 @@ use crate::{
 const USUAL: &str = "flash/umockdev";
 
 /// The features behind which tests wait for programs written by others.
-const DEEP: &str = "flash/umockdev,flash/qemu,simulators/qemu,simulators/stm32flash,tests/deep";
+const DEEP: &str =
+    "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simulators/stm32flash,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
 const OUTSIDE: [&str; 4] = [
@@ -78,6 +79,11 @@ pub(crate) fn test(deep: bool) -> Result<()> {
                 "binary(others) | binary(qemu) | binary(emulated_board) | binary(stm32flash)",
                 &[],
             )
+        });
+        stages.run("real kernel, udev and users", || {
+            machine::debian(machine::TO_BOOT)?;
+            let kernel = machine::kernel()?;
+            deep_tests("binary(guest)", &[("GUEST_KERNEL", kernel.as_os_str())])
         });
         stages.run("kiosk window", window::watched);
     }
