@@ -39,7 +39,6 @@ pub mod timing;
 #[cfg(feature = "umockdev")]
 pub mod usbfs;
 pub mod vhci;
-pub mod vhci;
 
 pub use board::{Board, BoardConfig, Plug, Reply, Setup, Wants};
 pub use serve::{Addresses, Served, Wired, serve, serve_board};
