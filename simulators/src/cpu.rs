@@ -15,7 +15,7 @@ use armagnac::core::{Emulator, Event, Irq, Processor};
 use armagnac::registers::RegisterIndex;
 
 use crate::decode::RememberingDecoder;
-use crate::silicon::{Identity, SharedSilicon, window};
+use crate::silicon::{Identity, SharedSilicon, vendor_window, window};
 
 pub(crate) const DHCSR: u32 = 0xE000_EDF0;
 const DCRSR: u32 = 0xE000_EDF4;
@@ -430,9 +430,10 @@ fn fresh(chip: &SharedSilicon) -> Processor {
     let identity = chip.borrow().identity();
     let config = identity.core.config().external_exceptions(identity.interrupts);
     let mut processor = Processor::new(config);
-    let (base, bus) = window(chip);
-    processor
-        .map_iface(base, bus)
-        .unwrap_or_else(|_| unreachable!("the chip's bus ends below the private peripheral bus"));
+    for (base, region) in [Some(window(chip)), vendor_window(chip)].into_iter().flatten() {
+        processor.map_iface(base, region).unwrap_or_else(|_| {
+            unreachable!("the chip's bus ends below the private bus, and there is one more block")
+        });
+    }
     processor
 }

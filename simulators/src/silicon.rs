@@ -81,6 +81,8 @@ pub struct Identity {
     pub comparators: usize,
     /// Peripheral interrupts.
     pub interrupts: usize,
+    /// Where on the private peripheral bus the vendor's debug registers are, if the core reads them.
+    pub vendor_debug: Option<u32>,
 }
 
 /// How far a debugger gets.
@@ -199,8 +201,15 @@ pub fn window(chip: &SharedSilicon) -> (u32, Rc<RefCell<dyn MemoryInterface>>) {
     (0, Rc::new(RefCell::new(Window { chip: Rc::clone(chip) })))
 }
 
+/// The vendor's debug registers as another region, where the core reads them.
+pub fn vendor_window(chip: &SharedSilicon) -> Option<(u32, Rc<RefCell<dyn MemoryInterface>>)> {
+    let base = chip.borrow().identity().vendor_debug?;
+    Some((base, Rc::new(RefCell::new(VendorWindow { chip: Rc::clone(chip), base }))))
+}
+
 /// First byte of the private peripheral bus, which the interpreter and [`crate::cpu`] share.
 pub const PRIVATE_BUS: u32 = 0xE000_0000;
+const VENDOR_DEBUG_BYTES: u32 = 0x400;
 
 /// The core's view of the chip.
 #[derive(Debug)]
@@ -240,6 +249,28 @@ impl MemoryInterface for Window {
 
     fn size(&self) -> u32 {
         PRIVATE_BUS
+    }
+}
+
+/// The core's view of the vendor's debug registers: words.
+#[derive(Debug)]
+struct VendorWindow {
+    chip: SharedSilicon,
+    base: u32,
+}
+
+impl MemoryInterface for VendorWindow {
+    fn read_u32le(&mut self, address: u32, _: &mut Env) -> MemoryReadResult<u32> {
+        Ok(self.chip.borrow_mut().private_read(self.base + address))
+    }
+
+    fn write_u32le(&mut self, address: u32, value: u32, _: &mut Env) -> MemoryWriteResult {
+        self.chip.borrow_mut().private_write(self.base + address, value);
+        Ok(())
+    }
+
+    fn size(&self) -> u32 {
+        VENDOR_DEBUG_BYTES
     }
 }
 

@@ -69,6 +69,7 @@ fn every_part_says_who_it_is() {
     };
     check("STM32G071RB", 0x1FFF_7590, 0x1FFF_75E0, 0x4001_5800, 0x460);
     check("STM32F103CB", 0x1FFF_F7E8, 0x1FFF_F7E0, 0xE004_2000, 0x410);
+    check("STM32L476RG", 0x1FFF_7590, 0x1FFF_75E0, 0xE004_2000, 0x415);
 }
 
 #[test]
@@ -200,4 +201,5 @@ fn the_chip_takes_its_own_time_when_timing_is_real() {
     };
     check("STM32G071RB", 512, 85_000, 22_000_000);
     check("STM32F103CB", 1024, 52_500, 20_000_000);
+    check("STM32L476RG", 512, 81_690, 22_020_000);
 }

@@ -18,14 +18,15 @@ const F1: &str = "STM32F103CB";
 const CONTROLLER: u64 = 0x4002_2000;
 const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
 
-/// G0: read-out protection back to level 0, as RM0444 describes it.
-fn regress_g0(core: &mut Core) {
+/// G0 and L4: read-out protection back to level 0, as RM0444 and RM0351 describe it.
+fn regress_double_word(core: &mut Core) {
+    let options = core.read_word_32(CONTROLLER + 0x20).unwrap() & !0xFF | 0xAA;
     for (register, value) in [
         (0x08, KEYS[0]),
         (0x08, KEYS[1]),
         (0x0C, 0x0819_2A3B),
         (0x0C, 0x4C5D_6E7F),
-        (0x20, 0xFFFF_FEAA),
+        (0x20, options),
         (0x14, 1 << 17),
         (0x14, 1 << 27),
     ] {
@@ -71,7 +72,7 @@ fn a_protected_chip_shows_its_id_but_no_flash_and_opens_only_by_losing_everythin
         if part.name == F1 {
             regress_f1(&mut core)
         } else {
-            regress_g0(&mut core)
+            regress_double_word(&mut core)
         }
         drop(core);
         drop(session);

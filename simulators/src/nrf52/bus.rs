@@ -30,6 +30,7 @@ static IDENTITY: Identity = Identity {
     breakpoint_control: 0x260,
     comparators: 6,
     interrupts: 39,
+    vendor_debug: None,
 };
 static ROM_TABLE: RomTable =
     RomTable { base: ARM_ROM, vendor: [0x06, 0x40, 0x0C, 0, 0x02], entries: ARM_ENTRIES };

@@ -34,6 +34,7 @@ static IDENTITY: Identity = Identity {
     breakpoint_control: 0x40,
     comparators: 4,
     interrupts: 32,
+    vendor_debug: None,
 };
 
 /// A board with an emulated nRF51822.

@@ -100,7 +100,7 @@ impl Chip {
             controller,
             clocks: Clocks::new(&part.clocks),
             usarts: part.usarts.iter().map(|_| Usart::new(part.usart_layout)).collect(),
-            ram: vec![RAM_NOISE; part.ram_bytes as usize],
+            ram: vec![RAM_NOISE; part.ram_bytes as usize + part.code_ram.len()],
             uid: Some(config.uid),
             device_id: part.device_id,
             dbgmcu_cr: 0,
@@ -132,8 +132,8 @@ impl Chip {
             0..FLASH_BASE => FLASH_BASE + address,
             _ => address,
         };
-        if let Some(at) = address.checked_sub(RAM_BASE).filter(|at| *at < part.ram_bytes) {
-            return Spot::Ram(at as usize);
+        if let Some(at) = part.ram_place(address) {
+            return Spot::Ram(at);
         }
         if let Some(place) = part.place(address, self.flash_bytes) {
             let flash = place < part.flash_bytes() as usize;

@@ -381,7 +381,7 @@ impl DoubleWord {
             cells.spend(self.part.times.mass_erase);
         }
         let base = self.part.options_place();
-        cells.erase(base..base + self.part.options.len());
+        cells.erase(base..base + self.part.options_bytes());
         cells.spend(self.part.times.page_erase);
         for (index, &(_, at, _)) in self.layout.options.iter().enumerate() {
             let mut bytes = [0; 8];

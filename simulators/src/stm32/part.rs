@@ -47,6 +47,10 @@ pub struct Part {
     /// One-time programmable, empty where there is none.
     pub(super) otp: Range<u32>,
     pub(super) options: Range<u32>,
+    /// The option bytes of a second bank, which lie behind the first in the cells.
+    pub(super) options_2: Range<u32>,
+    /// More RAM on the code bus.
+    pub(super) code_ram: Range<u32>,
     /// First address and first address behind, per bus.
     pub(super) peripherals: &'static [(u32, u32)],
     pub(super) controller: ControllerKind,
@@ -93,7 +97,7 @@ impl Part {
         let mut cells = vec![0xFF; (self.flash_bytes() + self.otp_bytes()) as usize];
         match &self.controller {
             ControllerKind::DoubleWord(layout) => {
-                cells.extend(layout.factory_options(self.options.len()));
+                cells.extend(layout.factory_options(self.options_bytes()));
             }
             ControllerKind::HalfWord => cells.extend(super::half_word::FACTORY_OPTIONS),
         }
@@ -118,7 +122,26 @@ impl Part {
             return Some((self.flash_bytes() + address - self.otp.start) as usize);
         }
         let options = self.options_place();
-        self.options.contains(&address).then(|| options + (address - self.options.start) as usize)
+        if self.options.contains(&address) {
+            return Some(options + (address - self.options.start) as usize);
+        }
+        let second = options + self.options.len();
+        let at = |address| (address - self.options_2.start) as usize;
+        self.options_2.contains(&address).then(|| second + at(address))
+    }
+
+    /// Bytes of all option bytes.
+    pub(super) fn options_bytes(&self) -> usize {
+        self.options.len() + self.options_2.len()
+    }
+
+    /// Where in the RAM's bytes an address lies.
+    pub(super) fn ram_place(&self, address: u32) -> Option<usize> {
+        if (RAM_BASE..RAM_BASE + self.ram_bytes).contains(&address) {
+            return Some((address - RAM_BASE) as usize);
+        }
+        let at = || (self.ram_bytes + address - self.code_ram.start) as usize;
+        self.code_ram.contains(&address).then(at)
     }
 
     pub(super) fn correction(&self) -> Correction {
