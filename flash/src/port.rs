@@ -25,7 +25,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Backend;
-use crate::chip::BackEnd;
+use crate::chip::{BackEnd, Chip};
 use crate::dfu::{DfuBackend, UsbPath};
 use crate::error::FlashError;
 use crate::probe::{ProbeBackend, ProbeSelector};
@@ -145,16 +145,17 @@ impl Port {
         }
     }
 
-    /// Opens the back end; the device itself is opened when it is first looked at.
+    /// Opens the back end; the device itself is opened when it is first looked at. `chip`, where it
+    /// is known already, tells whose loader is to come behind a serial port.
     ///
     /// # Errors
     /// [`FlashError::Driver`] when this machine has no USB.
-    pub fn open(&self) -> Result<Box<dyn Backend>, FlashError> {
+    pub fn open(&self, chip: Option<&'static Chip>) -> Result<Box<dyn Backend>, FlashError> {
         Ok(match self {
             Self::Probe(selector) => Box::new(ProbeBackend::new(selector.clone())),
             Self::Placed(placed) => Box::new(PlacedBackend::new(placed.clone())),
             Self::Usb(path) => Box::new(DfuBackend::at(path.clone())?),
-            Self::Tty(tty) => Box::new(SerialBackend::new(&tty.path, tty.baud)),
+            Self::Tty(tty) => Box::new(SerialBackend::new(&tty.path, tty.baud, chip)),
         })
     }
 }

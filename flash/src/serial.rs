@@ -1,12 +1,11 @@
 //! A serial port whose chip is known only when it is asked for: STM32 or ESP32.
 //!
-//! Owns the choice between [`UartBackend`] and [`EspBackend`]; everything else is theirs. From the
-//! first [`Backend::identify`] on, the port is that kind's.
+//! Owns the choice between [`UartBackend`] and [`EspBackend`]; everything else is theirs. The port is
+//! the kind's of the chip that is to come, and from a [`Backend::identify`] on that chip's.
 //!
-//! Until then both are looked for, the STM32 first: its loader takes the first byte it hears for the
-//! measure of its rate, so it must never hear an ESP32's greeting first. A board that gets its power
-//! in the very milliseconds of that greeting may do so all the same; it is deaf then until it is put
-//! in again.
+//! An STM32's loader takes the first byte it hears for the measure of its rate: the greeting of an
+//! ESP32 would leave it deaf until it is put in again, the other way round nothing happens. So where
+//! nobody knows the chip, only an STM32 is looked for.
 
 use crate::backend::{
     Backend, Contact, Presence, ProgramReport, Progress, SelfTest, UnlockApproval, VerifyReport,
@@ -29,35 +28,38 @@ impl Kind {
     fn of(chip: &Chip) -> Self {
         if chip.uid == UidReader::EfuseMac { Self::Esp32 } else { Self::Stm32 }
     }
+
+    fn back_end(self, path: &str, baud: u32) -> Box<dyn Backend> {
+        match self {
+            Self::Stm32 => Box::new(UartBackend::new(path, baud)),
+            Self::Esp32 => Box::new(EspBackend::new(path, baud)),
+        }
+    }
 }
 
 /// One serial port and the ROM loader behind it.
 pub struct SerialBackend {
     path: String,
     baud: u32,
-    /// The kind of the chip that was asked for last.
-    wanted: Option<Kind>,
     /// What has the port now.
     present: Kind,
     inner: Box<dyn Backend>,
 }
 
 impl SerialBackend {
-    /// Takes a serial port by its path and its rate; opens nothing yet.
-    pub fn new(path: impl Into<String>, baud: u32) -> Self {
+    /// Takes a serial port by its path and its rate, for the chip that is to come if that is known;
+    /// opens nothing yet.
+    pub fn new(path: impl Into<String>, baud: u32, chip: Option<&Chip>) -> Self {
         let path = path.into();
-        let inner = Box::new(UartBackend::new(&path, baud));
-        Self { path, baud, wanted: None, present: Kind::Stm32, inner }
+        let present = chip.map_or(Kind::Stm32, Kind::of);
+        Self { inner: present.back_end(&path, baud), path, baud, present }
     }
 
     /// Gives the port to the other kind.
     fn becomes(&mut self, kind: Kind) -> &mut dyn Backend {
         if self.present != kind {
             // The port is open for one of them alone: the old one closes it before the new one looks.
-            self.inner = match kind {
-                Kind::Stm32 => Box::new(UartBackend::new(&self.path, self.baud)),
-                Kind::Esp32 => Box::new(EspBackend::new(&self.path, self.baud)),
-            };
+            self.inner = kind.back_end(&self.path, self.baud);
             self.present = kind;
         }
         self.inner.as_mut()
@@ -66,19 +68,10 @@ impl SerialBackend {
 
 impl Backend for SerialBackend {
     fn contact(&mut self) -> Result<Contact, FlashError> {
-        if self.wanted.is_some() {
-            return self.inner.contact();
-        }
-        for kind in [Kind::Stm32, Kind::Esp32] {
-            if self.becomes(kind).contact()? == Contact::Board {
-                return Ok(Contact::Board);
-            }
-        }
-        Ok(Contact::Nothing)
+        self.inner.contact()
     }
 
     fn identify(&mut self, chip: &'static Chip) -> Result<Identity, FlashError> {
-        self.wanted = Some(Kind::of(chip));
         self.becomes(Kind::of(chip)).identify(chip)
     }
 

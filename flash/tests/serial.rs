@@ -32,8 +32,8 @@ fn pull(served: &Served, lever: &str) {
     assert_eq!(answer, "ok\n", "{lever}");
 }
 
-fn open(served: &Served) -> Box<dyn Backend> {
-    format!("tty:{}", served.tty).parse::<Port>().unwrap().open().unwrap()
+fn open(served: &Served, chip: Option<&'static Chip>) -> Box<dyn Backend> {
+    format!("tty:{}", served.tty).parse::<Port>().unwrap().open(chip).unwrap()
 }
 
 fn row(name: &str) -> &'static Chip {
@@ -43,7 +43,7 @@ fn row(name: &str) -> &'static Chip {
 #[test]
 fn the_chip_that_is_asked_for_decides_whose_loader_is_spoken_to() {
     for (served, name, at) in [(stm32(), "STM32F103CB", 0x0800_0000), (esp32(), "esp32c3", 0)] {
-        let mut port = open(&served);
+        let mut port = open(&served, Some(row(name)));
         assert_eq!(port.contact(), Ok(Contact::Board), "{name}");
         let identity = port.identify(row(name)).unwrap();
         assert_eq!(identity.family, row(name).family);
@@ -68,10 +68,13 @@ fn the_chip_that_is_asked_for_decides_whose_loader_is_spoken_to() {
 fn an_empty_port_is_nothing_and_the_other_kind_of_chip_is_no_answer() {
     let served = stm32();
     pull(&served, "remove");
-    assert_eq!(open(&served).contact(), Ok(Contact::Nothing));
+    assert_eq!(open(&served, None).contact(), Ok(Contact::Nothing));
+    pull(&served, "insert");
+    assert_eq!(open(&served, None).contact(), Ok(Contact::Board));
 
     let served = esp32();
-    let mut port = open(&served);
+    let mut port = open(&served, None);
+    assert_eq!(port.contact(), Ok(Contact::Nothing), "nobody said that an ESP32 is to come");
     let wrong = port.identify(row("STM32F103CB"));
     assert!(matches!(wrong, Err(FlashError::Silent { .. })), "{wrong:?}");
     assert_eq!(port.identify(row("esp32c3")).unwrap().family, "esp32c3");

@@ -73,6 +73,7 @@ fn hand(slot: u32, port: &str) -> Hand {
     Hand::spawn(HandConfig {
         slot,
         port: port.to_owned(),
+        chip: None,
         program: env!("CARGO_BIN_EXE_station-daemon").into(),
     })
     .unwrap()

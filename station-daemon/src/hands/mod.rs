@@ -43,6 +43,8 @@ pub struct HandConfig {
     pub slot: u32,
     /// The port it begins with, as [`flash::Port`] reads it; [`Job::Take`] names another.
     pub port: String,
+    /// The chip that is to come, as [`Job::Expect`] says it.
+    pub chip: Option<String>,
     /// The binary whose `worker` subcommand is the worker.
     pub program: PathBuf,
 }
@@ -56,7 +58,7 @@ impl HandConfig {
     pub fn new(slot: u32, port: impl Into<String>) -> io::Result<Self> {
         let program = PathBuf::from("/proc/self/exe");
         std::fs::symlink_metadata(&program)?;
-        Ok(Self { slot, port: port.into(), program })
+        Ok(Self { slot, port: port.into(), chip: None, program })
     }
 }
 
@@ -187,6 +189,11 @@ impl Hand {
         &self.config.port
     }
 
+    /// The chip that is looked out for.
+    pub fn expected(&self) -> Option<&str> {
+        self.config.chip.as_deref()
+    }
+
     /// The worker's process id, while it lives.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(|process| process.child.id())
@@ -236,8 +243,11 @@ impl Hand {
             return Err(HandError::Start { slot, source });
         };
         let done = process.run(job, deadline, &cancelled, on_progress);
-        if let (Job::Take { port }, Ok(Answer::Taken)) = (job, &done) {
-            self.config.port = port.to_string();
+        // A worker that has to be replaced goes on where this one was.
+        match (job, &done) {
+            (Job::Take { port }, Ok(Answer::Taken)) => self.config.port = port.to_string(),
+            (Job::Expect { chip }, Ok(Answer::Expecting)) => self.config.chip = Some(chip.clone()),
+            (_, _) => {}
         }
         match &done {
             Ok(_) | Err(HandError::Flash(_)) => {}

@@ -42,6 +42,12 @@ pub enum Job {
         /// The port.
         port: Port,
     },
+    /// Look out for this chip from now on, by its profile's name: behind a serial port the loaders of
+    /// different makers are not spoken to alike. Between visits only. Answer: [`Answer::Expecting`].
+    Expect {
+        /// The chip.
+        chip: String,
+    },
     /// Is there a board? Cheap. Answer: [`Answer::Contact`].
     Contact,
     /// Attach for the visit and read who the chip is. Answer: [`Answer::Identity`].
@@ -91,7 +97,7 @@ impl Job {
     /// The step a job begins with.
     pub fn step(&self) -> Step {
         match self {
-            Self::Take { .. } | Self::Contact => Step::Contact,
+            Self::Take { .. } | Self::Expect { .. } | Self::Contact => Step::Contact,
             Self::Identify { .. } => Step::Identify,
             Self::Read { .. } => Step::Read,
             Self::Program { .. } => Step::Survey,
@@ -111,6 +117,8 @@ impl Job {
 pub enum Answer {
     /// The port is this hand's now; the device behind it was not touched yet.
     Taken,
+    /// The chip is looked out for.
+    Expecting,
     /// Whether a debug port answers.
     Contact {
         /// It does.
@@ -147,6 +155,7 @@ pub enum Answer {
 pub(super) struct Hello {
     pub(super) slot: u32,
     pub(super) port: String,
+    pub(super) chip: Option<String>,
 }
 
 /// A job as it travels.
@@ -154,6 +163,7 @@ pub(super) struct Hello {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Order {
     Take { port: Port },
+    Expect { chip: String },
     Contact,
     Identify { chip: String },
     Read { address: u64, bytes: u32 },
@@ -193,8 +203,8 @@ pub(super) enum Say {
 }
 
 pub(super) fn send_hello(socket: &mut UnixStream, config: &HandConfig) -> io::Result<()> {
-    let HandConfig { slot, port, .. } = config.clone();
-    send(socket, &Hello { slot, port }, None)
+    let HandConfig { slot, port, chip, .. } = config.clone();
+    send(socket, &Hello { slot, port, chip }, None)
 }
 
 pub(super) fn send_job(socket: &mut UnixStream, job: &Job) -> io::Result<()> {
@@ -204,6 +214,7 @@ pub(super) fn send_job(socket: &mut UnixStream, job: &Job) -> io::Result<()> {
     };
     let (order, image) = match job {
         Job::Take { port } => (Order::Take { port: port.clone() }, None),
+        Job::Expect { chip } => (Order::Expect { chip: chip.clone() }, None),
         Job::Contact => (Order::Contact, None),
         Job::Identify { chip } => (Order::Identify { chip: chip.clone() }, None),
         Job::Read { address, bytes } => (Order::Read { address: *address, bytes: *bytes }, None),

@@ -104,7 +104,9 @@ fn serve(mut socket: UnixStream) -> io::Result<()> {
     };
     let port = hello.port.parse();
     let port = port.map_err(|_| FlashError::SelectorInvalid { selector: hello.port });
-    let mut bench = Bench { port, backend: None, chip: None };
+    // A chip without a profile is an error of the job that needs it.
+    let expected = hello.chip.as_deref().and_then(flash::chip);
+    let mut bench = Bench { port, expected, backend: None, chip: None };
     if let Ok(name) = CString::new(format!("hand-{}", hello.slot)) {
         nix::sys::prctl::set_name(&name)?;
     }
@@ -183,6 +185,8 @@ fn own(number: RawFd) -> OwnedFd {
 /// The board's place: the port in hand, and the chip of this visit.
 struct Bench {
     port: Result<Port, FlashError>,
+    /// The chip that is to come through it, where that is known.
+    expected: Option<&'static Chip>,
     /// Opened when it is first used, and again when that failed: USB may come later.
     backend: Option<Box<dyn Backend>>,
     chip: Option<&'static Chip>,
@@ -214,6 +218,11 @@ impl Bench {
                 self.port = Ok(port);
                 Ok(Answer::Taken)
             }
+            Order::Expect { chip } => profile(&chip).map(|chip| {
+                (self.backend, self.chip) = (None, None);
+                self.expected = Some(chip);
+                Answer::Expecting
+            }),
             Order::Contact => self.backend().and_then(|backend| {
                 let board = backend.contact()? == Contact::Board;
                 Ok(Answer::Contact { board })
@@ -257,7 +266,7 @@ impl Bench {
     fn backend(&mut self) -> Result<&mut dyn Backend, FlashError> {
         let backend = match self.backend.take() {
             Some(backend) => backend,
-            None => self.port.as_ref().map_err(Clone::clone)?.open()?,
+            None => self.port.as_ref().map_err(Clone::clone)?.open(self.expected)?,
         };
         Ok(self.backend.insert(backend).as_mut())
     }

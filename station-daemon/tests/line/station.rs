@@ -1,6 +1,5 @@
 //! A station in this process with real workers, and simulated boards in its slots.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -65,7 +64,6 @@ impl Board {
         SlotConfig {
             number,
             ports: vec![port(&format!("1d50:6018:{}", self.served.addresses.probe))],
-            chips: BTreeMap::new(),
             uart: Some(format!("tcp:{}", self.served.addresses.uart)),
             baud: 115_200,
         }
@@ -134,6 +132,7 @@ impl Station {
                 let hand = HandConfig {
                     slot: slot.number,
                     port: slot.first_port().map(ToString::to_string).unwrap_or_default(),
+                    chip: None,
                     program: env!("CARGO_BIN_EXE_station-daemon").into(),
                 };
                 RunningSlot::start_with(slot.clone(), desk.clone(), hand).expect("slot")
