@@ -1,5 +1,6 @@
 //! A station in this process with real workers, and simulated boards in its slots.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -64,6 +65,7 @@ impl Board {
         SlotConfig {
             number,
             ports: vec![port(&format!("1d50:6018:{}", self.served.addresses.probe))],
+            chips: BTreeMap::new(),
             uart: Some(format!("tcp:{}", self.served.addresses.uart)),
             baud: 115_200,
         }
