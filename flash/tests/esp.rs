@@ -136,6 +136,8 @@ fn several_images_at_their_offsets_come_onto_both_chips_and_are_hashed_there() {
         assert_eq!(identity.family, row(name).family);
         assert_eq!(identity.uid.unwrap().as_bytes(), MAC);
         assert!(!identity.locked);
+        let state: serde_json::Value = serde_json::from_str(&board.pull("state")).unwrap();
+        assert!(state["baud"].as_u64().unwrap().abs_diff(u64::from(BAUD)) < 100, "{state}");
         let revision = if name == C3 { "0.4" } else { "3.1" };
         assert_eq!(identity.part, format!("{name} revision {revision}, 2 MiB"));
 

@@ -2,57 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "only tests")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+mod loader;
+
+use std::io::{Read, Write};
+use std::process::Command;
 use std::time::Duration;
 
+use loader::Loader;
+
 const UID: &str = "0123456789ABCDEF01234567";
-
-struct Loader {
-    process: Child,
-    tty: String,
-    control: TcpStream,
-}
-
-impl Loader {
-    fn start(arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_rom-loader"))
-            .args(["--uid", UID, "--until-stdin-ends"])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ports: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let control = TcpStream::connect(ports["control"].as_str().unwrap()).unwrap();
-        control.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        Self { process, tty: ports["tty"].as_str().unwrap().to_owned(), control }
-    }
-
-    fn ask(&self, lever: &str) -> String {
-        (&self.control).write_all(format!("{lever}\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        BufReader::with_capacity(1, &self.control).read_line(&mut answer).unwrap();
-        answer.trim_end().to_owned()
-    }
-}
-
-impl Drop for Loader {
-    fn drop(&mut self) {
-        // Both fail only if it ended by itself.
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
 
 #[test]
 fn the_process_speaks_on_its_serial_port_and_keeps_its_flash_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("chip.flash");
-    let arguments = ["--chip", "stm32f103", "--time-scale", "0", "--flash", file.to_str().unwrap()];
+    let flash = ["--flash", file.to_str().unwrap()];
+    let arguments = ["--chip", "stm32f103", "--uid", UID, "--time-scale", "0", flash[0], flash[1]];
     let loader = Loader::start(&arguments);
     let mut port = serialport::new(&loader.tty, 57_600)
         .timeout(Duration::from_secs(30))
@@ -96,4 +61,37 @@ fn wrong_arguments_are_refused_with_what_would_be_right() {
     check(&["--chip", "stm32f103", "--uid", "010203040506"], "an STM32 has 24 hex digits");
     check(&["--chip", "esp32c3", "--uid", UID], "an ESP32 has 12 hex digits");
     check(&["--chip", "esp32", "--uid", "010203040506", "--flash-mib", "3"], "1, 2, 4, 8 or 16");
+}
+
+#[test]
+fn an_esp32_keeps_its_flash_in_the_file_and_says_what_it_would_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chip.flash");
+    let arguments = [
+        "--chip",
+        "esp32c3",
+        "--uid",
+        "6055F9123456",
+        "--flash-mib",
+        "1",
+        "--flash",
+        file.to_str().unwrap(),
+    ];
+    let loader = Loader::start(&arguments);
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 1 << 20);
+    assert!(loader.ask("lock").starts_with("error"));
+    let mut port =
+        serialport::new(&loader.tty, 115_200).timeout(Duration::from_secs(30)).open().unwrap();
+    assert_eq!(loader.ask("flip 0x1000 7"), "ok");
+    assert_eq!(loader.ask("run"), "ok");
+    let (mut said, mut byte) = (Vec::new(), [0]);
+    while !said.ends_with(b"invalid header: 0xffffffff\r\n") {
+        port.read_exact(&mut byte).unwrap();
+        said.push(byte[0]);
+    }
+    assert!(said.starts_with(b"ESP-ROM:esp32c3"), "{}", String::from_utf8_lossy(&said));
+    drop(loader);
+
+    let loader = Loader::start(&arguments);
+    assert_eq!(loader.ask("dump-hex 0x1000 2"), "ok 7fff");
 }

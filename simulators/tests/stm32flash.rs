@@ -6,66 +6,26 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "only tests")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+mod loader;
 
-struct Loader {
-    process: Child,
-    tty: String,
-    control: TcpStream,
+use std::process::Command;
+
+use loader::{Loader, image};
+
+fn start(chip: &str) -> Loader {
+    Loader::start(&["--uid", "0123456789ABCDEF01234567", "--chip", chip])
 }
 
-impl Loader {
-    fn start(chip: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_rom-loader"))
-            .args(["--uid", "0123456789ABCDEF01234567", "--until-stdin-ends", "--chip", chip])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ports: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let control = TcpStream::connect(ports["control"].as_str().unwrap()).unwrap();
-        control.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        Self { process, tty: ports["tty"].as_str().unwrap().to_owned(), control }
-    }
-
-    fn ask(&self, lever: &str) -> String {
-        (&self.control).write_all(format!("{lever}\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        BufReader::with_capacity(1, &self.control).read_line(&mut answer).unwrap();
-        answer.trim_end().to_owned()
-    }
-
-    /// Runs the tool; whether it was content, and all it said.
-    fn tool(&self, arguments: &[&str]) -> (bool, String) {
-        let out = Command::new("stm32flash")
-            .args(["-b", "115200", "-m", "8n1"])
-            .args(arguments)
-            .arg(&self.tty)
-            .output()
-            .unwrap();
-        let text = [out.stdout, out.stderr].concat();
-        (out.status.success(), String::from_utf8_lossy(&text).into_owned())
-    }
-}
-
-impl Drop for Loader {
-    fn drop(&mut self) {
-        // Both fail only if it ended by itself.
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-fn image(path: &Path, length: usize) -> Vec<u8> {
-    let bytes: Vec<u8> = (0..length).map(|at| (at * 7 + at / 251) as u8).collect();
-    std::fs::File::create(path).unwrap().write_all(&bytes).unwrap();
-    bytes
+/// Runs the tool; whether it was content, and all it said.
+fn tool(loader: &Loader, arguments: &[&str]) -> (bool, String) {
+    let out = Command::new("stm32flash")
+        .args(["-b", "115200", "-m", "8n1"])
+        .args(arguments)
+        .arg(&loader.tty)
+        .output()
+        .unwrap();
+    let text = [out.stdout, out.stderr].concat();
+    (out.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
 #[test]
@@ -74,11 +34,11 @@ fn it_writes_verifies_and_reads_both_chips() {
         let folder = tempfile::tempdir().unwrap();
         let (written, read) = (folder.path().join("image.bin"), folder.path().join("read.bin"));
         let bytes = image(&written, 5000);
-        let loader = Loader::start(chip);
-        let (fine, text) = loader.tool(&["-w", written.to_str().unwrap(), "-v"]);
+        let loader = start(chip);
+        let (fine, text) = tool(&loader, &["-w", written.to_str().unwrap(), "-v"]);
         assert!(fine && text.contains(device), "{chip}: {text}");
         assert!(text.contains("Done"), "{chip}: {text}");
-        let (fine, text) = loader.tool(&["-r", read.to_str().unwrap(), "-S", "0x08000000:5000"]);
+        let (fine, text) = tool(&loader, &["-r", read.to_str().unwrap(), "-S", "0x08000000:5000"]);
         assert!(fine, "{chip}: {text}");
         assert!(std::fs::read(&read).unwrap()[..5000] == bytes, "{chip}");
         let held = loader.ask("dump-hex 0x08000000 5000");
@@ -93,9 +53,9 @@ fn it_finds_the_faults_that_a_real_chip_would_show_it() {
     image(&file, 2000);
     let write = ["-w", file.to_str().unwrap(), "-v"];
     let check = |lever: &str| {
-        let loader = Loader::start("stm32f103");
+        let loader = start("stm32f103");
         assert_eq!(loader.ask(lever), "ok");
-        let (fine, text) = loader.tool(&write);
+        let (fine, text) = tool(&loader, &write);
         assert!(!fine, "{lever}: {text}");
     };
     check("stuck 0x08000101 0");
@@ -109,9 +69,9 @@ fn it_locks_and_opens_the_chip() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("image.bin");
     image(&file, 512);
-    let loader = Loader::start("stm32f103");
+    let loader = start("stm32f103");
     let check = |arguments: &[&str], locked: bool| {
-        let (fine, text) = loader.tool(arguments);
+        let (fine, text) = tool(&loader, arguments);
         assert!(fine, "{arguments:?}: {text}");
         let state = loader.ask("state");
         assert!(state.contains(&format!("\"locked\":{locked}")), "{arguments:?}: {state}");

@@ -20,6 +20,8 @@ use crate::{
 const NEXTEST: &str = "0.9.143";
 /// The stock probe-rs CLI the simulated board is judged by.
 pub(crate) const PROBE_RS_TOOLS: &str = "0.32.0";
+/// Espressif's own flashing program, which the simulated ESP32s are judged by.
+const ESPTOOL: &str = "5.6.0";
 /// WebDriver for Tauri windows.
 const TAURI_DRIVER: &str = "2.1.0";
 
@@ -42,6 +44,9 @@ pub(crate) const TO_SERVE_USB: &[&str] = &["dfu-util", "libumockdev-dev", "umock
 pub(crate) const TO_BOOT: &[&str] = &["busybox-static", "dpkg", "qemu-system-x86", "udev"];
 /// Boards and flashing programs that other people wrote.
 pub(crate) const TO_EMULATE: &[&str] = &["qemu-system-arm", "stm32flash"];
+
+/// Packages for programs from the Python registry.
+const TO_RUN_PYTHON: &[&str] = &["python3", "python3-venv"];
 
 /// Installs the Debian packages that are missing, saying which.
 pub(crate) fn debian(packages: &[&str]) -> Result<()> {
@@ -129,6 +134,30 @@ pub(crate) fn probe_rs_cli() -> Result<PathBuf> {
 /// The WebDriver bridge of Tauri.
 pub(crate) fn tauri_driver() -> Result<PathBuf> {
     Ok(crate_tool("tauri-driver", TAURI_DRIVER, &["--debug"])?.join("tauri-driver"))
+}
+
+/// Espressif's flashing program.
+pub(crate) fn esptool() -> Result<PathBuf> {
+    debian(TO_RUN_PYTHON)?;
+    python_tool("esptool", ESPTOOL)
+}
+
+/// Installs a program from the Python registry once per machine, in a folder of its own that the
+/// system's Python does not see; gives the program.
+fn python_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let home = tools()?.join(format!("{name}-{version}"));
+    let program = home.join("bin").join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    println!("installing {name} {version} (once per machine)");
+    must(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&home))?;
+    must(
+        Command::new(home.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .arg(format!("{name}=={version}")),
+    )?;
+    Ok(program)
 }
 
 /// Builds a program from the crate registry once per machine; gives the folder it lies in.

@@ -18,8 +18,8 @@ use crate::{
 const USUAL: &str = "flash/umockdev";
 
 /// The features behind which tests wait for programs written by others.
-const DEEP: &str =
-    "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simulators/stm32flash,tests/deep";
+const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simulators/stm32flash,\
+                    simulators/esptool,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
 const OUTSIDE: [&str; 4] = [
@@ -72,6 +72,10 @@ pub(crate) fn test(deep: bool) -> Result<()> {
         stages.run("stock probe-rs CLI", || {
             let probe_rs = machine::probe_rs_cli()?;
             deep_tests("binary(stock_cli)", &[("PROBE_RS_CLI", probe_rs.as_os_str())])
+        });
+        stages.run("esptool on simulated ESP32s", || {
+            let esptool = machine::esptool()?;
+            deep_tests("binary(esptool)", &[("ESPTOOL", esptool.as_os_str())])
         });
         stages.run("boards and firmware written by others", || {
             machine::debian(machine::TO_EMULATE)?;

@@ -206,7 +206,7 @@ impl EspBackend {
             during: Step::Identify,
             detail: "the flash chip did not tell its size".to_owned(),
         })?;
-        loader::change_baud(&mut line, self.baud).map_err(failed)?;
+        loader::change_baud(&mut line, profile.target, self.baud).map_err(failed)?;
         loader::mark(&mut line, profile, mac).map_err(failed)?;
         let part =
             format!("{name} revision {}.{}, {} MiB", revision.0, revision.1, flash_bytes >> 20);

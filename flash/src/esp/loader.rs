@@ -167,12 +167,13 @@ pub(super) fn attach(line: &mut Line, target: Target) -> Result<Option<u32>, Fau
 }
 
 /// Tells the loader another rate and follows it there.
-pub(super) fn change_baud(line: &mut Line, baud: u32) -> Result<(), Fault> {
+pub(super) fn change_baud(line: &mut Line, target: Target, baud: u32) -> Result<(), Fault> {
     if line.baud() == baud {
         return Ok(());
     }
     let before = line.baud();
-    let command = Command::ChangeBaudrate { new_baud: baud, prior_baud: 0 };
+    let new_baud = rate_to_tell(line, target, baud)?;
+    let command = Command::ChangeBaudrate { new_baud, prior_baud: 0 };
     // The answer comes at the old rate; if it got lost, the loader may be at either.
     let told = line.ask_once("CHANGE_BAUDRATE", &command, ANSWER_WITHIN);
     if let Err(Fault::Refused { .. } | Fault::Lost { .. }) = &told {
@@ -187,6 +188,23 @@ pub(super) fn change_baud(line: &mut Line, baud: u32) -> Result<(), Fault> {
         line.set_baud(before)?;
         line.sync()
     })
+}
+
+/// The rate that makes the loader speak at `baud`.
+///
+/// The first ESP32 measures its crystal with a clock of its own that drifts by several percent, and
+/// divides by what it measured (Espressif's esptool, `ESP32ROM.change_baud`).
+fn rate_to_tell(line: &mut Line, target: Target, baud: u32) -> Result<u32, Fault> {
+    if target != Target::Esp32 {
+        return Ok(baud);
+    }
+    let periods = u64::from(register(line, 0x3FF5_F06C)? >> 7 & 0x01FF_FFFF);
+    let clock = u64::from(field(line, target, &EfuseField::new(0, 4, 128, 8))?);
+    let measured = periods * 15_625 * clock / 40;
+    let crystal = if measured > 33_000_000 { 40_000_000 } else { 26_000_000 };
+    let told = u64::from(baud) * measured / crystal;
+    // A chip that tells no calibration has none to be corrected.
+    Ok(u32::try_from(told).ok().filter(|told| *told > 0).unwrap_or(baud))
 }
 
 /// Writes this visit's marker where it lasts until the chip is reset.

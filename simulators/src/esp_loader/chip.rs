@@ -38,6 +38,9 @@ pub struct Model {
     pub fuses: &'static [(u32, u32)],
     /// SPI1's CMD, USR2 and W0.
     pub spi: [u32; 3],
+    /// The crystal's rate as the ROM measures it with its own drifting clock, in Hz, where it does:
+    /// CHANGE_BAUDRATE is off by as much. The crystal has 40 MHz.
+    pub measured_crystal: Option<u32>,
     /// UART0's divider, from which tools compute the crystal.
     pub uart_divider_at: u32,
     /// Where the second-stage loader is in flash.
@@ -59,6 +62,7 @@ pub static MODELS: &[Model] = &[
         // no flash inside.
         fuses: &[(0x6000_8850, 4 << 18)],
         spi: [0x6000_2000, 0x6000_2020, 0x6000_2058],
+        measured_crystal: None,
         uart_divider_at: 0x6000_0014,
         boot_offset: 0,
         banners: [
@@ -76,13 +80,17 @@ pub static MODELS: &[Model] = &[
         magic: 0x00F0_1D83,
         mac_at: 0x3FF5_A004,
         // Revision 3.1: bit 15 of word 3, bits 20 and 24 of word 5, bit 31 of APB_CTL_DATE; package
-        // 1 in word 3: D0WD.
+        // 1 in word 3: D0WD. What the ROM measures its crystal with: CK8M's rate in word 4, and
+        // RTCCALICFG1; 800 * 15625 * 136 / 40 Hz are 6 % too many.
         fuses: &[
+            (0x3FF5_A010, 136),
+            (0x3FF5_F06C, 800 << 7),
             (0x3FF5_A00C, 1 << 15 | 1 << 9),
             (0x3FF5_A014, 1 << 20 | 1 << 24),
             (0x3FF6_607C, 1 << 31),
         ],
         spi: [0x3FF4_2000, 0x3FF4_2024, 0x3FF4_2080],
+        measured_crystal: Some(42_500_000),
         uart_divider_at: 0x3FF4_0014,
         boot_offset: 0x1000,
         banners: [
@@ -99,6 +107,9 @@ pub static MODELS: &[Model] = &[
 pub fn model(name: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.name == name)
 }
+
+/// The rate of the crystals of all models, in Hz.
+pub const CRYSTAL: u32 = 40_000_000;
 
 /// One chip.
 #[derive(Debug)]
@@ -144,7 +155,7 @@ impl Chip {
             (Some(4), _) => u32::from_be_bytes([0, 0, a, b]),
             (_, Some((_, value))) => *value,
             _ if address == MAGIC_AT => self.model.magic,
-            _ if address == self.model.uart_divider_at => 40_000_000 / baud.max(1),
+            _ if address == self.model.uart_divider_at => CRYSTAL / baud.max(1),
             _ => self.registers.get(&address).copied().unwrap_or(0),
         }
     }

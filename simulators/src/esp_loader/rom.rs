@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::chip::Chip;
+use super::chip::{CRYSTAL, Chip};
 use super::flash::{PowerLost, SECTOR_BYTES};
 use super::frame::{self, Request};
 
@@ -138,7 +138,7 @@ impl Rom {
                 nothing()
             }),
             0x0E => self.read(request, chip),
-            0x0F => return self.change_baud(request),
+            0x0F => return self.change_baud(request, chip),
             0x13 => self.md5(request, chip),
             0x14 if chip.model.tells_security => {
                 let mut data = vec![0; 12];
@@ -181,10 +181,13 @@ impl Rom {
         Outcome { answers, synced: true, ..Outcome::default() }
     }
 
-    fn change_baud(&mut self, request: &Request) -> Outcome {
-        let baud =
-            request.word(1).and(request.word(0)).filter(|baud| (300..=5_000_000).contains(baud));
-        let done = baud.map(|_| (0, Vec::new(), Duration::ZERO)).ok_or(INVALID);
+    fn change_baud(&mut self, request: &Request, chip: &Chip) -> Outcome {
+        let told = request.word(1).and(request.word(0));
+        let told = told.filter(|baud| (300..=5_000_000).contains(baud));
+        let done = told.map(|_| (0, Vec::new(), Duration::ZERO)).ok_or(INVALID);
+        let measured = u64::from(chip.model.measured_crystal.unwrap_or(CRYSTAL));
+        let real = |baud| u64::from(baud) * u64::from(CRYSTAL) / measured;
+        let baud = told.and_then(|baud| u32::try_from(real(baud)).ok());
         Outcome { baud, ..self.settle(request.command, done) }
     }
 
@@ -417,5 +420,8 @@ mod tests {
         assert_eq!(bench.request(0x04, &[1], &[], 0).next, Next::Run);
         assert_eq!(bench.request(0x04, &[2], &[], 0).next, Next::Stay);
         assert_eq!(bench.request(0x0F, &[921_600, 0], &[], 0).baud, Some(921_600));
+        // The first ESP32 believes that its crystal is faster than it is.
+        let mut bench = Bench::new("esp32");
+        assert_eq!(bench.request(0x0F, &[979_200, 0], &[], 0).baud, Some(921_600));
     }
 }
