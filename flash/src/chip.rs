@@ -77,8 +77,45 @@ impl Region {
 pub enum Protect {
     /// nRF52: UICR.APPROTECT is written through the NVMC, confirmed by CTRL-AP.APPROTECTSTATUS.
     NordicApprotect,
+    /// STM32: read-out protection level 1 through the option bytes. Level 2 is never set.
+    Stm32Readout(Readout),
     /// No way in this row.
     None,
+}
+
+/// A chip that starts its loader as long as it believes its flash empty, and looks at that only when
+/// it is powered up: the belief is corrected after the first image is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmptyCheck {
+    /// The register with the belief.
+    pub register: u64,
+    /// Its bit.
+    pub bit: u32,
+}
+
+/// How an STM32's flash controller takes its read-out protection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readout {
+    /// F0, F1, F3: option bytes written as half words.
+    HalfWords {
+        /// The byte that means level 0.
+        open: u8,
+        /// Lowest bit of the user options in FLASH_OBR.
+        user_at: u32,
+    },
+    /// G0, G4, L4: option registers.
+    DoubleWords,
+    /// F4: FLASH_OPTCR.
+    ControlRegister,
+}
+
+/// A cache between flash and core that could show old bytes to the chip's own checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlashCache {
+    /// The register with its switches (FLASH_ACR).
+    pub register: u64,
+    /// The switches, which a reset turns on.
+    pub on: u32,
 }
 
 /// The kinds of transport.
@@ -182,6 +219,10 @@ pub struct Chip {
     pub part: PartReader,
     /// How a probe locks it.
     pub protect: Protect,
+    /// A cache to be turned off before the chip reads its own flash.
+    pub cache: Option<FlashCache>,
+    /// What keeps a chip that was delivered empty from starting its first image.
+    pub empty_check: Option<EmptyCheck>,
     /// How each kind of probe talks to it; empty if probes do not.
     pub probes: &'static [ProbeProfile],
     /// The ways onto it.

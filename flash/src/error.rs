@@ -185,9 +185,9 @@ pub enum FlashError {
         /// The step asked for.
         step: Step,
     },
-    /// What came over a serial line was no answer, also when asked again: noise, a loose wire, or
-    /// something else than the loader that talks.
-    #[error("the serial line is disturbed ({during})")]
+    /// Bits change on their way, or what came was no answer, also when asked again: noise, a loose
+    /// wire, or on a serial line something else than the loader that talks.
+    #[error("the line is disturbed ({during})")]
     LineNoise {
         /// What was being done.
         during: Step,

@@ -34,8 +34,8 @@ pub use backend::{
     VerifyReport, Via,
 };
 pub use chip::{
-    BackEnd, Chip, ProbeProfile, Proof, Protect, Region, RegionKind, ResetStrategy, Segment,
-    Verified, Way,
+    BackEnd, Chip, EmptyCheck, FlashCache, ProbeProfile, Proof, Protect, Readout, Region,
+    RegionKind, ResetStrategy, Segment, Verified, Way,
 };
 pub use chips::{CHIPS, chip};
 pub use error::FlashError;

@@ -11,6 +11,7 @@ mod attached;
 mod classify;
 mod pass;
 mod presence;
+mod readout;
 mod resident;
 mod routine;
 mod rtt;
@@ -144,6 +145,37 @@ impl ProbeBackend {
             .ok_or_else(|| FlashError::UnknownChip { chip: chip.name.to_owned() })
     }
 
+    /// A locked chip is an answer.
+    fn locked_or(
+        &mut self,
+        error: FlashError,
+        chip: &'static Chip,
+    ) -> Result<Identity, FlashError> {
+        if error != FlashError::Locked {
+            return Err(error);
+        }
+        self.locked = true;
+        Ok(Identity {
+            family: chip.family.to_owned(),
+            part: String::new(),
+            uid: None,
+            weak: None,
+            locked: true,
+        })
+    }
+
+    /// Attaches anew to a chip that has just loaded its options and says whether it is protected.
+    fn reattached(&mut self, chip: &'static Chip, during: Step) -> Result<bool, FlashError> {
+        self.link = Link::Closed;
+        let session = self.attach(chip, Permissions::new(), during)?;
+        let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
+        let checksum = Checksum::draw(random_words()?);
+        let mut attached = Attached { session, chip, images, checksum };
+        let protected = attached.is_protected();
+        self.link = Link::Attached(Box::new(attached));
+        protected
+    }
+
     fn attached(&mut self, wanted: Step) -> Result<&mut Attached, FlashError> {
         match &mut self.link {
             Link::Attached(attached) => Ok(attached),
@@ -207,24 +239,21 @@ impl Backend for ProbeBackend {
         self.locked = false;
         let session = match self.attach(chip, Permissions::new(), during) {
             Ok(session) => session,
-            Err(FlashError::Locked) => {
-                self.locked = true;
-                return Ok(Identity {
-                    family: chip.family.to_owned(),
-                    part: String::new(),
-                    uid: None,
-                    weak: None,
-                    locked: true,
-                });
-            }
-            Err(error) => return Err(error),
+            Err(error) => return self.locked_or(error, chip),
         };
         let checksum = Checksum::draw(random_words()?);
         let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
         self.link = Link::Attached(Box::new(Attached { session, chip, images, checksum }));
         let read = self.attached(during).and_then(|attached| {
+            // Other chips did not let themselves be attached to.
+            if let Protect::Stm32Readout(_) = chip.protect
+                && attached.is_protected()?
+            {
+                return Err(FlashError::Locked);
+            }
             let (part, uid) = (chip.part.words(), chip.uid.words());
-            let words = attached.read_each(&[part.as_slice(), uid.as_slice()].concat(), during)?;
+            // A code is bound to these bytes for ever: they are read twice.
+            let words = attached.read_twice(&[part.as_slice(), uid.as_slice()].concat(), during)?;
             let (part, words) = words.split_at(part.len());
             let part = chip.part.judge(part)?;
             if uid.is_empty() {
@@ -232,7 +261,13 @@ impl Backend for ProbeBackend {
             }
             Ok((part, Some(chip.uid.judge(words)?)))
         });
-        let (part, uid) = self.settle(read).inspect_err(|_| self.link = Link::Closed)?;
+        let (part, uid) = match self.settle(read) {
+            Ok(read) => read,
+            Err(error) => {
+                self.link = Link::Closed;
+                return self.locked_or(error, chip);
+            }
+        };
         Ok(Identity { family: chip.family.to_owned(), part, uid, weak: None, locked: false })
     }
 
@@ -288,8 +323,19 @@ impl Backend for ProbeBackend {
     }
 
     fn protect(&mut self) -> Result<(), FlashError> {
-        let done = self.attached(Step::Protect).and_then(Attached::protect);
-        self.settle(done)
+        let during = Step::Protect;
+        let done = self.attached(during).and_then(|attached| {
+            attached.protect()?;
+            Ok((attached.chip, attached.chip.protect))
+        });
+        let (chip, protect) = self.settle(done)?;
+        if let Protect::Stm32Readout(_) = protect
+            && !self.reattached(chip, during)?
+        {
+            let detail = "the option bytes are written, the chip says level 0".to_owned();
+            return Err(FlashError::NotProtected { detail });
+        }
+        Ok(())
     }
 
     fn unlock(&mut self, chip: &'static Chip, approval: &UnlockApproval) -> Result<(), FlashError> {
@@ -297,10 +343,23 @@ impl Backend for ProbeBackend {
             let chip = chip.name.to_owned();
             return Err(FlashError::Unsupported { chip, step: Step::Unlock });
         }
+        let during = Step::Unlock;
         tracing::warn!(record = %approval.record, "erasing a locked chip whole");
         self.link = Link::Closed;
-        let session = self.attach(chip, Permissions::new().allow_erase_all(), Step::Unlock)?;
-        drop(session);
+        let mut session = self.attach(chip, Permissions::new().allow_erase_all(), during)?;
+        if let Protect::Stm32Readout(readout) = chip.protect {
+            let mut core = session.core(0).map_err(|error| classify(&error, during))?;
+            readout::write(&mut core, readout, readout::Level::Open, during)?;
+            readout::reload(&mut core, readout);
+            drop(core);
+            drop(session);
+            if self.reattached(chip, during)? {
+                let detail =
+                    "the chip is still protected after its options were written".to_owned();
+                return Err(FlashError::Driver { during, detail });
+            }
+        }
+        self.link = Link::Closed;
         self.locked = false;
         Ok(())
     }

@@ -64,6 +64,21 @@ pub(crate) fn judge(
     }
 }
 
+/// Whether a sector that was read is the one the chip computed its checksums from.
+pub(crate) fn agrees(
+    sector: &Range<u64>,
+    read: &[u8],
+    answers: &Answers,
+    checksum: &Checksum,
+) -> bool {
+    cut(sector).all(|stretch| {
+        let at = |address: u64| usize::try_from(address - sector.start).unwrap_or(usize::MAX);
+        read.get(at(stretch.start)..at(stretch.end)).is_some_and(|bytes| {
+            answers.get(&key(&stretch)) == Some(&checksum.over(bytes.iter().copied()))
+        })
+    })
+}
+
 /// A stretch as [`Answers`] names it.
 pub(crate) fn key(stretch: &Range<u64>) -> (u64, u64) {
     (stretch.start, stretch.end - stretch.start)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bench::{
     Board, Cable, UID, firmware_that_says, firmware_that_says_by_rtt, noise, nrf52, plan, program,
 };
+use flash::probe::ProbeBackend;
 use flash::{Backend, Contact, FlashError, Presence, SelfTest, Step, UnlockApproval, Via};
 use simulators::nrf52::Revision;
 use simulators::timing::Timing;
@@ -244,7 +245,8 @@ fn a_uid_that_cannot_be_one_is_refused() {
 fn a_probe_that_is_not_there_or_goes_away_is_named_as_such() {
     let board = Board::new();
     let (mut backend, _) = board.identified();
-    let mut nowhere = board.backend();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut nowhere = ProbeBackend::new(format!("1d50:6018:{closed}").parse().unwrap());
     drop(board);
     let error = backend.read(0, &mut [0; 4]).unwrap_err();
     assert!(matches!(error, FlashError::ProbeLost { during: Step::Read, .. }), "{error:?}");
@@ -379,7 +381,7 @@ fn what_an_earlier_firmware_said_by_rtt_passes_no_later_one() {
     let image = firmware_that_says_by_rtt("FLASHLINE by RTT");
     program(&mut backend, &[(0, &image)]).0.unwrap();
     backend.reset_and_run().unwrap();
-    let magic = |backend: &mut flash::probe::ProbeBackend| {
+    let magic = |backend: &mut ProbeBackend| {
         let mut magic = [0; 10];
         backend.read(0x2000_F000, &mut magic).unwrap();
         magic
@@ -393,4 +395,128 @@ fn what_an_earlier_firmware_said_by_rtt_passes_no_later_one() {
     let test = SelfTest { via, expect: "FLASHLINE".to_owned(), within_ms: 200 };
     let error = backend.self_test(&test, &mut |_| ()).unwrap_err();
     assert!(matches!(error, FlashError::SelfTestSilent { .. }), "{error:?}");
+}
+
+#[test]
+fn a_probe_unplugged_while_rtt_is_awaited_is_lost_at_once() {
+    for control_block in [Some(0x2000_F000), None] {
+        let board = Board::new();
+        let (mut backend, _) = board.identified();
+        let image = firmware_that_says("");
+        program(&mut backend, &[(0, &image)]).0.unwrap();
+        let via = Via::Rtt { control_block };
+        let test = SelfTest { via, expect: "never said".to_owned(), within_ms: 60_000 };
+        let begun = Instant::now();
+        let mut pulled = false;
+        let error = backend
+            .self_test(&test, &mut |_| {
+                if !std::mem::replace(&mut pulled, true) {
+                    board.pull("unplug");
+                }
+            })
+            .unwrap_err();
+        assert!(matches!(error, FlashError::ProbeLost { during: Step::SelfTest, .. }), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_probe_that_another_program_uses_is_busy_until_that_lets_go() {
+    let board = Board::new();
+    let mut first = board.backend();
+    assert_eq!(first.contact().unwrap(), Contact::Board);
+    let mut second = board.backend();
+    let error = second.contact().unwrap_err();
+    assert!(matches!(error, FlashError::ProbeBusy { .. }), "{error:?}");
+    drop(first);
+    assert_eq!(second.contact().unwrap(), Contact::Board);
+    drop(second);
+    board.pull("busy on");
+    let error = board.backend().contact().unwrap_err();
+    assert!(matches!(error, FlashError::ProbeBusy { .. }), "{error:?}");
+    board.pull("busy off");
+    assert_eq!(board.backend().contact().unwrap(), Contact::Board);
+}
+
+#[test]
+fn contact_lost_while_erasing_or_comparing_is_a_silence_of_that_step() {
+    let check = |lost_in: Step, old: &[u8]| {
+        let board = Board::new();
+        let (mut backend, _) = board.identified();
+        program(&mut backend, &[(0, old)]).0.unwrap();
+        let image = noise(0x8000, 12);
+        let plan = plan(&[(0, &image)]);
+        let mut pulled = false;
+        let error = backend
+            .program(&plan, &mut |progress| {
+                if progress.step == lost_in && !std::mem::replace(&mut pulled, true) {
+                    board.pull("remove");
+                }
+            })
+            .unwrap_err();
+        let FlashError::Silent { during, .. } = error else { panic!("{lost_in}: {error:?}") };
+        assert_eq!(during, lost_in);
+        board.pull("insert");
+        board.pull("power on");
+        drop(backend);
+        let (mut backend, _) = board.identified();
+        program(&mut backend, &[(0, &image)]).0.unwrap();
+        assert!(board.cells(0, image.len()) == image, "{lost_in}");
+    };
+    check(Step::Erase, &noise(0x8000, 11));
+    check(Step::Program, &[0xFF]);
+    check(Step::Verify, &[0xFF]);
+}
+
+#[test]
+fn bits_flipped_on_the_way_to_the_chip_never_pass_a_wrong_board() {
+    let image = noise(0x5000, 13);
+    let mut told = Vec::new();
+    for block in 1..=8 {
+        let board = Board::new();
+        let (mut backend, _) = board.identified();
+        board.pull(&format!("flip write {block}"));
+        match program(&mut backend, &[(0, &image)]).0 {
+            Ok(_) => assert!(board.cells(0, image.len()) == image, "block {block}"),
+            Err(error) => told.push(error),
+        }
+        board.pull("heal");
+        drop(backend);
+        let (mut backend, _) = board.identified();
+        program(&mut backend, &[(0, &image)]).0.unwrap();
+        assert!(board.cells(0, image.len()) == image, "block {block}");
+    }
+    // The routine itself is read back before it runs; a flipped image byte is in the chip by then.
+    let during = Step::Survey;
+    let noisy =
+        |e: &FlashError| matches!(e, FlashError::LineNoise { during: d, .. } if *d == during);
+    assert!(told.iter().any(noisy), "{told:?}");
+    let differed = |e: &FlashError| matches!(e, FlashError::VerifyDiffered { .. });
+    assert!(told.iter().any(differed), "{told:?}");
+}
+
+#[test]
+fn bits_flipped_on_the_way_back_change_no_kept_byte_and_are_told_when_they_go_on() {
+    let old = noise(0x2000, 14);
+    let patch = noise(40, 15);
+    let mut wanted = old.clone();
+    wanted[0x123..0x123 + 40].copy_from_slice(&patch);
+    let check = |lever: &str, during: Option<Step>| {
+        let board = Board::new();
+        let (mut backend, _) = board.identified();
+        program(&mut backend, &[(0, &old)]).0.unwrap();
+        board.pull(lever);
+        // The rest of the sector is read, so that it can be written back.
+        match (program(&mut backend, &[(0x123, &patch)]).0, during) {
+            (Ok(_), None) => assert!(board.cells(0, old.len()) == wanted, "{lever}"),
+            (Err(FlashError::LineNoise { during, .. }), Some(step)) => {
+                assert_eq!(during, step, "{lever}");
+                assert!(board.cells(0, old.len()) == old, "{lever}");
+            }
+            (other, _) => panic!("{lever}: {other:?}"),
+        }
+    };
+    check("flip read 1", None);
+    check("flip read 1 every", Some(Step::Survey));
+    check("flip parity 1", Some(Step::Survey));
 }

@@ -23,6 +23,8 @@ const fn esp(name: &'static str, family: &'static str, ram: (u64, u64)) -> Chip 
         uid: UidReader::EfuseMac,
         part: PartReader::ByLoader,
         protect: Protect::None,
+        cache: None,
+        empty_check: None,
         probes: &[],
         ways: &[Way {
             back_end: BackEnd::Uart,

@@ -41,6 +41,8 @@ pub static NRF52832_XXAA: Chip = Chip {
     }),
     part: PartReader::NordicInfo { part: 0x52832, flash_kib: 512 },
     protect: Protect::NordicApprotect,
+    cache: None,
+    empty_check: None,
     probes: NRF52_PROBES,
     ways: &[Way {
         back_end: BackEnd::Probe,
@@ -69,6 +71,8 @@ pub static NRF51822_XXAA: Chip = Chip {
     }),
     part: PartReader::NordicCodeSize { flash_kib: 256 },
     protect: Protect::None,
+    cache: None,
+    empty_check: None,
     probes: NRF51_PROBES,
     ways: &[Way {
         back_end: BackEnd::Probe,

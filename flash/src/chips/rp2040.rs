@@ -22,6 +22,8 @@ pub static RP2040: Chip = Chip {
     uid: UidReader::ExternalFlash,
     part: PartReader::Rp2040,
     protect: Protect::None,
+    cache: None,
+    empty_check: None,
     probes: &[j_link(any_probe(4000, 0, false)), any_probe(4000, 0, false)],
     ways: &[Way { back_end: BackEnd::Probe, proof: Proof::Unproven, verified: Verified::ReadBack }],
 };

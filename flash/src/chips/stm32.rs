@@ -6,7 +6,8 @@
 
 use super::{any_probe, j_link};
 use crate::chip::{
-    BackEnd, Chip, ProbeProfile, Proof, Protect, Region, RegionKind, Segment, Verified, Way,
+    BackEnd, Chip, EmptyCheck, FlashCache, ProbeProfile, Proof, Protect, Readout, Region,
+    RegionKind, Segment, Verified, Way,
 };
 use crate::identity::{PartReader, UidReader, UidVector};
 
@@ -133,14 +134,31 @@ const FLASH_START: u64 = 0x0800_0000;
 const SRAM: u64 = 0x2000_0000;
 
 // ST-Links run at 4 MHz or less over wires of a fixture.
-const PROBES: &[ProbeProfile] = &[j_link(any_probe(2000, 0, false)), any_probe(2000, 0, false)];
+// ST's routines take any length.
+const PROBES: &[ProbeProfile] = &[j_link(any_probe(2000, 4096, true)), any_probe(2000, 4096, true)];
+// The routines of L0 and L1 write half pages.
+const SMALL_PROBES: &[ProbeProfile] =
+    &[j_link(any_probe(2000, 0, false)), any_probe(2000, 0, false)];
 
 const PROBE: Way =
+    Way { back_end: BackEnd::Probe, proof: Proof::Unproven, verified: Verified::CrcOnTarget };
+const PROBE_READ: Way =
     Way { back_end: BackEnd::Probe, proof: Proof::Unproven, verified: Verified::ReadBack };
 const DFU: Way =
     Way { back_end: BackEnd::Dfu, proof: Proof::Unproven, verified: Verified::ReadBack };
 const UART: Way =
     Way { back_end: BackEnd::Uart, proof: Proof::Unproven, verified: Verified::ReadBack };
+
+const HALF_WORDS_F1: Protect = Protect::Stm32Readout(Readout::HalfWords { open: 0xA5, user_at: 2 });
+const HALF_WORDS: Protect = Protect::Stm32Readout(Readout::HalfWords { open: 0xAA, user_at: 8 });
+const DOUBLE_WORDS: Protect = Protect::Stm32Readout(Readout::DoubleWords);
+const CONTROL_REGISTER: Protect = Protect::Stm32Readout(Readout::ControlRegister);
+
+/// FLASH_ACR: ICEN, and on G4 and L4 DCEN.
+const G0_CACHE: FlashCache = FlashCache { register: 0x4002_2000, on: 1 << 9 };
+/// FLASH_ACR.EMPTY (RM0444, 3.7.1).
+const G0_EMPTY: EmptyCheck = EmptyCheck { register: 0x4002_2000, bit: 1 << 16 };
+const L4_CACHE: FlashCache = FlashCache { register: 0x4002_2000, on: 1 << 9 | 1 << 10 };
 
 /// Program flash of `sectors` equal sectors.
 macro_rules! flash {
@@ -169,7 +187,9 @@ pub static STM32F072RB: Chip = Chip {
         flash_size: 0x1FFF_F7CC,
         flash_kib: 128,
     },
-    protect: Protect::None,
+    protect: HALF_WORDS,
+    cache: None,
+    empty_check: None,
     probes: PROBES,
     ways: &[PROBE, DFU],
 };
@@ -187,7 +207,9 @@ pub static STM32F103CB: Chip = Chip {
         flash_size: 0x1FFF_F7E0,
         flash_kib: 128,
     },
-    protect: Protect::None,
+    protect: HALF_WORDS_F1,
+    cache: None,
+    empty_check: None,
     probes: PROBES,
     ways: &[PROBE, UART],
 };
@@ -205,7 +227,9 @@ pub static STM32F103C8: Chip = Chip {
         flash_size: 0x1FFF_F7E0,
         flash_kib: 64,
     },
-    protect: Protect::None,
+    protect: HALF_WORDS_F1,
+    cache: None,
+    empty_check: None,
     probes: PROBES,
     ways: &[PROBE, UART],
 };
@@ -223,7 +247,9 @@ pub static STM32F303CB: Chip = Chip {
         flash_size: 0x1FFF_F7CC,
         flash_kib: 128,
     },
-    protect: Protect::None,
+    protect: HALF_WORDS,
+    cache: None,
+    empty_check: None,
     probes: PROBES,
     ways: &[PROBE, UART],
 };
@@ -252,7 +278,9 @@ pub static STM32F405RG: Chip = Chip {
         flash_size: 0x1FFF_7A22,
         flash_kib: 1024,
     },
-    protect: Protect::None,
+    protect: CONTROL_REGISTER,
+    cache: None,
+    empty_check: None,
     probes: PROBES,
     ways: &[PROBE, DFU],
 };
@@ -270,7 +298,9 @@ pub static STM32G071RB: Chip = Chip {
         flash_size: 0x1FFF_75E0,
         flash_kib: 128,
     },
-    protect: Protect::None,
+    protect: DOUBLE_WORDS,
+    cache: Some(G0_CACHE),
+    empty_check: Some(G0_EMPTY),
     probes: PROBES,
     ways: &[PROBE],
 };
@@ -288,7 +318,9 @@ pub static STM32G431RB: Chip = Chip {
         flash_size: 0x1FFF_75E0,
         flash_kib: 128,
     },
-    protect: Protect::None,
+    protect: DOUBLE_WORDS,
+    cache: Some(L4_CACHE),
+    empty_check: None,
     probes: PROBES,
     ways: &[PROBE],
 };
@@ -307,8 +339,10 @@ pub static STM32L053R8: Chip = Chip {
         flash_kib: 64,
     },
     protect: Protect::None,
-    probes: PROBES,
-    ways: &[PROBE],
+    cache: None,
+    empty_check: None,
+    probes: SMALL_PROBES,
+    ways: &[PROBE_READ],
 };
 
 /// RM0038, category 1: pages of 256 bytes, written by half pages; erased flash reads zero.
@@ -326,8 +360,10 @@ pub static STM32L152RB: Chip = Chip {
         flash_kib: 128,
     },
     protect: Protect::None,
-    probes: PROBES,
-    ways: &[PROBE],
+    cache: None,
+    empty_check: None,
+    probes: SMALL_PROBES,
+    ways: &[PROBE_READ],
 };
 
 /// RM0351: pages of 2 KiB, double words with ECC.
@@ -343,7 +379,9 @@ pub static STM32L476RG: Chip = Chip {
         flash_size: 0x1FFF_75E0,
         flash_kib: 1024,
     },
-    protect: Protect::None,
+    protect: DOUBLE_WORDS,
+    cache: Some(L4_CACHE),
+    empty_check: None,
     probes: PROBES,
     ways: &[PROBE, DFU],
 };

@@ -9,12 +9,13 @@ use probe_rs::architecture::arm::{FullyQualifiedApAddress, dp};
 use probe_rs::{Core, MemoryInterface, Session};
 
 use super::classify::classify;
+use super::readout;
 use super::routine::{self, Images};
 use super::rtt;
 use super::semihosting;
 use crate::backend::{Progress, SelfTest, Step, Via};
 use crate::checksum::Checksum;
-use crate::chip::{Chip, Protect};
+use crate::chip::{Chip, EmptyCheck, Protect};
 use crate::error::FlashError;
 use crate::listen::{Heard, Listener};
 
@@ -95,21 +96,34 @@ impl Attached {
                     .map_err(|error| classify(&error, Step::Protect))?;
                 Ok(status & 1 == 0)
             }
+            Protect::Stm32Readout(readout) => self
+                .session
+                .core(0)
+                .and_then(|mut core| readout::is_protected(&mut core, readout))
+                .map_err(|error| classify(&error, Step::Protect)),
             Protect::None => Ok(false),
         }
     }
 
-    /// Reads single words, each at its own address.
-    pub(super) fn read_each(
+    /// Reads single words, each at its own address and all of them a second time.
+    pub(super) fn read_twice(
         &mut self,
         places: &[u64],
         during: Step,
     ) -> Result<Vec<u32>, FlashError> {
         let mut core = self.core(during)?;
-        places
-            .iter()
-            .map(|place| core.read_word_32(*place).map_err(|error| classify(&error, during)))
-            .collect()
+        let mut read = || -> Result<Vec<u32>, FlashError> {
+            places
+                .iter()
+                .map(|place| core.read_word_32(*place).map_err(|error| classify(&error, during)))
+                .collect()
+        };
+        let words = read()?;
+        if words == read()? {
+            return Ok(words);
+        }
+        let detail = "the chip's identity read differently the second time".to_owned();
+        Err(FlashError::LineNoise { during, detail })
     }
 
     pub(super) fn read_words(
@@ -134,7 +148,19 @@ impl Attached {
     }
 
     pub(super) fn run(&mut self) -> Result<(), FlashError> {
+        let (empty_check, start) = (self.chip.empty_check, self.chip.flash_start());
         let mut core = self.core(Step::Reset)?;
+        if let Some(EmptyCheck { register, bit }) = empty_check {
+            core.read_word_32(start)
+                .and_then(|first| match first {
+                    u32::MAX => Ok(()),
+                    _ => {
+                        let word = core.read_word_32(register)?;
+                        core.write_word_32(register, word & !bit)
+                    }
+                })
+                .map_err(|error| classify(&error, Step::Reset))?;
+        }
         routine::forget_halts(&mut core)
             .and_then(|()| core.reset())
             .map_err(|error| classify(&error, Step::Reset))
@@ -168,7 +194,7 @@ impl Attached {
         loop {
             match &mut channel {
                 Line::Uart(listener) => heard.take(&listener.read_some()?),
-                Line::Rtt(channel) => channel.read(&mut core, &mut heard),
+                Line::Rtt(channel) => channel.read(&mut core, &mut heard)?,
                 Line::Semihosting => semihosting::hear(&mut core, &mut heard)?,
             }
             if let Some(line) = heard.line_with(&test.expect) {
@@ -198,6 +224,14 @@ impl Attached {
             Protect::None => {
                 let chip = self.chip.name.to_owned();
                 return Err(FlashError::Unsupported { chip, step: during });
+            }
+            Protect::Stm32Readout(readout) => {
+                // What it loads is confirmed by who attaches again.
+                self.halt(during)?;
+                let mut core = self.core(during)?;
+                readout::write(&mut core, readout, readout::Level::One, during)?;
+                readout::reload(&mut core, readout);
+                return Ok(());
             }
             Protect::NordicApprotect => {
                 let mut core = self.session.core(0).map_err(failed)?;

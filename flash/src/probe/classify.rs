@@ -28,19 +28,26 @@ pub(super) fn classify(error: &(dyn Error + 'static), during: Step) -> FlashErro
             FlashError::PermissionDenied { what: "the probe".to_owned(), detail }
         }
         Some(Cause::Busy) => FlashError::ProbeBusy { what: "the probe".to_owned(), detail },
+        Some(Cause::Disturbed) => FlashError::LineNoise { during, detail },
         None => FlashError::Driver { during, detail },
     }
 }
 
 /// The fact behind a probe that does not open.
 pub(super) fn opening(error: &DebugProbeError, selector: &ProbeSelector) -> FlashError {
+    // Over the network: somebody took the call and hung up. A probe serves one program at a time.
+    let hung_up = selector.is_tcp()
+        && matches!(
+            error,
+            DebugProbeError::ProbeCouldNotBeCreated(ProbeCreationError::CouldNotOpen)
+        );
     let (selector, detail) = (selector.to_string(), chain(error));
     match cause_of(error) {
+        _ if hung_up => FlashError::ProbeBusy { what: selector, detail },
         Some(Cause::Denied) => FlashError::PermissionDenied { what: selector, detail },
         Some(Cause::Busy) => FlashError::ProbeBusy { what: selector, detail },
-        Some(Cause::Silent | Cause::Lost | Cause::Stuck | Cause::Locked) | None => {
-            FlashError::ProbeMissing { selector, detail }
-        }
+        Some(Cause::Silent | Cause::Lost | Cause::Stuck | Cause::Locked | Cause::Disturbed)
+        | None => FlashError::ProbeMissing { selector, detail },
     }
 }
 
@@ -66,6 +73,7 @@ enum Cause {
     Locked,
     Denied,
     Busy,
+    Disturbed,
 }
 
 /// The first error in the chain that tells a cause.
@@ -101,9 +109,8 @@ fn told_by(error: &(dyn Error + 'static)) -> Option<Cause> {
         }
     } else if let Some(error) = error.downcast_ref::<DapError>() {
         match error {
-            DapError::NoAcknowledge | DapError::Protocol(_) | DapError::IncorrectParity => {
-                Some(Cause::Silent)
-            }
+            DapError::NoAcknowledge | DapError::Protocol(_) => Some(Cause::Silent),
+            DapError::IncorrectParity => Some(Cause::Disturbed),
             DapError::FaultResponse | DapError::WaitResponse => None,
         }
     } else if let Some(error) = error.downcast_ref::<DebugProbeError>() {
@@ -124,6 +131,10 @@ fn told_by(error: &(dyn Error + 'static)) -> Option<Cause> {
     told.or_else(|| told_by_words(error))
 }
 
+/// How a Black Magic Probe says that an answer of the chip had a wrong parity bit: exception 1 of
+/// its SWD layer, remote error kind 4.
+const WRONG_PARITY: u64 = 0x104;
+
 /// The Black Magic driver's own error type is private; its words are all there is to go by.
 fn told_by_words(error: &(dyn Error + 'static)) -> Option<Cause> {
     // Only the innermost error is looked at: outer ones may repeat inner words.
@@ -131,8 +142,11 @@ fn told_by_words(error: &(dyn Error + 'static)) -> Option<Cause> {
         return None;
     }
     let words = error.to_string();
-    if words.contains("Remote error with result") {
-        Some(Cause::Silent)
+    if let Some((_, result)) = words.split_once("Remote error with result ") {
+        Some(match u64::from_str_radix(result.trim(), 16) {
+            Ok(WRONG_PARITY) => Cause::Disturbed,
+            Ok(_) | Err(_) => Cause::Silent,
+        })
     } else if words.contains("Probe error ") {
         Some(Cause::Lost)
     } else {
@@ -156,6 +170,7 @@ mod tests {
         check(io(io::ErrorKind::PermissionDenied), "permission_denied");
         check(io(io::ErrorKind::ResourceBusy), "probe_busy");
         check(ArmError::Dap(DapError::NoAcknowledge).into(), "silent");
+        check(ArmError::Dap(DapError::IncorrectParity).into(), "line_noise");
         check(ArmError::Dap(DapError::FaultResponse).into(), "driver");
         check(
             ArmError::NoTargetResponse { source: Box::new(ArmError::Dap(DapError::NoAcknowledge)) }

@@ -19,7 +19,7 @@ use crate::chip::{BackEnd, Region, Verified};
 use crate::error::FlashError;
 use crate::plan::{self, Difference, Need, Plan};
 use crate::sector::Sector;
-use crate::survey::{self, Verdict};
+use crate::survey::{self, Answers, Verdict};
 
 /// Bytes per block read: 64 full answers of a Black Magic Probe (504 bytes each).
 const READ_BLOCK_BYTES: u64 = 64 * 504;
@@ -71,12 +71,24 @@ impl Attached {
         self.with_routine(Step::Verify, |pass| pass.compare(plan, on_progress))
     }
 
+    /// What the chip reads of its own flash must be what is in it; a reset turns the cache on again.
+    fn turn_cache_off(&mut self, during: Step) -> Result<(), FlashError> {
+        let Some(cache) = self.chip.cache else {
+            return Ok(());
+        };
+        let mut core = self.core(during)?;
+        core.read_word_32(cache.register)
+            .and_then(|word| core.write_word_32(cache.register, word & !cache.on))
+            .map_err(|error| classify(&error, during))
+    }
+
     /// Runs `work` with the routine in the halted chip's RAM; the core is halted afterwards.
     fn with_routine<T>(
         &mut self,
         during: Step,
         work: impl FnOnce(&mut Pass<'_, '_>) -> Result<T, FlashError>,
     ) -> Result<T, FlashError> {
+        self.turn_cache_off(during)?;
         let Self { session, chip, images, checksum } = self;
         let by_checksum =
             chip.way(BackEnd::Probe).is_some_and(|way| way.verified == Verified::CrcOnTarget);
@@ -139,16 +151,35 @@ impl Pass<'_, '_> {
             sectors.push(match survey::judge(plan, region, span, &answers, checksum) {
                 Verdict::Known(sector) => sector,
                 Verdict::Mixed => {
-                    let spans = std::slice::from_ref(span);
-                    let mut held = blank_copies(spans);
-                    read(self.routine.core(), step, spans, &mut |_| (), &mut |address, block| {
-                        keep(spans, &mut held, address, block);
-                    })?;
-                    Sector::judge(plan, region, span.start, &held[0])
+                    let held = self.read_sector(span, &answers, checksum)?;
+                    Sector::judge(plan, region, span.start, &held)
                 }
             });
         }
         Ok(sectors)
+    }
+
+    /// Reads a sector whose other bytes are kept: what is read is what will be written back, so it
+    /// must be what the chip itself found there.
+    fn read_sector(
+        &mut self,
+        span: &Range<u64>,
+        answers: &Answers,
+        checksum: &Checksum,
+    ) -> Result<Zeroizing<Vec<u8>>, FlashError> {
+        let spans = std::slice::from_ref(span);
+        for _ in 0..2 {
+            let mut held = blank_copies(spans);
+            let keep = &mut |address, block: &[u8]| keep(spans, &mut held, address, block);
+            read(self.routine.core(), Step::Survey, spans, &mut |_| (), keep)?;
+            if let Some(held) = held.pop()
+                && survey::agrees(span, &held, answers, checksum)
+            {
+                return Ok(held);
+            }
+        }
+        let detail = format!("the sector at {:#010x} read otherwise than it is", span.start);
+        Err(FlashError::LineNoise { during: Step::Survey, detail })
     }
 
     /// Compares every planned byte. A stretch whose checksum differs is read, so that the first
@@ -199,18 +230,32 @@ impl Pass<'_, '_> {
         stretches: &[Range<u64>],
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<(), FlashError> {
-        let mut differences: Option<Difference> = None;
-        let core = self.routine.core();
-        read(core, Step::Verify, stretches, on_progress, &mut |address, block| {
-            if let Some(found) = plan.compare(address, block) {
-                differences.get_or_insert(Difference { bytes: 0, ..found }).bytes += found.bytes;
-            }
-        })?;
-        match differences {
+        let mut look = || -> Result<Option<Difference>, FlashError> {
+            let mut differences: Option<Difference> = None;
+            let core = self.routine.core();
+            read(core, Step::Verify, stretches, on_progress, &mut |address, block| {
+                if let Some(found) = plan.compare(address, block) {
+                    let first = differences.get_or_insert(Difference { bytes: 0, ..found });
+                    first.bytes += found.bytes;
+                }
+            })?;
+            Ok(differences)
+        };
+        let Some(first) = look()? else {
+            return Ok(());
+        };
+        // A flipped bit on the wire is not one in the chip: what differs is read once more.
+        match look()? {
             Some(Difference { address, bytes, wanted, found }) => {
                 Err(FlashError::VerifyDiffered { address, bytes, wanted, found })
             }
-            None => Ok(()),
+            None => Err(FlashError::LineNoise {
+                during: Step::Verify,
+                detail: format!(
+                    "{} bytes from {:#010x} read wrong once and right once",
+                    first.bytes, first.address
+                ),
+            }),
         }
     }
 }

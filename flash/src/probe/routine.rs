@@ -172,7 +172,7 @@ impl<'s> Routine<'s> {
         let mut arrived = vec![0; algorithm.instructions.len()];
         core.read_32(algorithm.load_address, &mut arrived).map_err(failed)?;
         if arrived != algorithm.instructions {
-            return Err(FlashError::Driver {
+            return Err(FlashError::LineNoise {
                 during,
                 detail: format!("RAM of {} does not hold what was written", chip.name),
             });

@@ -4,7 +4,7 @@
 //! unfindable before the reset, so that an old line never passes a new board.
 
 use probe_rs::Core;
-use probe_rs::rtt::{Rtt, ScanRegion};
+use probe_rs::rtt::{self, Rtt, ScanRegion};
 
 use super::classify::classify;
 use crate::backend::Step;
@@ -33,20 +33,42 @@ impl Channel {
     }
 
     /// Takes what the running firmware has said.
-    pub(super) fn read(&mut self, core: &mut Core<'_>, heard: &mut Heard) {
+    ///
+    /// # Errors
+    /// [`FlashError::ProbeLost`]: nothing more would be heard.
+    pub(super) fn read(
+        &mut self,
+        core: &mut Core<'_>,
+        heard: &mut Heard,
+    ) -> Result<(), FlashError> {
         if self.found.is_none() {
-            // Not there yet: the firmware has not come so far.
-            self.found = Rtt::attach_region(core, &self.place).ok();
+            match Rtt::attach_region(core, &self.place) {
+                Ok(found) => self.found = Some(found),
+                Err(error) => return not_yet(&error),
+            }
         }
         let Some(channel) = self.found.as_mut().and_then(|rtt| rtt.up_channels().first_mut())
         else {
-            return;
+            return Ok(());
         };
         let mut block = [0; 1024];
         match channel.read(core, &mut block) {
-            Ok(count) => heard.take(&block[..count]),
-            // Caught while the firmware sets the block up: look for it again.
-            Err(_) => self.found = None,
+            Ok(count) => {
+                heard.take(&block[..count]);
+                Ok(())
+            }
+            Err(error) => {
+                // Caught while the firmware sets the block up: look for it again.
+                self.found = None;
+                not_yet(&error)
+            }
         }
     }
+}
+
+/// Tells a control block that is not there yet, or only half, from a probe that is gone. A silent
+/// board is not told here: a pointer of a half-made block may lead anywhere.
+fn not_yet(error: &rtt::Error) -> Result<(), FlashError> {
+    let fact = classify(error, Step::SelfTest);
+    if let FlashError::ProbeLost { .. } = fact { Err(fact) } else { Ok(()) }
 }

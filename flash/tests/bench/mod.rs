@@ -14,9 +14,11 @@ use flash::{Backend, Chip, FlashError, Identity, Piece, Plan, ProgramReport, Pro
 use simulators::flash_file::FlashFile;
 use simulators::nrf52::Revision;
 use simulators::timing::Timing;
-use simulators::{Addresses, BoardConfig, Served, serve};
+use simulators::{Addresses, BoardConfig, Served, Setup, serve, stm32};
 
 pub const UID: [u8; 8] = [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08];
+/// X and Y on the wafer, wafer 5, lot "P4QW 71".
+pub const STM32_UID: [u8; 12] = *b"\x3A\x00\x2B\x00\x05P4QW 71";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn nrf52() -> &'static Chip {
@@ -35,7 +37,21 @@ impl Board {
 
     pub fn with(uid: [u8; 8], revision: Revision, timing: Timing) -> Self {
         let cells = FlashFile::in_memory();
-        let config = BoardConfig { uid, revision, timing, cells, seated: true };
+        Self::of(BoardConfig { uid, revision, timing, cells, seated: true })
+    }
+
+    /// A board with an STM32, named as the simulator and probe-rs do.
+    pub fn stm32(name: &str) -> Self {
+        Self::stm32_with(name, Timing::OFF)
+    }
+
+    pub fn stm32_with(name: &str, timing: Timing) -> Self {
+        let part = stm32::part(name).unwrap();
+        let cells = FlashFile::blank(part.factory());
+        Self::of(stm32::Config { part, uid: STM32_UID, timing, cells, seated: true })
+    }
+
+    fn of(config: impl Into<Setup> + Send + 'static) -> Self {
         let served = serve(Addresses::any(), config).unwrap();
         let control = TcpStream::connect(served.addresses.control).unwrap();
         control.set_nodelay(true).unwrap();
@@ -126,15 +142,27 @@ pub fn program(
     backend: &mut ProbeBackend,
     pieces: &[(u64, &[u8])],
 ) -> (Result<ProgramReport, FlashError>, Vec<Progress>) {
+    program_on(backend, nrf52(), pieces)
+}
+
+pub fn program_on(
+    backend: &mut ProbeBackend,
+    chip: &'static Chip,
+    pieces: &[(u64, &[u8])],
+) -> (Result<ProgramReport, FlashError>, Vec<Progress>) {
     let mut events = Vec::new();
-    let plan = plan(pieces);
+    let plan = plan_on(chip, pieces);
     let done = backend.program(&plan, &mut |progress| events.push(progress));
     (done, events)
 }
 
 pub fn plan<'a>(pieces: &[(u64, &'a [u8])]) -> Plan<'a> {
+    plan_on(nrf52(), pieces)
+}
+
+pub fn plan_on<'a>(chip: &'static Chip, pieces: &[(u64, &'a [u8])]) -> Plan<'a> {
     Plan::new(
-        nrf52(),
+        chip,
         pieces.iter().map(|(address, bytes)| Piece { name: "image", address: *address, bytes }),
     )
     .unwrap()
@@ -186,13 +214,17 @@ pub fn firmware_that_says(line: &str) -> Vec<u8> {
 
 /// Firmware that puts an RTT control block with `line` in its buffer into RAM and stands still.
 pub fn firmware_that_says_by_rtt(line: &str) -> Vec<u8> {
-    const BLOCK_AT: u32 = 0x2000_F000;
+    firmware_with_rtt_at(0x2000_F000, line)
+}
+
+/// The same with the control block elsewhere in RAM. The chip's flash also shows at 0.
+pub fn firmware_with_rtt_at(block_at: u32, line: &str) -> Vec<u8> {
     let mut text = format!("{line}\n").into_bytes();
     let said = u32::try_from(text.len()).unwrap();
     text.resize(text.len().next_multiple_of(4) + 4, 0);
     let mut block = b"SEGGER RTT\0\0\0\0\0\0".to_vec();
     let size = u32::try_from(text.len()).unwrap();
-    let name_at = BLOCK_AT + 48;
+    let name_at = block_at + 48;
     // One up-channel, no down-channel; name, buffer, size, written to, read to, flags.
     for word in [1, 0, name_at, name_at + 4, size, said, 0, 0] {
         block.extend(u32::to_le_bytes(word));
@@ -201,7 +233,7 @@ pub fn firmware_that_says_by_rtt(line: &str) -> Vec<u8> {
     block.extend(text);
 
     let mut image = Vec::new();
-    for word in [0x2001_0000_u32, 0x0000_0009] {
+    for word in [block_at, 0x0000_0009] {
         image.extend(word.to_le_bytes()); // stack, reset vector
     }
     let code: [u16; 10] = [
@@ -218,7 +250,7 @@ pub fn firmware_that_says_by_rtt(line: &str) -> Vec<u8> {
     ];
     image.extend(code.iter().flat_map(|half| half.to_le_bytes()));
     let words = u32::try_from(block.len() / 4).unwrap();
-    for word in [0x28, BLOCK_AT, words] {
+    for word in [0x28, block_at, words] {
         image.extend(word.to_le_bytes());
     }
     image.extend(block);

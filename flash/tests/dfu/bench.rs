@@ -26,6 +26,8 @@ pub(crate) static STRANGER: Chip = Chip {
     uid: UidReader::ExternalFlash,
     part: PartReader::ByLoader,
     protect: Protect::None,
+    cache: None,
+    empty_check: None,
     probes: &[],
     ways: &[],
 };

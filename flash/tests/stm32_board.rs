@@ -1,0 +1,213 @@
+//! Whole visits to boards with STM32s, through the unmodified probe-rs driver: one with double words
+//! and error correction (G0, ARMv6-M), one with half words (F1).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod bench;
+
+use bench::{Board, STM32_UID, firmware_with_rtt_at, noise, plan_on, program_on};
+use flash::probe::ProbeBackend;
+use flash::{Backend, Chip, Contact, FlashError, Presence, SelfTest, Step, UnlockApproval, Via};
+
+const START: u64 = 0x0800_0000;
+/// In the RAM of every part here, above what the flash routine uses.
+const RTT_AT: u32 = 0x2000_4000;
+const PARTS: [&str; 2] = ["STM32G071RB", "STM32F103CB"];
+
+fn chip(name: &str) -> &'static Chip {
+    flash::chip(name).unwrap()
+}
+
+fn identified(board: &Board, name: &str) -> ProbeBackend {
+    let mut backend = board.backend();
+    assert_eq!(backend.contact().unwrap(), Contact::Board);
+    let identity = backend.identify(chip(name)).unwrap();
+    assert_eq!(identity.uid.unwrap().as_bytes(), STM32_UID);
+    assert_eq!(identity.family, chip(name).family);
+    assert!(identity.part.ends_with("128 KiB"), "{}", identity.part);
+    assert!(!identity.locked);
+    backend
+}
+
+fn approval() -> UnlockApproval {
+    UnlockApproval { record: "7/21".to_owned() }
+}
+
+#[test]
+fn a_blank_board_is_written_without_an_erase_says_its_line_and_is_locked() {
+    for name in PARTS {
+        let board = Board::stm32(name);
+        let mut backend = identified(&board, name);
+        let mut image = firmware_with_rtt_at(RTT_AT, "FLASHLINE on an STM32");
+        image.extend(noise(0x4A31, 1));
+        let block = noise(300, 2);
+        let pieces: [(u64, &[u8]); 2] = [(START, &image), (START + 0x1_F000, &block)];
+        let report = program_on(&mut backend, chip(name), &pieces).0.unwrap();
+        assert_eq!((report.sectors_equal, report.sectors_erased), (0, 0), "{name}");
+        assert_eq!(report.verified_bytes, (image.len() + block.len()) as u64, "{name}");
+        for (at, bytes) in pieces {
+            let at = at as u32;
+            assert!(board.cells(u64::from(at), bytes.len()) == bytes, "{name}: {at:#x}");
+        }
+        for counter in ["page_erases", "mass_erases", "refused", "words_with_lost_bits"] {
+            assert_eq!(board.counter(counter), 0, "{name}: {counter}");
+        }
+        // A G0 that was delivered empty would start its loader.
+        let via = Via::Rtt { control_block: None };
+        let test = SelfTest { via, expect: "FLASHLINE".to_owned(), within_ms: 5000 };
+        let line = backend.self_test(&test, &mut |_| ()).unwrap();
+        assert_eq!(line, "FLASHLINE on an STM32", "{name}");
+        backend.protect().unwrap();
+        assert_eq!(backend.presence().unwrap(), Presence::Still, "{name}");
+        drop(backend);
+        assert!(board.backend().identify(chip(name)).unwrap().locked, "{name}");
+    }
+}
+
+#[test]
+fn the_same_image_again_writes_nothing_and_another_one_erases_what_differs() {
+    for name in PARTS {
+        let board = Board::stm32(name);
+        let sector = chip(name).regions[0].sectors().next().map(|s| s.end - s.start).unwrap();
+        let old = noise(0x2C00, 3);
+        let mut backend = identified(&board, name);
+        program_on(&mut backend, chip(name), &[(START, &old)]).0.unwrap();
+        let words = board.counter("programmed_words");
+        drop(backend);
+
+        let mut backend = identified(&board, name);
+        let report = program_on(&mut backend, chip(name), &[(START, &old)]).0.unwrap();
+        assert_eq!((report.written_bytes, report.sectors_blank), (0, 0), "{name}");
+        assert_eq!(board.counter("programmed_words"), words, "{name}");
+        let verified = backend.verify(&plan_on(chip(name), &[(START, &old)]), &mut |_| ());
+        assert_eq!(verified.unwrap().verified_bytes, 0x2C00, "{name}");
+
+        // One byte in the second sector and a piece that keeps what is around it in the third.
+        let mut new = old.clone();
+        new[usize::try_from(sector).unwrap() + 5] ^= 0x5A;
+        let patch_at = usize::try_from(2 * sector).unwrap() + 9;
+        let patch = noise(21, 4);
+        let head = &new[..usize::try_from(2 * sector).unwrap()];
+        let pieces: [(u64, &[u8]); 2] = [(START, head), (START + patch_at as u64, &patch)];
+        let report = program_on(&mut backend, chip(name), &pieces).0.unwrap();
+        assert_eq!((report.sectors_equal, report.sectors_erased), (1, 2), "{name}");
+        new[patch_at..patch_at + 21].copy_from_slice(&patch);
+        assert!(board.cells(START, new.len()) == new, "{name}");
+        assert_eq!(board.counter("page_erases"), 2, "{name}");
+        assert_eq!(board.counter("refused"), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_locked_chip_shows_no_identity_and_opens_only_by_an_approved_erase() {
+    for name in PARTS {
+        let board = Board::stm32(name);
+        let image = noise(0x1400, 5);
+        let mut backend = identified(&board, name);
+        program_on(&mut backend, chip(name), &[(START, &image)]).0.unwrap();
+        backend.protect().unwrap();
+        drop(backend);
+
+        let mut backend = board.backend();
+        let identity = backend.identify(chip(name)).unwrap();
+        assert!(identity.locked && identity.uid.is_none(), "{name}");
+        let refused = program_on(&mut backend, chip(name), &[(START, &image)]).0;
+        assert_eq!(refused, Err(FlashError::Locked), "{name}");
+        assert_eq!(board.counter("mass_erases"), 0, "{name}");
+        assert!(board.cells(START, image.len()) == image, "{name}");
+
+        backend.unlock(chip(name), &approval()).unwrap();
+        assert_eq!(board.counter("mass_erases"), 1, "{name}");
+        drop(backend);
+        let mut backend = identified(&board, name);
+        assert!(backend.is_blank(START, 0x1400).unwrap(), "{name}");
+        program_on(&mut backend, chip(name), &[(START, &image)]).0.unwrap();
+        assert!(board.cells(START, image.len()) == image, "{name}");
+    }
+}
+
+#[test]
+fn another_chip_and_a_sibling_with_less_flash_are_refused_before_anything_is_written() {
+    let check = |name: &str, lever: &str, says: &str| {
+        let board = Board::stm32(name);
+        board.pull(lever);
+        let error = board.backend().identify(chip(name)).unwrap_err();
+        let FlashError::WrongChip { found, .. } = &error else {
+            panic!("{name} {lever}: {error:?}");
+        };
+        assert_eq!(found, says, "{name} {lever}");
+        assert_eq!(board.counter("programmed_words"), 0);
+    };
+    let g0 = "STM32G07xxx/08xxx (0x460) with 64 KiB of flash";
+    check("STM32G071RB", "flash-kib 64", g0);
+    check("STM32G071RB", "part 0x467", "STM32G0Bxxx/0Cxxx (0x467)");
+    let f1 = "STM32F10xxx medium-density (0x410) with 64 KiB of flash";
+    check("STM32F103CB", "flash-kib 64", f1);
+    check("STM32F103CB", "part 0x414", "STM32F10xxx high-density (0x414)");
+}
+
+#[test]
+fn a_unique_id_that_cannot_be_one_is_refused() {
+    for name in PARTS {
+        let board = Board::stm32(name);
+        board.pull("uid ffff8a07ffffffffffffffff");
+        let error = board.backend().identify(chip(name)).unwrap_err();
+        let uid = "FFFF8A07FFFFFFFFFFFFFFFF".to_owned();
+        assert_eq!(error, FlashError::UidImplausible { uid }, "{name}");
+    }
+}
+
+#[test]
+fn power_lost_while_writing_or_erasing_is_a_silence_and_the_next_visit_repairs_the_board() {
+    for name in PARTS {
+        let image = noise(0x1800, 6);
+        for cut in [1, 0x77, 0x400] {
+            let board = Board::stm32(name);
+            let mut backend = identified(&board, name);
+            board.pull(&format!("cut {cut}"));
+            let error = program_on(&mut backend, chip(name), &[(START, &image)]).0.unwrap_err();
+            assert!(
+                matches!(&error, FlashError::Silent { during: Step::Program, .. }),
+                "{name} cut {cut}: {error:?}"
+            );
+            assert_eq!(backend.contact().unwrap(), Contact::Nothing, "{name} cut {cut}");
+            board.pull("remove");
+            board.pull("heal");
+            board.pull("insert");
+            board.pull("power on");
+            drop(backend);
+            let mut backend = identified(&board, name);
+            program_on(&mut backend, chip(name), &[(START, &image)]).0.unwrap();
+            assert!(board.cells(START, image.len()) == image, "{name} cut {cut}");
+        }
+    }
+}
+
+#[test]
+fn stuck_cells_are_named_by_their_address() {
+    for name in PARTS {
+        let board = Board::stm32(name);
+        let mut backend = identified(&board, name);
+        // One bit in eight bytes is what a G0's error correction hides.
+        for bit in [3, 5] {
+            board.pull(&format!("stuck {} {bit}", START + 0x805));
+        }
+        let image = vec![0xA8; 0x1000];
+        let error = program_on(&mut backend, chip(name), &[(START, &image)]).0.unwrap_err();
+        // The routine's own check is faster than ours: the cell is in what it could not write.
+        let FlashError::WriteFailed { address, bytes, .. } = error else {
+            panic!("{name}: {error:?}");
+        };
+        assert!((address..address + bytes).contains(&(START + 0x805)), "{name}: {address:#x}");
+        // Cells that fail after they were written are found by the comparison.
+        board.pull("heal");
+        program_on(&mut backend, chip(name), &[(START, &image)]).0.unwrap();
+        for bit in [3, 5] {
+            board.pull(&format!("stuck {} {bit}", START + 0x805));
+        }
+        let error = backend.verify(&plan_on(chip(name), &[(START, &image)]), &mut |_| ());
+        let address = START + 0x805;
+        let wanted = FlashError::VerifyDiffered { address, bytes: 1, wanted: 0xA8, found: 0x80 };
+        assert_eq!(error.unwrap_err(), wanted, "{name}");
+    }
+}
