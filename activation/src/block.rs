@@ -1,9 +1,14 @@
 //! The activation block: the proof in flash that this chip was activated, and its check.
+//!
+//! The modes *ed25519* and *stored* share it; the mode byte is signed, so neither passes for the
+//! other. *hmac-sha256* and *pool* have blocks of their own ([`crate::mac`], [`crate::pool_block`]).
 
-use crate::certificate::{AllotmentCertificate, CERTIFICATE_BYTES, SCHEME_ED25519};
+use crate::certificate::{AllotmentCertificate, CERTIFICATE_BYTES};
 use crate::code::{ActivationCode, CODE_SYMBOLS, code_for};
+use crate::header::{self, Header};
+use crate::mode::Mode;
 use crate::refusal::Refusal;
-use crate::wire::{CONTEXT_BYTES, Fields, context, is_signed, message_of, unpadded};
+use crate::wire::{CONTEXT_BYTES, Fields, context, is_signed, message_of};
 
 /// Bytes of an activation block: whole flash words of 4, 8, 16 and 32 bytes alike.
 pub const BLOCK_BYTES: usize = BODY_BYTES + 64;
@@ -15,8 +20,6 @@ pub const FAMILY_BYTES_MAX: usize = 16;
 pub const UID_BYTES_MAX: usize = 16;
 
 pub(crate) const BODY_BYTES: usize = 224;
-const MAGIC: [u8; 4] = *b"FLAB";
-const VERSION: u8 = 1;
 const CONTEXT: [u8; CONTEXT_BYTES] = context("flashline activation block");
 
 /// Which chip a block is checked for.
@@ -44,7 +47,7 @@ impl Claim<'_> {
         }
     }
 
-    fn code(&self) -> ActivationCode {
+    pub(crate) fn code(&self) -> ActivationCode {
         code_for(self.product, self.family, self.uid)
     }
 }
@@ -102,20 +105,36 @@ pub enum BlockFound {
     Foreign(Refusal),
 }
 
-/// Says what lies in `bytes`: erased flash, this chip's block, or something else.
+/// Says what lies in `bytes`: erased flash, this chip's block, or something else. Mode *ed25519*.
 #[must_use]
 pub fn look_at(bytes: &[u8], claim: &Claim<'_>, product_keys: &[[u8; 32]]) -> BlockFound {
-    if bytes.len() == BLOCK_BYTES && bytes.iter().all(|&byte| byte == 0xFF) {
-        return BlockFound::Blank;
-    }
-    match check_block(bytes, claim, product_keys) {
+    found(bytes, check_block(bytes, claim, product_keys))
+}
+
+/// As [`look_at`], in mode *stored*: what stations, the hub and service tools ask about chips that
+/// hold a block and cannot check it.
+#[must_use]
+pub fn look_at_stored(bytes: &[u8], claim: &Claim<'_>, product_keys: &[[u8; 32]]) -> BlockFound {
+    found(bytes, check_stored_block(bytes, claim, product_keys))
+}
+
+fn found(bytes: &[u8], checked: Result<Block, Refusal>) -> BlockFound {
+    match checked {
         Ok(block) => BlockFound::Valid(block),
+        Err(_) if bytes.len() == BLOCK_BYTES && is_blank(bytes) => BlockFound::Blank,
         Err(refusal) => BlockFound::Foreign(refusal),
     }
 }
 
-/// Proves that `bytes` is an activation block for the chip and product of `claim`, under one of
-/// `product_keys` (current and next; an absent one is all zeros and never verifies).
+/// Whether `bytes` is erased flash: every byte 0xFF. No bytes at all are not blank.
+#[must_use]
+pub fn is_blank(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| byte == 0xFF)
+}
+
+/// Proves that `bytes` is an activation block of mode *ed25519* for the chip and product of
+/// `claim`, under one of `product_keys` (current and next; an absent one is all zeros and never
+/// verifies).
 ///
 /// Cheap checks come first, so that a foreign block costs a small chip no signature check.
 ///
@@ -126,42 +145,56 @@ pub fn check_block(
     claim: &Claim<'_>,
     product_keys: &[[u8; 32]],
 ) -> Result<Block, Refusal> {
+    check(bytes, Mode::Ed25519, claim, product_keys)
+}
+
+/// As [`check_block`], for a block of mode *stored*.
+///
+/// # Errors
+/// The first [`Refusal`] met; FORMAT.md has the order.
+pub fn check_stored_block(
+    bytes: &[u8],
+    claim: &Claim<'_>,
+    product_keys: &[[u8; 32]],
+) -> Result<Block, Refusal> {
+    check(bytes, Mode::Stored, claim, product_keys)
+}
+
+fn check(
+    bytes: &[u8],
+    mode: Mode,
+    claim: &Claim<'_>,
+    product_keys: &[[u8; 32]],
+) -> Result<Block, Refusal> {
     claim.check()?;
     let bytes: &[u8; BLOCK_BYTES] =
         bytes.try_into().map_err(|_| Refusal::WrongSize { found: bytes.len() })?;
-    let read = Fieldset::read(bytes).unwrap_or(Err(Refusal::Malformed))?;
+    let read = Fieldset::read(bytes, mode).unwrap_or(Err(Refusal::Malformed))?;
 
     let certificate = AllotmentCertificate::from_bytes(read.certificate)?;
     if !certificate.names_product(claim.product) {
         return Err(Refusal::OtherProduct);
     }
-    if read.family != claim.family.as_bytes() {
-        return Err(Refusal::OtherFamily);
-    }
-    if read.uid != claim.uid {
-        return Err(Refusal::OtherChip);
-    }
+    read.header.check_chip(claim)?;
     let code = claim.code();
     if *read.code != code.to_symbols() {
         return Err(Refusal::OtherCode);
     }
-    let quota = certificate.quota();
-    if read.index >= quota {
-        return Err(Refusal::IndexBeyondQuota { index: read.index, quota });
+    let (index, quota) = (read.header.index, certificate.quota());
+    if index >= quota {
+        return Err(Refusal::IndexBeyondQuota { index, quota });
     }
     certificate.verify(product_keys, claim.product)?;
     let station_key = certificate.station_key();
     if !is_signed(&station_key, &signed_message(read.body), read.signature) {
         return Err(Refusal::BlockNotSigned);
     }
-    Ok(Block { code, allotment: certificate.allotment(), quota, index: read.index, station_key })
+    Ok(Block { code, allotment: certificate.allotment(), quota, index, station_key })
 }
 
 /// A block taken apart, nothing proven.
 struct Fieldset<'a> {
-    family: &'a [u8],
-    uid: &'a [u8],
-    index: u32,
+    header: Header<'a>,
     code: &'a [u8; CODE_SYMBOLS],
     certificate: &'a [u8; CERTIFICATE_BYTES],
     body: &'a [u8; BODY_BYTES],
@@ -169,41 +202,23 @@ struct Fieldset<'a> {
 }
 
 impl<'a> Fieldset<'a> {
-    fn read(bytes: &'a [u8; BLOCK_BYTES]) -> Option<Result<Self, Refusal>> {
+    fn read(bytes: &'a [u8; BLOCK_BYTES], mode: Mode) -> Option<Result<Self, Refusal>> {
         let mut fields = Fields::of(bytes);
-        if *fields.take()? != MAGIC {
-            return Some(Err(Refusal::NotOurs));
-        }
-        let [version, scheme] = *fields.take()?;
-        if version != VERSION {
-            return Some(Err(Refusal::UnknownVersion { version }));
-        }
-        if scheme != SCHEME_ED25519 {
-            return Some(Err(Refusal::UnknownScheme { scheme }));
-        }
-        let stated_bytes = u16::from_le_bytes(*fields.take()?);
-        if usize::from(stated_bytes) != BLOCK_BYTES {
+        let header = match Header::take(&mut fields, header::MAGIC, mode)? {
+            Ok(header) => header,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        if header.stated_bytes != BLOCK_BYTES {
             return Some(Err(Refusal::Malformed));
         }
-        let [family_bytes, uid_bytes, reserved_a, reserved_b] = *fields.take()?;
-        if [reserved_a, reserved_b] != [0, 0] {
-            return Some(Err(Refusal::Malformed));
-        }
-        let family: &[u8; FAMILY_BYTES_MAX] = fields.take()?;
-        let uid: &[u8; UID_BYTES_MAX] = fields.take()?;
-        let index = fields.take_u32()?;
         let code = fields.take()?;
         if *fields.take()? != [0; 3] {
             return Some(Err(Refusal::Malformed));
         }
-        let (Some(family), Some(uid)) = (unpadded(family, family_bytes), unpadded(uid, uid_bytes))
-        else {
-            return Some(Err(Refusal::Malformed));
-        };
         let certificate = fields.take()?;
         let signature = fields.take()?;
         let body = bytes.first_chunk()?;
-        Some(Ok(Self { family, uid, index, code, certificate, body, signature }))
+        Some(Ok(Self { header, code, certificate, body, signature }))
     }
 }
 
@@ -219,22 +234,15 @@ fn signed_message(body: &[u8; BODY_BYTES]) -> [u8; CONTEXT_BYTES + BODY_BYTES] {
     reason = "hosts only; offsets are the table of FORMAT.md, lengths were checked"
 )]
 pub(crate) fn make(
+    mode: Mode,
     claim: &Claim<'_>,
     certificate: &AllotmentCertificate,
     index: u32,
     sign: impl FnOnce(&[u8]) -> [u8; 64],
 ) -> [u8; BLOCK_BYTES] {
-    let (family, uid) = (claim.family.as_bytes(), claim.uid);
     let mut body = [0; BODY_BYTES];
-    body[0..4].copy_from_slice(&MAGIC);
-    body[4] = VERSION;
-    body[5] = SCHEME_ED25519;
-    body[6..8].copy_from_slice(&(BLOCK_BYTES as u16).to_le_bytes());
-    body[8] = family.len() as u8;
-    body[9] = uid.len() as u8;
-    body[12..12 + family.len()].copy_from_slice(family);
-    body[28..28 + uid.len()].copy_from_slice(uid);
-    body[44..48].copy_from_slice(&index.to_le_bytes());
+    let header = header::make(header::MAGIC, mode, BLOCK_BYTES, claim, index);
+    body[..header::HEADER_BYTES].copy_from_slice(&header);
     body[48..48 + CODE_SYMBOLS].copy_from_slice(&claim.code().to_symbols());
     body[68..BODY_BYTES].copy_from_slice(certificate.as_bytes());
     let mut bytes = [0; BLOCK_BYTES];

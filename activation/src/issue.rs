@@ -5,6 +5,8 @@
 
 use crate::block::{self, BLOCK_BYTES, Claim};
 use crate::certificate::AllotmentCertificate;
+use crate::mode::Mode;
+use crate::pool_block::{self, PoolColumn};
 use crate::refusal::Refusal;
 use ring::rand::SecureRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -28,6 +30,9 @@ pub enum KeyError {
     /// Not an Ed25519 key in PKCS #8 v2.
     #[error("reading a product key: not an Ed25519 key in PKCS #8 version 2")]
     NotAKey,
+    /// All zeros, which firmware takes for "no secret".
+    #[error("reading a MAC secret: 32 zeros are no secret")]
+    NotASecret,
 }
 
 impl ProductKey {
@@ -131,6 +136,12 @@ pub enum IssueError {
     /// Family or UID are empty or too long for a block.
     #[error("a chip with an empty or overlong family or UID cannot be activated")]
     ChipUnusable,
+    /// A credential with too many columns, too long ones, or a code column that can be no code.
+    #[error("a pool block cannot hold this credential")]
+    CredentialUnusable,
+    /// The reservation was made in another share than this allotment's.
+    #[error("the credential was reserved in another share of the pool")]
+    OtherShare,
 }
 
 impl Allotment {
@@ -158,9 +169,9 @@ impl Allotment {
         &self.certificate
     }
 
-    /// Makes the block that activates the chip `uid` of `family` with the allotment's activation
-    /// number `index`. The caller journals index and chip first and never gives an index to two
-    /// chips.
+    /// Makes the block of mode *ed25519* that activates the chip `uid` of `family` with the
+    /// allotment's activation number `index`. The caller journals index and chip first and never
+    /// gives an index to two chips.
     ///
     /// # Errors
     /// [`IssueError::IndexBeyondQuota`], [`IssueError::ChipUnusable`].
@@ -170,13 +181,79 @@ impl Allotment {
         family: &str,
         uid: &[u8],
     ) -> Result<[u8; BLOCK_BYTES], IssueError> {
+        self.make(Mode::Ed25519, index, family, uid)
+    }
+
+    /// As [`Allotment::issue`], for a chip that holds the block and never checks it: mode *stored*.
+    ///
+    /// # Errors
+    /// [`IssueError::IndexBeyondQuota`], [`IssueError::ChipUnusable`].
+    pub fn issue_stored(
+        &self,
+        index: u32,
+        family: &str,
+        uid: &[u8],
+    ) -> Result<[u8; BLOCK_BYTES], IssueError> {
+        self.make(Mode::Stored, index, family, uid)
+    }
+
+    fn make(
+        &self,
+        mode: Mode,
+        index: u32,
+        family: &str,
+        uid: &[u8],
+    ) -> Result<[u8; BLOCK_BYTES], IssueError> {
+        let claim = self.claim(index, family, uid)?;
+        Ok(block::make(mode, &claim, &self.certificate, index, |message| sign(&self.key, message)))
+    }
+
+    /// Makes the block of mode *pool* that binds the share's credential number `index` to a chip.
+    /// `columns` are in the schema's order; `code_column` says which of them, a public one of
+    /// printable ASCII, is the activation code. The same chip and credential give the same bytes.
+    ///
+    /// # Errors
+    /// [`IssueError::IndexBeyondQuota`], [`IssueError::ChipUnusable`],
+    /// [`IssueError::CredentialUnusable`].
+    pub fn issue_pool(
+        &self,
+        index: u32,
+        family: &str,
+        uid: &[u8],
+        columns: &[PoolColumn<'_>],
+        code_column: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, IssueError> {
+        let claim = self.claim(index, family, uid)?;
+        let signed = |message: &[u8]| sign(&self.key, message);
+        pool_block::make(&claim, &self.certificate, index, columns, code_column, signed)
+            .ok_or(IssueError::CredentialUnusable)
+    }
+
+    /// What a block is made for, if this allotment may make it.
+    fn claim<'a>(
+        &'a self,
+        index: u32,
+        family: &'a str,
+        uid: &'a [u8],
+    ) -> Result<Claim<'a>, IssueError> {
         let quota = self.certificate.quota();
         if index >= quota {
             return Err(IssueError::IndexBeyondQuota { index, quota });
         }
         let claim = Claim { product: &self.product, family, uid };
         claim.check().map_err(|_| IssueError::ChipUnusable)?;
-        Ok(block::make(&claim, &self.certificate, index, |message| sign(&self.key, message)))
+        Ok(claim)
+    }
+
+    /// The product whose chips it activates.
+    #[must_use]
+    pub fn product(&self) -> &str {
+        &self.product
+    }
+
+    #[cfg(feature = "pool")]
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        sign(&self.key, message)
     }
 }
 

@@ -58,10 +58,19 @@ pub enum Refusal {
     /// The certified station key did not sign the block.
     #[error("the activation block is not signed by the station its certificate names")]
     BlockNotSigned,
+    /// A block of another mode than the one asked for.
+    #[error("the activation block is of mode {mode}, which is not the mode asked for")]
+    OtherMode {
+        /// The mode byte found; [`Mode::of`](crate::Mode::of) names it.
+        mode: u8,
+    },
+    /// No given secret made the block's MAC.
+    #[error("the activation block's MAC was not made with a secret of this product")]
+    MacWrong,
 }
 
 impl Refusal {
-    /// A stable number, never reused: what firmware reports where a text does not fit. 1 to 13.
+    /// A stable number, never reused: what firmware reports where a text does not fit. 1 to 15.
     #[must_use]
     pub const fn number(&self) -> u8 {
         match self {
@@ -78,6 +87,8 @@ impl Refusal {
             Self::IndexBeyondQuota { .. } => 11,
             Self::CertificateNotSigned => 12,
             Self::BlockNotSigned => 13,
+            Self::OtherMode { .. } => 14,
+            Self::MacWrong => 15,
         }
     }
 }

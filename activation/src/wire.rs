@@ -36,6 +36,20 @@ impl<'a> Fields<'a> {
         Some(field)
     }
 
+    pub(crate) fn take_some(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (field, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(field)
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) fn take_u16(&mut self) -> Option<u16> {
+        self.take().map(|bytes| u16::from_le_bytes(*bytes))
+    }
+
     pub(crate) fn take_u32(&mut self) -> Option<u32> {
         self.take().map(|bytes| u32::from_le_bytes(*bytes))
     }
@@ -75,6 +89,16 @@ pub(crate) fn message_of<const BODY: usize, const MESSAGE: usize>(
     let source = context.iter().chain(body);
     message.iter_mut().zip(source).for_each(|(target, &byte)| *target = byte);
     message
+}
+
+/// What a key signs of bytes whose number varies: the context, then their SHA-256. A small chip so
+/// needs no room for a copy of them.
+pub(crate) fn digest_message(
+    context: &[u8; CONTEXT_BYTES],
+    body: &[u8],
+) -> [u8; CONTEXT_BYTES + 32] {
+    let digest: [u8; 32] = Sha256::digest(body).into();
+    message_of(context, &digest)
 }
 
 /// Strict Ed25519: small-order keys and points are refused, so an all-zero key never verifies.

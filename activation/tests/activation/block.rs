@@ -183,7 +183,9 @@ fn malformed_fields_are_refused_even_when_properly_signed() {
     check(0, b'f', Refusal::NotOurs);
     check(4, 0, Refusal::UnknownVersion { version: 0 });
     check(4, 2, Refusal::UnknownVersion { version: 2 });
-    check(5, 2, Refusal::UnknownScheme { scheme: 2 });
+    check(5, 0, Refusal::UnknownScheme { scheme: 0 });
+    check(5, 2, Refusal::OtherMode { mode: 2 });
+    check(5, 5, Refusal::UnknownScheme { scheme: 5 });
     check(6, 0, Refusal::Malformed);
     check(7, 0, Refusal::Malformed);
     check(8, 17, Refusal::Malformed);
@@ -336,9 +338,11 @@ fn refusal_numbers_are_distinct_and_fixed() {
         Refusal::IndexBeyondQuota { index: 0, quota: 0 },
         Refusal::CertificateNotSigned,
         Refusal::BlockNotSigned,
+        Refusal::OtherMode { mode: 0 },
+        Refusal::MacWrong,
     ]
     .map(|refusal| refusal.number());
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
 }
 
 /// Signs a tampered block as the station would.
