@@ -28,6 +28,7 @@ const OUTSIDE: &[(&str, &str, &[&str])] = &[
     ("src-tauri/Cargo.toml", "kiosk-shell", &[]),
     ("device-sdk/demo/Cargo.toml", "demo-lamp", &["device-sdk"]),
     ("delta/chip/Cargo.toml", "delta-chip", &["delta"]),
+    ("flash/fuzz/Cargo.toml", "flash-fuzz", &["flash"]),
     ("release/fuzz/Cargo.toml", "release-fuzz", &["release"]),
 ];
 

@@ -22,9 +22,10 @@ const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simula
                     simulators/esptool,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
-const OUTSIDE: [&str; 4] = [
+const OUTSIDE: [&str; 5] = [
     "delta/chip/Cargo.toml",
     "device-sdk/demo/Cargo.toml",
+    "flash/fuzz/Cargo.toml",
     "release/fuzz/Cargo.toml",
     "src-tauri/Cargo.toml",
 ];
