@@ -6,6 +6,7 @@
 
 mod dfu;
 mod flash;
+mod uart;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -13,9 +14,10 @@ use serde::Serialize;
 /// Runs one bench by name.
 pub(crate) fn run(name: &str) -> Result<()> {
     match name {
-        "flash" => flash::run().and_then(|()| dfu::run()),
+        "flash" => flash::run().and_then(|()| dfu::run()).and_then(|()| uart::run()),
         "dfu" => dfu::run(),
-        other => bail!("there is no bench called `{other}`; there are `flash` and `dfu`"),
+        "uart" => uart::run(),
+        other => bail!("there is no bench called `{other}`; there are `flash`, `dfu`, `uart`"),
     }
 }
 

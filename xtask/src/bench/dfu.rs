@@ -33,7 +33,7 @@ pub(super) fn run() -> Result<()> {
         cargo()
             .args(["build", "--locked", "--quiet", "--release", "--features", "flash/umockdev"])
             .args(["--package", "flash", "--package", "simulators"])
-            .args(["--bin", "dfu-visit", "--bin", "mock-usb"]),
+            .args(["--bin", "board-visit", "--bin", "mock-usb"]),
     )?;
     let folder = tempfile::tempdir().context("making a fresh folder for the bench")?;
     let bench = Bench {
@@ -85,7 +85,7 @@ struct Bench {
 impl Bench {
     fn ours(&self, holding: Option<&PathBuf>) -> Result<f64> {
         let mut visit = self.board(holding);
-        visit.arg(self.programs.join("dfu-visit")).args([SOCKET, "STM32F405RG"]).arg(&self.image);
+        visit.arg(self.programs.join("board-visit")).args([SOCKET, "STM32F405RG"]).arg(&self.image);
         self.time(visit)
     }
 

@@ -1,19 +1,18 @@
-//! `dfu-visit SOCKET CHIP IMAGE`: one whole visit over USB DFU, as a station makes it.
+//! `board-visit PORT CHIP IMAGE`: one whole visit, as a station makes it.
 //!
 //! Identify, write, compare, start: what the bench measures against other programs, and what runs
-//! where no station fits. SOCKET is as a slot names it (`usb:1-2.3`), CHIP a name of the table of
-//! chips, IMAGE raw bytes for the first address of its flash.
+//! where no station fits. PORT is as a slot names it (`usb:1-2.3`, `tty:/dev/ttyUSB0@115200`), CHIP
+//! a name of the table of chips, IMAGE raw bytes for the first address of its flash.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use flash::dfu::DfuBackend;
-use flash::{Backend, FlashError, Piece, Plan, chip};
+use flash::{FlashError, Piece, Plan, Port, PortError, chip};
 
 /// What keeps a visit from its end.
 #[derive(Debug, thiserror::Error)]
 enum VisitError {
-    #[error("usage: dfu-visit usb:BUS-PORT[.PORT…] CHIP IMAGE")]
+    #[error("usage: board-visit PORT CHIP IMAGE")]
     Usage,
     #[error("reading {path}")]
     Image {
@@ -22,6 +21,8 @@ enum VisitError {
         source: std::io::Error,
     },
     #[error(transparent)]
+    Port(#[from] PortError),
+    #[error(transparent)]
     Flash(#[from] FlashError),
     #[error("writing the report")]
     Report(#[source] std::io::Error),
@@ -29,11 +30,11 @@ enum VisitError {
 
 fn visit() -> Result<(), VisitError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [socket, name, path] = &arguments[..] else { return Err(VisitError::Usage) };
+    let [port, name, path] = &arguments[..] else { return Err(VisitError::Usage) };
     let chip = chip(name).ok_or_else(|| FlashError::UnknownChip { chip: name.clone() })?;
     let image =
         std::fs::read(path).map_err(|source| VisitError::Image { path: path.clone(), source })?;
-    let mut hand = DfuBackend::at(socket.parse()?)?;
+    let mut hand = port.parse::<Port>()?.open(Some(chip))?;
 
     let identity = hand.identify(chip)?;
     let piece = Piece { name: "image", address: chip.flash_start(), bytes: &image };
@@ -71,6 +72,8 @@ fn main() -> ExitCode {
         FlashError::Silent { detail, .. }
         | FlashError::Driver { detail, .. }
         | FlashError::CoreStuck { detail, .. }
+        | FlashError::LineNoise { detail, .. }
+        | FlashError::Refused { detail, .. }
         | FlashError::PermissionDenied { detail, .. },
     ) = &error
     {
@@ -78,6 +81,6 @@ fn main() -> ExitCode {
         words.push_str(detail);
     }
     // Nowhere is left to say that standard error is closed.
-    let _ = writeln!(std::io::stderr(), "dfu-visit: {words}");
+    let _ = writeln!(std::io::stderr(), "board-visit: {words}");
     ExitCode::FAILURE
 }
