@@ -2,6 +2,8 @@
 //! by their replay in the room's tests.
 
 use flash::dfu::{Contents, DfuFile, Function, MemoryMap, Mode, checksum};
+use flash::esp::frame::{Answer, Receiver};
+use flash::uart::frame::{Abilities, Command, product_id};
 
 /// DfuSe addresses have 32 bits.
 const ADDRESS_END: u64 = 1 << 32;
@@ -18,6 +20,8 @@ pub(crate) fn judge(target: &str, bytes: &[u8]) {
                 dfu_file(&[body, &checksum(body).to_le_bytes()].concat());
             }
         }
+        "an3155-answers" => an3155_answers(bytes),
+        "esp-answers" => esp_answers(bytes),
         other => panic!("no such target: {other}"),
     }
 }
@@ -71,5 +75,40 @@ fn dfu_file(bytes: &[u8]) {
             assert!(held + 16 <= bytes.len(), "more than the file holds");
         }
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What stands between the count byte and the last ACK of an answer to Get or Get ID.
+fn an3155_answers(bytes: &[u8]) {
+    match Abilities::parse(bytes) {
+        Some(abilities) => {
+            assert_eq!([&[abilities.version], &abilities.commands[..]].concat(), bytes);
+            let erases = [Command::Erase, Command::ExtendedErase];
+            let told = erases.iter().filter(|command| abilities.has(**command)).count();
+            assert!(told <= abilities.commands.len());
+        }
+        None => assert!(bytes.is_empty()),
+    }
+    assert_eq!(product_id(bytes).is_some(), bytes.len() == 2);
+}
+
+/// What an ESP32's loader, or whatever is there instead, says on the wire.
+fn esp_answers(bytes: &[u8]) {
+    let mut receiver = Receiver::default();
+    let (mut since, mut packets) = (0, 0);
+    for byte in bytes {
+        since += 1;
+        let Some(packet) = receiver.take(*byte) else { continue };
+        // Nothing is made up: a packet and its ends stand in the bytes, one END may be two packets'.
+        assert!(!packet.is_empty() && packet.len() < since + usize::from(packets > 0));
+        (since, packets) = (0, packets + 1);
+        let Some(answer) = Answer::parse(&packet) else { continue };
+        assert_eq!(answer.data.len() + 12, packet.len());
+        assert_eq!((packet[0], packet[1]), (1, answer.command));
+        if let Some(digest) = answer.md5() {
+            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(answer.data.eq_ignore_ascii_case(hex.as_bytes()));
+        }
+        assert_eq!(answer.security().is_some(), answer.data.len() >= 16);
     }
 }
