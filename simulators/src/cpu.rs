@@ -181,12 +181,7 @@ impl Cpu {
             while executed < limit && self.activity == Activity::Running {
                 self.step();
                 executed += 1;
-                let mut chip = self.chip.borrow_mut();
-                if chip.take_reset_request() {
-                    self.reset_requested = true;
-                }
-                let cells = chip.cells();
-                if cells.ahead() || cells.power_lost() || self.reset_requested {
+                if self.reset_requested || self.chip.borrow().pauses_core() {
                     break;
                 }
             }

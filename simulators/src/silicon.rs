@@ -186,6 +186,12 @@ pub trait Silicon: fmt::Debug {
     fn disguise(&mut self, disguise: Disguise) -> Result<(), String>;
     /// Bytes the UART sent since the last call.
     fn take_uart(&mut self) -> Vec<u8>;
+    /// Whether the core should stop executing: flash needs time, the power is gone, or the chip
+    /// asks for a reset. Asked after every instruction.
+    fn pauses_core(&self) -> bool {
+        let cells = self.cells();
+        cells.ahead() || cells.power_lost()
+    }
     /// Whether the chip itself asked for a reset since the last call.
     fn take_reset_request(&mut self) -> bool {
         false

@@ -188,3 +188,42 @@ fn the_control_port_answers_nonsense_with_an_error_and_goes_on() {
     }
     assert_eq!(bench.pull("dump-hex 0 4"), "ffffffff");
 }
+
+#[test]
+fn a_page_that_does_not_erase_fails_the_verification_until_it_is_healed() {
+    let bench = Bench::new();
+    let mut session = bench.attach(Permissions::new()).unwrap();
+    bench.flash(&mut session, 0, &noise(8192, 3)).unwrap();
+    bench.pull("no-erase 0x1234");
+    let error = bench.flash(&mut session, 0, &noise(8192, 4)).unwrap_err();
+    assert!(matches!(error, FlashError::Verify), "{error}");
+    assert_eq!(bench.cells(0, 4096), noise(8192, 4)[..4096]);
+    bench.pull("heal");
+    bench.flash(&mut session, 0, &noise(8192, 4)).unwrap();
+}
+
+#[test]
+fn the_chip_can_look_like_another_one() {
+    let bench = Bench::new();
+    let read = |address: u64| -> Result<u32, probe_rs::Error> {
+        let mut session = bench.attach(Permissions::new())?;
+        let mut word = [0];
+        session.core(0)?.read_32(address, &mut word)?;
+        Ok(word[0])
+    };
+    bench.pull("uid ffffffffffffffff");
+    assert_eq!(read(0x1000_0060).unwrap(), 0xFFFF_FFFF);
+    bench.pull("uid 0102030405060708");
+    assert_eq!(read(0x1000_0064).unwrap(), 0x0807_0605);
+    bench.pull("uid unreadable");
+    read(0x1000_0064).unwrap_err();
+    bench.pull("part 0x52810");
+    assert_eq!(read(0x1000_0100).unwrap(), 0x52810);
+    bench.pull("flash-kib 256");
+    assert_eq!([read(0x1000_0110).unwrap(), read(0x1000_0014).unwrap()], [256, 64]);
+    read(0x3_FFFC).unwrap();
+    read(0x4_0000).unwrap_err();
+    for line in ["uid 0102", "lock 2", "no-erase 0x40000", "dump-hex 0x40000 4"] {
+        assert!(bench.ask(line).starts_with("error "), "{line}");
+    }
+}

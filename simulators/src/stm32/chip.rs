@@ -443,6 +443,14 @@ impl Silicon for Chip {
         self.usarts.iter_mut().flat_map(Usart::take).collect()
     }
 
+    fn pauses_core(&self) -> bool {
+        let asks = match &self.controller {
+            Controller::DoubleWord(controller) => controller.asks_for_reset(),
+            Controller::HalfWord(_) => false,
+        };
+        asks || self.cells.ahead() || self.cells.power_lost()
+    }
+
     fn take_reset_request(&mut self) -> bool {
         match &mut self.controller {
             Controller::DoubleWord(controller) => controller.take_reset_request(),

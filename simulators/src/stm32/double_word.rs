@@ -221,6 +221,10 @@ impl DoubleWord {
         by_option || self.acr & EMPTY != 0
     }
 
+    pub(super) fn asks_for_reset(&self) -> bool {
+        self.reset_requested
+    }
+
     pub(super) fn take_reset_request(&mut self) -> bool {
         std::mem::take(&mut self.reset_requested)
     }
