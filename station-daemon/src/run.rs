@@ -234,6 +234,8 @@ fn start_postman(
             let _ = random.fill(&mut bytes);
             u64::from_le_bytes(bytes) % below.max(1)
         }),
+        bulk: sync::BulkWindows::default(),
+        wall_clock: Box::new(|| chrono::Local::now().fixed_offset()),
     };
     let parties = Arc::new(HubDesk(handle.clone()));
     let hub = handle.clone();

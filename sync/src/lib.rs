@@ -16,6 +16,7 @@ mod postman;
 mod staging;
 mod state;
 mod tls;
+mod window;
 mod wire;
 
 pub use enrol::{EnrolError, enrol};
@@ -24,7 +25,8 @@ pub use parties::{
     ArrivedDocument, DocumentSink, JournalHead, JournalRange, JournalRefusal, JournalSource,
     NextCertificate, PartyError, WantedChunk,
 };
-pub use postman::{Jitter, Nudge, Postman, PostmanConfig, PostmanError};
+pub use postman::{Jitter, Nudge, Postman, PostmanConfig, PostmanError, WallClock};
 pub use staging::{Staging, StagingError};
 pub use state::{BackOff, HubState, OfflineReason};
 pub use tls::TlsError;
+pub use window::{BulkWindows, WindowError};

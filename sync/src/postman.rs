@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, FixedOffset};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
@@ -22,6 +23,7 @@ use crate::parties::{
 use crate::staging::{Staging, StagingError};
 use crate::state::{BackOff, HubState, OfflineReason};
 use crate::tls::{self, TlsError};
+use crate::window::BulkWindows;
 use crate::wire::{
     self, PUSH_BYTES_MAX, PUSH_RECORDS_MAX, PUSH_WHOLE_BYTES_MAX, PUSH_WHOLE_RECORDS_MAX,
 };
@@ -46,7 +48,14 @@ pub struct PostmanConfig {
     pub back_off: BackOff,
     /// A random number below its argument.
     pub jitter: Jitter,
+    /// When chunks may be fetched.
+    pub bulk: BulkWindows,
+    /// The wall clock with the station's time zone, for those windows.
+    pub wall_clock: WallClock,
 }
+
+/// Says what a clock on the wall shows.
+pub type WallClock = Box<dyn Fn() -> DateTime<FixedOffset> + Send + Sync>;
 
 /// A source of random numbers: each below the argument.
 pub type Jitter = Box<dyn FnMut(u64) -> u64 + Send + Sync>;
@@ -122,6 +131,10 @@ pub struct Postman {
     closed_epoch: Option<u32>,
     /// Chunks the hub does not have, until its documents change.
     missing: BTreeSet<[u8; 32]>,
+    bulk: BulkWindows,
+    wall_clock: WallClock,
+    /// Chunks wait for their window to open.
+    bulk_waits: bool,
 }
 
 impl Postman {
@@ -154,6 +167,9 @@ impl Postman {
             cursor: None,
             closed_epoch: None,
             missing: BTreeSet::new(),
+            bulk: config.bulk,
+            wall_clock: config.wall_clock,
+            bulk_waits: false,
         };
         Ok((postman, Nudge(nudged)))
     }
@@ -274,11 +290,14 @@ impl Postman {
         Ok(())
     }
 
-    /// Returns when the hub's list changed, somebody nudged, or the hub ended the wait.
+    /// Returns when the hub's list changed, somebody nudged, chunks may flow that had to wait, or
+    /// the hub ended the wait.
     async fn wait_for_news(&mut self, known: &str) -> Result<(), RoundError> {
         let nudged = self.nudged.clone();
+        let opening = self.bulk.wait((self.wall_clock)());
         tokio::select! {
             () = nudged.notified() => Ok(()),
+            () = tokio::time::sleep(opening), if self.bulk_waits => Ok(()),
             answer = self.hub.documents(Some(known)) => { answer?; Ok(()) }
         }
     }
@@ -391,9 +410,14 @@ impl Postman {
         let wanted = self.party(|_, documents| documents.chunks_wanted()).await?;
         let digests: Vec<[u8; 32]> = wanted.iter().map(|chunk| chunk.sha256).collect();
         self.staging.retain(&digests)?;
+        self.bulk_waits = false;
         for chunk in wanted {
             if self.missing.contains(&chunk.sha256) {
                 continue;
+            }
+            if !self.bulk.is_open((self.wall_clock)()) {
+                self.bulk_waits = true;
+                return Ok(());
             }
             // New records do not wait behind bulk.
             self.carry_journal().await?;

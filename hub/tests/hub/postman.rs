@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use protocol::JournalAck;
 use sync::{
-    ArrivedDocument, BackOff, DocumentSink, HubState, JournalHead, JournalRange, JournalRefusal,
-    JournalSource, NextCertificate, Nudge, OfflineReason, PartyError, Postman, PostmanConfig,
-    WantedChunk,
+    ArrivedDocument, BackOff, BulkWindows, DocumentSink, HubState, JournalHead, JournalRange,
+    JournalRefusal, JournalSource, NextCertificate, Nudge, OfflineReason, PartyError, Postman,
+    PostmanConfig, WantedChunk,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -151,6 +151,8 @@ fn carry(station: Station, hub: &str, staging: &std::path::Path) -> Round {
         staging: staging.to_owned(),
         back_off: BackOff { first_ms: 20, cap_ms: 200 },
         jitter: Box::new(|below| below / 2),
+        bulk: BulkWindows::default(),
+        wall_clock: Box::new(|| chrono::Local::now().fixed_offset()),
     };
     carry_with(station, config)
 }
@@ -321,6 +323,8 @@ async fn refused_certificates_on_either_side_are_told_apart_from_a_hub_that_is_a
         staging: staging.path().join("2"),
         back_off: BackOff { first_ms: 20, cap_ms: 200 },
         jitter: Box::new(|_| 0),
+        bulk: BulkWindows::default(),
+        wall_clock: Box::new(|| chrono::Local::now().fixed_offset()),
     };
     let round = carry_with(stranger, config);
     round.until_state(HubState::Offline(OfflineReason::StationRefused)).await;

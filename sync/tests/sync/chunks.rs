@@ -1,7 +1,8 @@
 //! Chunks: from where the staging ends, checked before they are handed over.
 
+use chrono::DateTime;
 use serde_json::json;
-use sync::{HubState, OfflineReason, Staging, WantedChunk};
+use sync::{BulkWindows, HubState, OfflineReason, Staging, WantedChunk};
 
 use crate::script::*;
 
@@ -162,5 +163,32 @@ async fn a_chunk_the_hub_lacks_is_asked_for_once_until_its_documents_change() {
         round.nudge.now();
     }
     hub.until_asked("it again", |asked| asked_for_it(asked) == 2).await;
+    round.end().await;
+}
+
+#[tokio::test]
+async fn chunks_wait_for_their_window_and_records_do_not() {
+    let bytes = chunk();
+    let staging = tempfile::tempdir().unwrap();
+    let served = bytes.clone();
+    let mut hub = ScriptedHub::saying(move |asked| match asked.what.as_str() {
+        "GET /v1/documents" => listing(&[]),
+        "GET /v1/journal/1" => no_journal(),
+        "POST /v1/journal/1" => Said::json(&json!({ "size": 2, "cosigned": "note", "next": 2 })),
+        what if what.starts_with("GET /v1/chunks/") => ranged(&served, asked),
+        other => panic!("{other}"),
+    })
+    .await;
+    hub.bulk = BulkWindows::parse(&["* 0-5 * * *"]).unwrap();
+    let clock = hub.clock.clone();
+    let show = |time: &str| *clock.lock().unwrap() = DateTime::parse_from_rfc3339(time).unwrap();
+    show("2026-11-20T23:59:59.900+08:00");
+    let round = hub.station(staging.path(), Party::with(2, vec![wanted(&bytes)]));
+    round.until("the records", |seen| seen.acknowledged.iter().any(|(size, _)| *size == 2)).await;
+    hub.until_asked("the long poll", |asked| asked.iter().any(|a| !a.query.is_empty())).await;
+    assert!(!hub.asked().iter().any(|asked| asked.contains("chunks")), "the window is closed");
+    // Nobody nudges and the hub has no news: the window alone brings the chunk.
+    show("2026-11-21T00:00:00+08:00");
+    round.until("the chunk", |seen| seen.chunks.len() == 1).await;
     round.end().await;
 }

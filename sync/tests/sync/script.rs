@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, FixedOffset};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
@@ -16,8 +17,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::json;
 use sync::{
-    ArrivedDocument, BackOff, DocumentSink, HubState, JournalHead, JournalRange, JournalRefusal,
-    JournalSource, Nudge, PartyError, Postman, PostmanConfig, WantedChunk,
+    ArrivedDocument, BackOff, BulkWindows, DocumentSink, HubState, JournalHead, JournalRange,
+    JournalRefusal, JournalSource, Nudge, PartyError, Postman, PostmanConfig, WantedChunk,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -56,6 +57,9 @@ pub(crate) struct ScriptedHub {
     ca_pem: String,
     station_pem: String,
     station_key: String,
+    /// When chunks may flow, and the clock on the wall.
+    pub(crate) bulk: BulkWindows,
+    pub(crate) clock: Arc<Mutex<DateTime<FixedOffset>>>,
     pub(crate) asked: watch::Sender<Vec<Asked>>,
 }
 
@@ -91,6 +95,10 @@ impl ScriptedHub {
             ca_pem: ca_certificate.pem(),
             station_pem: station.pem(),
             station_key: station_key.serialize_pem(),
+            bulk: BulkWindows::default(),
+            clock: Arc::new(Mutex::new(
+                DateTime::parse_from_rfc3339("2026-11-20T12:00:00+08:00").unwrap(),
+            )),
             asked: watch::Sender::new(Vec::new()),
         };
         let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(script)));
@@ -108,6 +116,11 @@ impl ScriptedHub {
             staging: staging.to_owned(),
             back_off: BackOff { first_ms: 10, cap_ms: 50 },
             jitter: Box::new(|below| below / 2),
+            bulk: self.bulk.clone(),
+            wall_clock: {
+                let clock = self.clock.clone();
+                Box::new(move || *clock.lock().unwrap())
+            },
         };
         let party = Arc::new(party);
         let told = party.clone();
