@@ -130,7 +130,7 @@ fn in_place(case: &Case<'_>) {
     let [shape, cut] = case.knobs;
     let (reach, more) = (shape & 3, u32::from(shape >> 2 & 3));
     let mut header = case.header;
-    let zero = InPlace { page_bits: 8, reach, patch_crc: 0 };
+    let zero = InPlace { page_bits: 8, reach, lift: shape >> 4 & 3, patch_crc: 0 };
     header.in_place = Some(zero);
     let bytes = header.bytes();
     let summed = [&bytes[..bytes.len() - 4], case.body].concat();
@@ -138,8 +138,9 @@ fn in_place(case: &Case<'_>) {
     header.in_place = Some(InPlace { patch_crc, ..zero });
     let patch = [header.bytes(), case.body.to_vec()].concat();
     let ring_pages = u32::from(reach) + 1 + more;
-    let mut chip =
-        Chip::new(case.old, &patch, header.new_len as usize, zero.page_bytes(), ring_pages);
+    let lifted = case.old.len() + (usize::from(zero.lift) + 1) * zero.page_bytes() as usize;
+    let longest = lifted.max(header.new_len as usize);
+    let mut chip = Chip::new(case.old, &patch, longest, zero.page_bytes(), ring_pages);
     let mut work = Workspace::new();
     if cut > 0 {
         chip.cut_at(u64::from(cut) * 13, CUTS[usize::from(cut) % 3], u64::from(cut));

@@ -11,14 +11,15 @@ pub const VERSION: u8 = 1;
 /// Longest image, in bytes: offsets are kept in 24 bits.
 pub const IMAGE_BYTES_MAX: u32 = 0xFF_FFFE;
 /// Most bytes a header can have.
-pub const HEADER_BYTES_MAX: usize = 58;
+pub const HEADER_BYTES_MAX: usize = 59;
 /// Load addresses are multiples of this.
 pub const BASE_STEP: u32 = 0x80;
 
 const STORED: u8 = 0x80;
 const WITH_BASE: u8 = 0x40;
 const IN_PLACE: u8 = 0x20;
-const FLAGS: u8 = STORED | WITH_BASE | IN_PLACE;
+const LIFTED: u8 = 0x10;
+const FLAGS: u8 = STORED | WITH_BASE | IN_PLACE | LIFTED;
 /// Smallest page of an update in place, as a power of two: 256 bytes.
 pub const PAGE_BITS_MIN: u8 = 8;
 /// Largest page of an update in place, as a power of two: 8 MiB.
@@ -70,9 +71,11 @@ pub enum Body {
 pub struct InPlace {
     /// Bytes of a page as a power of two, 8 to 23.
     pub page_bits: u8,
-    /// While page k of the new image is made, no page of the old image before k − `reach` is read; at
+    /// While page k of the new image is made, nothing is read that stood before page k − `reach`; at
     /// most [`REACH_MAX`].
     pub reach: u8,
+    /// Pages by which the old image is moved up first.
+    pub lift: u8,
     /// CRC-32 (ISO-HDLC) of the whole patch without these four bytes.
     pub patch_crc: u32,
 }
@@ -150,7 +153,12 @@ impl Header {
                 (isa.number() | if base.is_some() { WITH_BASE } else { 0 }, base)
             }
         };
-        out.push(kind | if self.in_place.is_some() { IN_PLACE } else { 0 });
+        let flags = match self.in_place {
+            None => 0,
+            Some(InPlace { lift: 0, .. }) => IN_PLACE,
+            Some(_) => IN_PLACE | LIFTED,
+        };
+        out.push(kind | flags);
         put_number(&mut out, self.old_len);
         let grown = self.new_len as i32 - self.old_len as i32;
         put_number(&mut out, ((grown << 1) ^ (grown >> 31)) as u32);
@@ -162,8 +170,11 @@ impl Header {
         if let Body::Coded { map_entries, .. } = self.body {
             put_number(&mut out, u32::from(map_entries));
         }
-        if let Some(InPlace { page_bits, reach, patch_crc }) = self.in_place {
+        if let Some(InPlace { page_bits, reach, lift, patch_crc }) = self.in_place {
             out.push(reach << 4 | (page_bits - PAGE_BITS_MIN));
+            if lift > 0 {
+                out.push(lift);
+            }
             out.extend_from_slice(&patch_crc.to_le_bytes());
         }
         out
@@ -254,7 +265,7 @@ pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
     let old_digest = cursor.digest();
     let new_digest = cursor.digest();
     let body = if kind & STORED != 0 {
-        cursor.beyond |= kind & !IN_PLACE != STORED;
+        cursor.beyond |= kind & WITH_BASE != 0 || isa != Isa::None;
         Body::Stored
     } else {
         let base = (kind & WITH_BASE != 0)
@@ -262,10 +273,12 @@ pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
         let map_entries = cursor.within(MAP_ENTRIES_MAX as u32) as u16;
         Body::Coded { isa, base, map_entries }
     };
+    cursor.beyond |= kind & (IN_PLACE | LIFTED) == LIFTED;
     let in_place = (kind & IN_PLACE != 0).then(|| {
         let shape = cursor.byte();
+        let lift = if kind & LIFTED != 0 { cursor.byte() } else { 0 };
         let patch_crc = u32::from_le_bytes([(); 4].map(|()| cursor.byte()));
-        InPlace { page_bits: (shape & 15) + PAGE_BITS_MIN, reach: shape >> 4, patch_crc }
+        InPlace { page_bits: (shape & 15) + PAGE_BITS_MIN, reach: shape >> 4, lift, patch_crc }
     });
     if cursor.beyond {
         return Err(HeaderError::Limits);
@@ -305,9 +318,9 @@ mod tests {
                 Body::Coded { isa: Isa::Thumb, base: Some(0x0800_4F80), map_entries: 192 },
                 Body::Coded { isa: Isa::Avr, base: Some(0xFFFF_FF80), map_entries: 1 },
             ] {
-                for in_place in
-                    [None, Some(InPlace { page_bits: 12, reach: 3, patch_crc: 0x1234_5678 })]
-                {
+                let shape = InPlace { page_bits: 12, reach: 3, lift: 0, patch_crc: 0x1234_5678 };
+                let lifted = InPlace { page_bits: 23, reach: 15, lift: 255, ..shape };
+                for in_place in [None, Some(shape), Some(lifted)] {
                     check(Header { old_len, new_len, old_digest, new_digest, body, in_place });
                 }
             }
@@ -319,7 +332,7 @@ mod tests {
         assert_eq!(Header::parse(b"BSDIFF40"), Err(HeaderError::Foreign));
         assert_eq!(Header::parse(b""), Err(HeaderError::Foreign));
         assert_eq!(Header::parse(b"FD\x02"), Err(HeaderError::Version(2)));
-        assert_eq!(Header::parse(b"FD\x01\x3F"), Err(HeaderError::Isa(0x1F)));
+        assert_eq!(Header::parse(b"FD\x01\x3F"), Err(HeaderError::Isa(0x0F)));
         assert_eq!(Header::parse(b"FD\x01\x00\xFF\xFF\xFF\x7F\x00"), Err(HeaderError::Limits));
         assert_eq!(Header::parse(b"FD\x01\x00\xFF\xFF\xFF\xFF\x00"), Err(HeaderError::Limits));
     }

@@ -4,7 +4,8 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use delta::make::{KINDS, Wish, make};
+use delta::inplace::{slots_pages, wear};
+use delta::make::{KINDS, Pages, Wish, make, memory_bytes};
 use delta::{Body, Header, Isa};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,28 @@ enum Verb {
         /// Instruction set: auto, none, thumb, avr, riscv, tc32, xtensa.
         #[arg(long, default_value = "auto", value_parser = isa)]
         isa: Choice,
-        /// Say where the bytes went.
+        /// For devices that write the new image over the old one.
+        #[arg(long)]
+        in_place: bool,
+        /// Bytes of the device's pages, with --in-place.
+        #[arg(long, default_value = "4096", value_parser = size, requires = "in_place")]
+        page: u64,
+        /// Pages that the device keeps of what it overwrote, with --in-place.
+        #[arg(long, default_value_t = 4, requires = "in_place")]
+        ring: u32,
+        /// Pages the device has beyond the longer image, with --in-place.
+        #[arg(long, default_value_t = 0, requires = "in_place")]
+        spare: u32,
+        /// Memory that the device has for applying, beside one page: 8k, 8192, …
+        #[arg(long, value_parser = size)]
+        limit_ram: Option<u64>,
+        /// Trials at once, each on a core of its own.
+        #[arg(long, default_value_t = 1)]
+        jobs: usize,
+        /// Memory that making may take: 512m, 2g, …
+        #[arg(long, value_parser = size)]
+        memory: Option<u64>,
+        /// Say where the bytes went, and what making took.
         #[arg(short, long)]
         verbose: bool,
     },
@@ -54,20 +76,9 @@ enum Verb {
         /// Patch.
         patch: PathBuf,
     },
-    /// Makes a patch for every folder with `old.bin` and `new.bin` and compares with `peers.csv`.
-    Bench {
-        /// Folder of folders.
-        folder: PathBuf,
-        /// Only pairs whose name contains this.
-        #[arg(long, default_value = "")]
-        only: String,
-        /// Comma-separated values instead of a table.
-        #[arg(long)]
-        csv: bool,
-        /// Only pairs whose new image has at most this many bytes.
-        #[arg(long, default_value_t = usize::MAX)]
-        max_bytes: usize,
-    },
+    /// Makes a patch for every folder with `old.bin` and `new.bin` and compares with other programs:
+    /// those installed run beside it, the others' sizes are taken from `peers.csv`.
+    Bench(bench::What),
     /// Learns the model's beginning from a folder of folders.
     #[cfg(feature = "train")]
     Train {
@@ -96,20 +107,76 @@ fn isa(name: &str) -> Result<Choice, String> {
         .ok_or_else(|| format!("no instruction set is called {name}"))
 }
 
+/// A number of bytes: 8192, 8k, 512m, 2g.
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.to_ascii_lowercase().strip_suffix(['k', 'm', 'g']) {
+        Some(digits) => {
+            let shift = match text.as_bytes().last() {
+                Some(b'k' | b'K') => 10,
+                Some(b'm' | b'M') => 20,
+                _ => 30,
+            };
+            (digits.to_owned(), shift)
+        }
+        None => (text.to_owned(), 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{text} is no number of bytes"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| format!("{text} is too much"))
+}
+
+fn make_patch(old: &Path, new: &Path, output: &Path, wish: &Wish, verbose: bool) -> Result<()> {
+    let (old, new) = (read(old)?, read(new)?);
+    let made = make(&old, &new, wish, &mut |done, steps| {
+        if verbose {
+            let _ = writeln!(std::io::stderr(), "trial {done} of {steps}");
+        }
+    })?;
+    replace(output, &made.patch)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} bytes", made.patch.len())?;
+    if verbose {
+        for (kind, bits) in KINDS.iter().zip(made.spent_bits) {
+            writeln!(out, "{kind:12} {:>8} bytes", bits.div_ceil(8))?;
+        }
+        let bound = memory_bytes(old.len(), new.len(), made.threads);
+        writeln!(out, "making took at most {bound} bytes of memory, {} at once", made.threads)?;
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     match Arguments::parse().verb {
-        Verb::Make { old, new, output, isa, verbose } => {
-            let (old, new) = (read(&old)?, read(&new)?);
-            let made = make(&old, &new, &Wish { isa: isa.0, ..Wish::default() }, &mut |_, _| {})?;
-            replace(&output, &made.patch)?;
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "{} bytes", made.patch.len())?;
-            if verbose {
-                for (kind, bits) in KINDS.iter().zip(made.spent_bits) {
-                    writeln!(out, "{kind:12} {:>8} bytes", bits.div_ceil(8))?;
-                }
+        Verb::Make {
+            old,
+            new,
+            output,
+            isa,
+            in_place,
+            page,
+            ring,
+            spare,
+            limit_ram,
+            jobs,
+            memory,
+            verbose,
+        } => {
+            if let Some(limit) = limit_ram
+                && limit < delta::apply::RAM_BYTES as u64
+            {
+                bail!("applying takes {} bytes of memory beside a page", delta::apply::RAM_BYTES);
             }
-            Ok(())
+            let page_bytes = u32::try_from(page).context("reading --page")?;
+            let wish = Wish {
+                isa: isa.0,
+                in_place: in_place.then_some(Pages {
+                    page_bytes,
+                    ring_pages: ring,
+                    spare_pages: spare,
+                }),
+                threads: jobs,
+                memory_bytes_max: memory,
+            };
+            make_patch(&old, &new, &output, &wish, verbose)
         }
         Verb::Apply { old, patch, output } => {
             let (old, patch) = (read(&old)?, read(&patch)?);
@@ -121,9 +188,7 @@ fn main() -> Result<()> {
             let (header, bytes) = Header::parse(&patch).context("reading the patch header")?;
             info(&header, bytes, patch.len())
         }
-        Verb::Bench { folder, only, csv, max_bytes } => {
-            bench::bench(&folder, &only, csv, max_bytes)
-        }
+        Verb::Bench(what) => bench::bench(&what),
         #[cfg(feature = "train")]
         Verb::Train { folder, leave_out, output } => {
             training::train(&folder, leave_out, output.as_deref())
@@ -152,6 +217,25 @@ fn info(header: &Header, header_bytes: usize, patch_bytes: usize) -> Result<()> 
         }
     }
     writeln!(out, "memory       {} bytes and one page", delta::apply::RAM_BYTES)?;
+    if let Some(in_place) = header.in_place {
+        let (page, ring) = (in_place.page_bytes(), u32::from(in_place.reach) + 1);
+        if in_place.lift > 0 {
+            writeln!(out, "moved up     the old image, by {} pages first", in_place.lift)?;
+        }
+        let most = wear(header, in_place, ring);
+        let slots = slots_pages(page, ring);
+        writeln!(
+            out,
+            "in place     pages of {page} bytes, {} of them",
+            header.new_len.div_ceil(page)
+        )?;
+        writeln!(
+            out,
+            "ring         {ring} pages at least, each erased {} times at most",
+            most.ring
+        )?;
+        writeln!(out, "checkpoints  {slots} pages, each erased {} times at most", most.slots)?;
+    }
     if header.new_len > 0 {
         writeln!(
             out,

@@ -27,7 +27,7 @@ fn seed(name: &str, isa: Isa, old_len: usize, in_place: bool) -> (Vec<u8>, Vec<u
         "empty" => Vec::new(),
         _ => edited(&mut dice, &old),
     };
-    let in_place = in_place.then_some(Pages { page_bytes: 256, ring_pages: 2 });
+    let in_place = in_place.then_some(Pages { page_bytes: 256, ring_pages: 2, spare_pages: 0 });
     let wish = Wish { isa: Some(isa), in_place, ..Wish::default() };
     let made = make(&old, &new, &wish, &mut |_, _| {}).expect("short");
     let (header, body_at) = Header::parse(&made.patch).expect("a header");

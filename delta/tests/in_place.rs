@@ -16,15 +16,16 @@ const PAGE_BYTES: u32 = 256;
 
 /// A patch for updating in place.
 fn made(old: &[u8], new: &[u8], isa: Isa, ring_pages: u32) -> Made {
-    let in_place = Some(Pages { page_bytes: PAGE_BYTES, ring_pages });
+    let in_place = Some(Pages { page_bytes: PAGE_BYTES, ring_pages, spare_pages: 0 });
     let wish = Wish { isa: Some(isa), in_place, ..Wish::default() };
     let made = make(old, new, &wish, &mut |_, _| {}).expect("short");
     assert_eq!(apply(old, &made.patch).as_deref(), Ok(new), "also beside the old image");
     made
 }
 
-/// Three pairs: a few edits, code put in at the front, and an image that shrank.
-fn pairs() -> [(Vec<u8>, Vec<u8>); 3] {
+/// Four pairs: a few edits, code put in at the front, an image that shrank, and one that grew by
+/// more than a small ring holds.
+fn pairs() -> [(Vec<u8>, Vec<u8>); 4] {
     let mut dice = Dice::new(77);
     let edits = firmware(&mut dice, 1500);
     let grown = firmware(&mut dice, 1400);
@@ -36,7 +37,9 @@ fn pairs() -> [(Vec<u8>, Vec<u8>); 3] {
     let front = firmware(&mut dice, 130);
     let longer = [&grown[..200], &front, &grown[200..]].concat();
     let shorter = [&shrunk[..300], &shrunk[620..1000], &shrunk[1010..]].concat();
-    [(edits, new), (grown, longer), (shrunk, shorter)]
+    let small = firmware(&mut dice, 1100);
+    let large = [&small[..100], &firmware(&mut dice, 760), &small[100..]].concat();
+    [(edits, new), (grown, longer), (shrunk, shorter), (small, large)]
 }
 
 /// The image's area begins with this image.
@@ -96,6 +99,16 @@ fn a_cut_at_any_operation_of_a_growing_image_is_made_good() {
 #[test]
 fn a_cut_at_any_operation_of_a_shrinking_image_is_made_good() {
     sweep_pair(2);
+}
+
+#[test]
+fn a_cut_at_any_operation_of_an_image_that_is_moved_up_first_is_made_good() {
+    let (old, new) = &pairs()[3];
+    let lift = |ring| made(old, new, Isa::Thumb, ring).header.in_place.expect("in place").lift;
+    assert_eq!([1, 2].map(lift), [3, 3]);
+    let tried = sweep(3, 1, 1);
+    println!("{tried} cuts");
+    assert!(tried > 6_000, "{tried}");
 }
 
 /// A chip whose update was cut, power back on.
@@ -190,7 +203,7 @@ fn power_that_fails_again_and_again_only_delays_the_update() {
     let mut cuts = 0;
     for seed in 0..400 {
         let mut dice = Dice::new(seed);
-        let (old, new) = &pairs()[dice.roll(3)];
+        let (old, new) = &pairs()[dice.roll(4)];
         let ring_pages = 1 + dice.roll(4) as u32;
         let made_for = 1 + dice.roll(ring_pages as usize) as u32;
         let made = made(old, new, Isa::Thumb, made_for);
@@ -254,7 +267,7 @@ fn a_damaged_or_shortened_patch_is_refused_before_the_first_erase() {
 
 #[test]
 fn a_patch_for_another_image_or_another_device_is_refused_before_the_first_erase() {
-    let [(old, new), (other, newer), _] = &pairs();
+    let [(old, new), (other, newer), ..] = &pairs();
     let patch = made(old, new, Isa::Thumb, 2).patch;
     let chip = |image: &[u8], patch: &[u8], ring| Chip::new(image, patch, 1600, PAGE_BYTES, ring);
     // Swapped: another product's. Stale: its old image was replaced long ago.
@@ -386,7 +399,7 @@ fn a_real_update_survives_cuts_at_random() {
     }
     let read = |name: &str| std::fs::read(folder.join(name)).expect("an image");
     let (old, new) = (read("old.bin"), read("new.bin"));
-    let in_place = Some(Pages { page_bytes: 4096, ring_pages: 4 });
+    let in_place = Some(Pages { page_bytes: 4096, ring_pages: 4, spare_pages: 0 });
     let wish = Wish { isa: Some(Isa::Thumb), in_place, ..Wish::default() };
     let made = make(&old, &new, &wish, &mut |_, _| {}).expect("short");
     let mut dice = Dice::new(5);

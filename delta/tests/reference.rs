@@ -40,7 +40,7 @@ fn a_decoder_written_from_the_format_page_alone_agrees() {
         let old = firmware(&mut dice, 3000);
         let new = edited(&mut dice, &old);
         // Every third one for updating in place.
-        let pages = Pages { page_bytes: 512, ring_pages: 2 };
+        let pages = Pages { page_bytes: 512, ring_pages: 2, spare_pages: 0 };
         let in_place = (seed % 3 == 0).then_some(pages);
         let wish = Wish { isa: Some(isa), in_place, ..Wish::default() };
         let made = make(&old, &new, &wish, &mut |_, _| {}).expect("short");

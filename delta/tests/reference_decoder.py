@@ -513,7 +513,9 @@ def number(patch, at):
 
 
 def in_place(kind, patch, at):
+    need(kind & 0x30 != 0x10, "kind")
     if kind & 0x20:
+        at += kind >> 4 & 1
         crc = int.from_bytes(patch[at + 1:at + 5], "little")
         need(zlib.crc32(patch[:at + 1] + patch[at + 5:]) == crc, "sum of the patch")
         at += 5
@@ -523,7 +525,7 @@ def in_place(kind, patch, at):
 def apply(prior_path, old, patch):
     need(patch[:3] == b"FD\x01", "magic")
     kind = patch[3]
-    need(kind & 0x1F < len(SETS), "instruction set")
+    need(kind & 0x0F < len(SETS), "instruction set")
     old_len, at = number(patch, 4)
     grown, at = number(patch, at)
     new_len = old_len + (-(grown + 1) // 2 if grown & 1 else grown // 2)
@@ -532,7 +534,7 @@ def apply(prior_path, old, patch):
     at += 32
     need(len(old) == old_len and hashlib.sha256(old).digest()[:16] == digests[0], "old image")
     if kind & 0x80:
-        need(kind & ~0x20 == 0x80, "kind")
+        need(kind & ~0x30 == 0x80, "kind")
         at = in_place(kind, patch, at)
         new = patch[at:]
     else:
@@ -544,7 +546,7 @@ def apply(prior_path, old, patch):
         need(entries <= 192, "map entries")
         at = in_place(kind, patch, at)
         model = Model(patch[at:], prior(prior_path))
-        new = Reader(kind & 0x1F, old, new_len, base, entries, model).decode()
+        new = Reader(kind & 0x0F, old, new_len, base, entries, model).decode()
         need(model.next >= len(model.body), "trailing bytes")
         need(model.next - len(model.body) >= 4 or model.body[-1] != 0, "trailing zero")
     need(len(new) == new_len and hashlib.sha256(new).digest()[:16] == digests[1], "new image")

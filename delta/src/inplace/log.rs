@@ -26,7 +26,7 @@ const MEMORY_BYTES: u32 = 7456;
 /// A checkpoint, without the notes of touched pages: one for each page of the ring.
 pub const CHECKPOINT_BYTES: u32 = NOTE_BYTES + MEMORY_BYTES + 2 * UNIT;
 /// Most bytes that a step writes beyond the end of a page.
-pub(super) const SPILL_MAX: usize = 16;
+pub(super) const SPILL_MAX: usize = 12;
 
 const NOTE: u32 = u32::from_le_bytes(*b"FDn1");
 const SEAL: u32 = u32::from_le_bytes(*b"FDs1");
@@ -63,6 +63,8 @@ pub(super) struct Note {
     pub(super) kept: u32,
     /// Bit i: the old page `page` + i is in the ring, because it may be overwritten.
     pub(super) touched: u32,
+    /// Pages of the old image that were not moved up yet; nothing is made before all are.
+    pub(super) lower: u32,
     /// Bytes of the patch taken.
     pub(super) fed: u32,
     pub(super) patch_crc: u32,
@@ -79,6 +81,7 @@ impl Note {
             page: 0,
             kept: 0,
             touched: 0,
+            lower: 0,
             fed: 0,
             patch_crc,
             new_digest,
@@ -91,6 +94,11 @@ impl Note {
         self.page == COMPLETE
     }
 
+    /// Whether what the walk remembers follows.
+    fn has_memory(&self) -> bool {
+        !self.is_complete() && self.lower == 0
+    }
+
     /// The update came to its end.
     pub(super) fn complete(self) -> Self {
         Self { page: COMPLETE, ..self }
@@ -100,8 +108,8 @@ impl Note {
         let mut magic = NOTE;
         fields.word(&mut magic);
         fields.word(sequence);
-        let Self { page, kept, touched, fed, patch_crc, new_digest, spill, spilt } = self;
-        for word in [page, kept, touched, fed, patch_crc, spilt] {
+        let Self { page, kept, touched, lower, fed, patch_crc, new_digest, spill, spilt } = self;
+        for word in [page, kept, touched, lower, fed, patch_crc, spilt] {
             fields.word(word);
         }
         for byte in new_digest.iter_mut().chain(spill) {
@@ -275,7 +283,7 @@ impl Log {
         let mut out = Out::new(nor, base(geometry, slot));
         let mut note = *note;
         note.each(&mut sequence, &mut out);
-        if !note.is_complete() {
+        if note.has_memory() {
             memory(work, &mut out);
         }
         out.round();
@@ -332,7 +340,7 @@ fn read<N: Nor>(geometry: &Geometry, nor: &mut N, slot: u32) -> Option<Slot> {
     if sequence == 0 {
         return None;
     }
-    let rest = if note.is_complete() { NOTE_BYTES } else { NOTE_BYTES + MEMORY_BYTES };
+    let rest = if note.has_memory() { NOTE_BYTES + MEMORY_BYTES } else { NOTE_BYTES };
     // Up to the end of the unit in which the note or the memory ends.
     while !from.fault && (from.at < begin + rest || from.used < from.unit.len()) {
         from.byte(&mut 0);

@@ -107,7 +107,12 @@ pub const fn wear(header: &Header, in_place: InPlace, ring_pages: u32) -> Wear {
     // The first and the last note beside one for each `pause` pages, on two slots in turn.
     let slots = (pages.div_ceil(pause) + 2).div_ceil(2);
     let ring = if ring_pages == 0 { 0 } else { pages.div_ceil(ring_pages) };
-    Wear { image: 1, ring, slots }
+    if in_place.lift == 0 {
+        return Wear { image: 1, ring, slots };
+    }
+    let old_pages = header.old_len.div_ceil(in_place.page_bytes());
+    let lifting = old_pages.div_ceil(in_place.lift as u32) + 1;
+    Wear { image: 2, ring, slots: slots + lifting.div_ceil(2) }
 }
 
 /// Why an update did not come to its end.
@@ -143,10 +148,10 @@ pub enum InPlaceError {
         /// Pages there are.
         found: u32,
     },
-    /// An image does not fit.
-    #[error("images have up to {wanted} bytes, there is room for {room}")]
+    /// An image does not fit, or the old one cannot be moved up as far as the patch wants.
+    #[error("update needs {wanted} bytes, there is room for {room}")]
     Room {
-        /// Bytes of the longer image.
+        /// Bytes needed.
         wanted: u32,
         /// Bytes there are.
         room: u32,
@@ -272,7 +277,10 @@ fn examine<N: Nor>(
         return Err(InPlaceError::Ring { wanted, found: geometry.ring_pages });
     }
     let room = geometry.image_pages.saturating_mul(geometry.page_bytes);
-    let wanted = header.old_len.max(header.new_len);
+    let lifted = header.old_len.next_multiple_of(geometry.page_bytes)
+        + u32::from(in_place.lift) * geometry.page_bytes;
+    let old_end = if in_place.lift == 0 { header.old_len } else { lifted };
+    let wanted = old_end.max(header.new_len);
     if wanted > room {
         return Err(InPlaceError::Room { wanted, room });
     }

@@ -33,6 +33,8 @@ struct Sight<'a, N> {
     spill: [u8; SPILL_MAX],
     fed: u32,
     reach: u32,
+    /// Bytes by which the old image was moved up.
+    lift: u32,
     fault: Option<InPlaceError>,
 }
 
@@ -73,6 +75,7 @@ impl<'a, N: Nor> Rewriting<'a, N> {
                 spill: [0; SPILL_MAX],
                 fed: body_at,
                 reach,
+                lift: u32::from(in_place.lift) * geometry.page_bytes,
                 fault: None,
             },
         }
@@ -81,8 +84,11 @@ impl<'a, N: Nor> Rewriting<'a, N> {
     /// Writes the first checkpoint.
     pub(super) fn begin(&mut self, log: Log) -> Result<(), InPlaceError> {
         self.log = log;
-        self.sight.note.fed = self.body_at;
+        let Sight { note, old_len, lift, geometry, .. } = &mut self.sight;
+        note.fed = self.body_at;
+        note.lower = if *lift == 0 { 0 } else { old_len.div_ceil(geometry.page_bytes) };
         self.checkpoint()?;
+        self.lift()?;
         self.restore()
     }
 
@@ -90,8 +96,29 @@ impl<'a, N: Nor> Rewriting<'a, N> {
     pub(super) fn resume(&mut self, log: Log, note: &Note) -> Result<(), InPlaceError> {
         self.log = log;
         self.sight.note = *note;
+        if note.lower > 0 {
+            self.checkpoint()?;
+            self.lift()?;
+            return self.restore();
+        }
         self.restore()?;
         self.checkpoint()
+    }
+
+    /// Moves the old image up, from its end. What a page held is overwritten only when the page that
+    /// many places below it moves, and by then a note says that it is where it was to go.
+    fn lift(&mut self) -> Result<(), InPlaceError> {
+        let pages = self.sight.lift / self.sight.geometry.page_bytes;
+        while self.sight.note.lower > 0 {
+            let lower = self.sight.note.lower;
+            let next = lower.saturating_sub(pages);
+            for page in (next..lower).rev() {
+                self.sight.copy(page, Area::Image, page + pages)?;
+            }
+            self.sight.note.lower = next;
+            self.checkpoint()?;
+        }
+        Ok(())
     }
 
     /// To the end.
@@ -243,8 +270,8 @@ impl<'a, N: Nor> Rewriting<'a, N> {
             if behind >= *pause {
                 return Ok(Put::TooFar);
             }
-            if at < sight.old_len {
-                sight.keep(number)?;
+            if (sight.lift..sight.lift + sight.old_len).contains(&at) {
+                sight.copy(number, Area::Ring, sight.ring_at(number))?;
             }
             log.touch(&sight.geometry, sight.nor, number)?;
             sight.note.touched |= 1 << behind;
@@ -306,15 +333,15 @@ impl<N: Nor> Sight<'_, N> {
         Ok(true)
     }
 
-    /// Copies an old page into the ring.
-    fn keep(&mut self, page: u32) -> Result<(), FlashFault> {
-        let (into, page_bytes) = (self.ring_at(page), self.geometry.page_bytes);
-        self.nor.erase(Area::Ring, into)?;
+    /// Copies a page of the image.
+    fn copy(&mut self, page: u32, area: Area, into: u32) -> Result<(), FlashFault> {
+        let page_bytes = self.geometry.page_bytes;
+        self.nor.erase(area, into)?;
         let mut piece = [0; UNIT as usize];
         for i in (0..page_bytes).step_by(UNIT as usize) {
             self.nor.read(Area::Image, page * page_bytes + i, &mut piece)?;
             if piece.iter().any(|byte| *byte != 0xFF) {
-                written(self.nor, Area::Ring, into * page_bytes + i, &piece)?;
+                written(self.nor, area, into * page_bytes + i, &piece)?;
             }
         }
         Ok(())
@@ -326,6 +353,7 @@ impl<N: Nor> Scene for Sight<'_, N> {
         let page_bytes = self.geometry.page_bytes;
         let mut byte = [0];
         let read = if at < self.old_len {
+            let at = at + self.lift;
             let page = at / page_bytes;
             if page + self.reach < self.number {
                 self.fault = Some(InPlaceError::Damaged);

@@ -17,19 +17,20 @@ pub(crate) struct Views<'a> {
     pub(crate) floor: Option<Floor>,
 }
 
-/// What an update in place no longer has: while page k of the new image is made, the old pages
-/// before k − `reach`.
+/// What an update in place no longer has: while page k of the new image is made, what stands before
+/// page k − `reach`, where the old image was moved up by `lift` pages first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Floor {
     pub(crate) page_bytes: usize,
     pub(crate) reach: usize,
+    pub(crate) lift: usize,
 }
 
 impl Floor {
     /// Whether the old byte `source` is still there for new offset `at`. The byte beside it is
     /// looked at too.
     pub(crate) fn has(self, source: usize, at: usize) -> bool {
-        (source & !1) / self.page_bytes + self.reach >= at / self.page_bytes
+        (source & !1) / self.page_bytes + self.lift + self.reach >= at / self.page_bytes
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Pages {
     pub page_bytes: u32,
     /// Pages of the ring, 1 to 16. One of them gives the room between two checkpoints.
     pub ring_pages: u32,
+    /// Pages there are beyond the longer image: with them the old image may be moved up further.
+    pub spare_pages: u32,
 }
 
 /// A patch that was applied once already and gave the new image.
@@ -99,7 +101,7 @@ const TRIAL_BYTES_PER_BYTE: u64 = 40;
 
 impl Pages {
     fn floor(self) -> Result<Floor, MakeError> {
-        let Self { page_bytes, ring_pages } = self;
+        let Self { page_bytes, ring_pages, spare_pages: _ } = self;
         let bits = page_bytes.trailing_zeros() as u8;
         let fits = page_bytes.is_power_of_two()
             && (PAGE_BITS_MIN..=PAGE_BITS_MAX).contains(&bits)
@@ -107,9 +109,23 @@ impl Pages {
         if !fits {
             return Err(MakeError::Pages { page_bytes, ring_pages });
         }
-        Ok(Floor { page_bytes: page_bytes as usize, reach: ring_pages as usize - 1 })
+        Ok(Floor { page_bytes: page_bytes as usize, reach: ring_pages as usize - 1, lift: 0 })
+    }
+
+    /// Pages by which the old image is moved up if the new one is longer: as far as it grew, and as
+    /// there is room.
+    fn lift(self, old_len: usize, new_len: usize) -> usize {
+        let page_bytes = self.page_bytes as usize;
+        let (old, new) = (old_len.div_ceil(page_bytes), new_len.div_ceil(page_bytes));
+        let grown = new_len.saturating_sub(old_len).div_ceil(page_bytes);
+        let room = new.max(old) + self.spare_pages as usize - old;
+        grown.min(room).min(255)
     }
 }
+
+/// An old image is moved up only if the patch shrinks by more than this part: every page is erased
+/// once more for it.
+const LIFT_GAIN_MIN: usize = 50;
 
 /// Makes a patch; `progress` hears of each trial: how many are done, of how many.
 ///
@@ -129,6 +145,22 @@ pub fn make(
     }
     let floor = wish.in_place.map(Pages::floor).transpose()?;
     let threads = threads(old.len(), new.len(), wish)?;
+    let made = make_with(old, new, wish, floor, threads, progress);
+    let lift = wish.in_place.map_or(0, |pages| pages.lift(old.len(), new.len()));
+    let Some(floor) = floor.filter(|_| lift > 0) else { return Ok(made) };
+    let lifted = make_with(old, new, wish, Some(Floor { lift, ..floor }), threads, progress);
+    let gain = made.patch.len() / LIFT_GAIN_MIN;
+    Ok(if lifted.patch.len() + gain < made.patch.len() { lifted } else { made })
+}
+
+fn make_with(
+    old: &[u8],
+    new: &[u8],
+    wish: &Wish,
+    floor: Option<Floor>,
+    threads: usize,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Made {
     let isas: &[Isa] = match &wish.isa {
         Some(isa) => core::slice::from_ref(isa),
         None => &Isa::ALL,
@@ -166,7 +198,7 @@ pub fn make(
     candidates.retain(|made| made.patch.len() < stored.patch.len());
     let proven = candidates.into_iter().find(|made| making.proves(&made.patch));
     progress(steps, steps);
-    Ok(proven.unwrap_or(stored))
+    proven.unwrap_or(stored)
 }
 
 /// How many trials run at once.
@@ -244,6 +276,7 @@ impl Making<'_> {
             in_place: self.floor.map(|floor| InPlace {
                 page_bits: floor.page_bytes.trailing_zeros() as u8,
                 reach: floor.reach as u8,
+                lift: floor.lift as u8,
                 patch_crc: 0,
             }),
         };
