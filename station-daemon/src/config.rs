@@ -31,6 +31,10 @@ pub struct Config {
     /// File with the station secret instead of `station.secret` in the data folder.
     #[serde(default)]
     pub secret_file: Option<PathBuf>,
+    /// When release chunks may be fetched: cron expressions of five fields in the station's time
+    /// zone, `* 0-5 * * *`; always when there is none.
+    #[serde(default)]
+    pub bulk_when: Vec<String>,
     /// The slots of the fixture.
     #[serde(default, rename = "slot")]
     pub slots: Vec<SlotConfig>,
@@ -170,6 +174,9 @@ pub enum ConfigError {
         /// The slot before.
         other: u32,
     },
+    /// An expression of `bulk_when` lists no minutes.
+    #[error("understanding when release chunks may be fetched")]
+    BulkWhen(#[source] sync::WindowError),
     /// A probe on another computer would be sent plain firmware over a network.
     #[error("the probe {port} of slot {slot} is not on this computer")]
     ProbeElsewhere {
@@ -208,6 +215,7 @@ impl Config {
             line: String::new(),
             language: None,
             secret_file: None,
+            bulk_when: Vec::new(),
             slots: Vec::new(),
         }
     }
@@ -221,6 +229,7 @@ impl Config {
         if !self.listen.ip().is_loopback() {
             return Err(ConfigError::NotLoopback(self.listen));
         }
+        self.bulk_windows()?;
         let mut numbers = BTreeSet::new();
         for slot in &self.slots {
             if slot.number == 0 || !numbers.insert(slot.number) || numbers.len() > SLOTS_MAX {
@@ -228,6 +237,14 @@ impl Config {
             }
         }
         check_ports(&self.slots)
+    }
+
+    /// When release chunks may be fetched.
+    ///
+    /// # Errors
+    /// [`ConfigError::BulkWhen`].
+    pub fn bulk_windows(&self) -> Result<sync::BulkWindows, ConfigError> {
+        sync::BulkWindows::parse(&self.bulk_when).map_err(ConfigError::BulkWhen)
     }
 
     /// The store.
@@ -285,6 +302,8 @@ mod tests {
     fn a_configuration_is_taken_or_refused_as_a_whole() {
         let check = |text: &str, good: bool| assert_eq!(parse(text).is_ok(), good, "{text}");
         check("data = \"d\"", true);
+        check("data = \"d\"\nbulk_when = [\"* 0-5 * * *\"]", true);
+        check("data = \"d\"\nbulk_when = [\"nightly\"]", false);
         check("data = \"d\"\nlisten = \"[::1]:0\"", true);
         check("data = \"d\"\nlisten = \"0.0.0.0:80\"", false);
         check("data = \"d\"\nlisten = \"192.168.1.5:80\"", false);
@@ -322,6 +341,12 @@ mod tests {
         check(&[three], Ok(3));
         check(&[three, r#"ports = ["1366:0101:2", "usb:1-2.4"]"#], Ok(5));
         check(&["selector = \"1366:0101:1\"\nports = [\"usb:1-2\"]"], Ok(2));
+        let chips = r#"chips = { radio = "1366:0101:3" }"#;
+        check(&[chips], Ok(0));
+        check(
+            &[chips, r#"ports = ["1366:0101:3"]"#],
+            Err("slot 2 has the port 1366:0101:3, which slot 1 has already"),
+        );
         check(&["ports = []"], Err("slot 1 has no port"));
         check(&[""], Err("slot 1 has no port"));
         check(
@@ -352,6 +377,16 @@ mod tests {
         check(all, "STM32F103CB", Some(BackEnd::Uart), Some("tty:/dev/a"));
         check(r#"ports = ["tty:/dev/a"]"#, "STM32F103CB", None, Some("tty:/dev/a"));
         check(r#"ports = ["tty:/dev/a"]"#, "nRF52832_xxAA", None, None);
+        let of_a_chip = |name: &str, chip: &str, through: Option<BackEnd>| {
+            let slot = slot("ports = [\"1366:0101:1\"]\nchips = { radio = \"usb:1-2\" }");
+            let chip = flash::chip(chip).unwrap_or_else(|| panic!("{chip}"));
+            slot.port_of(name, chip, through).map(ToString::to_string)
+        };
+        let (probe, dfu) = (Some("1366:0101:1".to_owned()), Some("usb:1-2".to_owned()));
+        assert_eq!(of_a_chip("main", "STM32F405RG", None), probe);
+        assert_eq!(of_a_chip("radio", "STM32F405RG", None), dfu);
+        assert_eq!(of_a_chip("radio", "STM32F405RG", Some(BackEnd::Probe)), None);
+        assert_eq!(of_a_chip("radio", "nRF52832_xxAA", None), None, "no such way");
         let first = |ports: &str| slot(ports).first_port().map(ToString::to_string);
         assert_eq!(first(all).as_deref(), Some("1366:0101:1"));
         assert_eq!(first(r#"ports = ["tty:/dev/a", "usb:1-2"]"#).as_deref(), Some("usb:1-2"));

@@ -234,7 +234,8 @@ fn start_postman(
             let _ = random.fill(&mut bytes);
             u64::from_le_bytes(bytes) % below.max(1)
         }),
-        bulk: sync::BulkWindows::default(),
+        // The configuration was refused when these could not be read.
+        bulk: config.bulk_windows().unwrap_or_default(),
         wall_clock: Box::new(|| chrono::Local::now().fixed_offset()),
     };
     let parties = Arc::new(HubDesk(handle.clone()));
