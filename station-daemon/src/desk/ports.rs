@@ -32,13 +32,15 @@ fn port_of<'a>(config: &'a SlotConfig, recipe: &ChipRecipe) -> Result<&'a Port, 
 }
 
 impl Desk {
-    /// The slot's port to the chip by which the chosen order's boards are known.
+    /// The slot's port to the chip by which the chosen order's boards are known, and that chip's
+    /// name.
     #[must_use]
-    pub fn expected_port(&mut self, config: &SlotConfig) -> Option<Port> {
+    pub fn expected(&mut self, config: &SlotConfig) -> Option<(Port, String)> {
         let portion = self.portion()?;
         let manifest = self.enrolled.as_ref()?.shelf.manifest(&portion.manifest_sha256)?;
-        let recipe = &manifest.recipe;
-        port_of(config, recipe.chips.get(recipe.identity())?).ok().cloned()
+        let recipe = manifest.recipe.chips.get(manifest.recipe.identity())?;
+        let port = port_of(config, recipe).ok()?;
+        Some((port.clone(), recipe.chip.as_str().to_owned()))
     }
 
     /// How each chip of a release is reached from a slot, in their order.

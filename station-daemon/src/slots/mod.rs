@@ -109,6 +109,11 @@ fn first_port(config: &SlotConfig) -> String {
     config.first_port().map(ToString::to_string).unwrap_or_default()
 }
 
+/// What a plug is for a moment while it is pushed in: not there, then not ours yet.
+fn is_of_the_plug(code: TroubleCode) -> bool {
+    matches!(code, TroubleCode::ProbeGone | TroubleCode::ProbeBusy | TroubleCode::PortForbidden)
+}
+
 struct Slot {
     desk: DeskHandle,
     bench: Bench,
@@ -262,12 +267,17 @@ impl Slot {
                 }
                 Err(error) => {
                     let code = TroubleCode::from(&error);
-                    if self.blind.replace(code) != Some(code) {
+                    self.steady = 0;
+                    let again = self.blind.replace(code) == Some(code);
+                    if !again {
                         tracing::warn!(slot, code = code.text(), error = %chain(&error), "no look");
                     }
-                    self.steady = 0;
-                    self.show(Tile::with_trouble(SlotState::Fail, code));
-                    WAIT_PAUSE
+                    if again || !is_of_the_plug(code) {
+                        self.show(Tile::with_trouble(SlotState::Fail, code));
+                        WAIT_PAUSE
+                    } else {
+                        LOOK_PAUSE
+                    }
                 }
             };
             if self.pause(pause) == Go::Stop {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use audit::Step as RecordStep;
-use flash::{FlashError, Port, Progress, Step};
+use flash::{BackEnd, FlashError, Port, Progress, Step};
 
 use crate::api::view::SlotState;
 use crate::config::SlotConfig;
@@ -119,18 +119,27 @@ impl Bench {
         Ok(chips)
     }
 
-    /// Turns to the port through which the order's chip is flashed. A slot without a choice asks
-    /// nobody.
+    /// Turns to the port through which the order's chip is flashed, and looks out for that chip. A
+    /// slot without a choice asks nobody.
     pub(super) fn turn_to_order(&mut self) -> Result<(), HandError> {
+        let is_serial = |port: &Port| port.back_end() == BackEnd::Uart;
+        let choice = self.config.all_ports().count() > 1 || self.config.all_ports().any(is_serial);
         let due = self.asked_order.is_none_or(|asked| asked.elapsed() >= ORDER_PAUSE);
-        if self.config.all_ports().count() < 2 || !due {
+        if !choice || !due {
             return Ok(());
         }
         self.asked_order = Some(Instant::now());
         // Without an order, or while the station stops, the port in hand is as good as any.
         let config = self.config.clone();
-        let port = self.desk.ask(move |desk| desk.expected_port(&config)).ok().flatten();
-        port.map_or(Ok(()), |port| self.turn_to(port))
+        let expected = self.desk.ask(move |desk| desk.expected(&config)).ok().flatten();
+        let Some((port, chip)) = expected else { return Ok(()) };
+        let serial = is_serial(&port);
+        self.turn_to(port)?;
+        if !serial || self.hand.as_ref().and_then(Hand::expected) == Some(&chip) {
+            return Ok(());
+        }
+        let answer = self.run(&Job::Expect { chip }, LOOK_SILENCE_MAX)?;
+        if let Answer::Expecting = answer { Ok(()) } else { Err(unexpected(&answer)) }
     }
 
     /// Turns to a port.

@@ -1,6 +1,6 @@
 //! What a cable, a board or a driver can do to one slot, and that the others go on.
 
-use station_daemon::api::view::{SlotState, TroubleCode};
+use station_daemon::api::view::{SlotState, StationView, TroubleCode};
 use station_daemon::desk::{Opened, os_ms};
 
 use super::paper::Parcel;
@@ -158,6 +158,39 @@ fn a_slot_that_closes_over_a_board_looks_at_it_anew_when_it_is_opened() {
     assert_eq!(station.desk.open_slot(1), Opened::Now);
     let again = station.wait_slot(1, SlotState::Fail);
     assert_eq!(again.trouble.map(|t| t.code), Some(TroubleCode::ChipLocked));
+    station.stop();
+}
+
+#[test]
+fn a_board_put_back_without_power_after_it_was_lost_is_no_contact_once_it_is_touched() {
+    let world = World::new(|plan| {
+        plan.self_test = false;
+        plan.codes = 1;
+    });
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    board.pull("cut 300");
+    board.pull("insert");
+    let lost = station.wait_slot(1, SlotState::Fail);
+    assert_eq!(lost.trouble.map(|t| t.code), Some(TroubleCode::BoardUnplugged));
+    assert!(lost.can_look);
+
+    // Back in its seat, and still nothing feeds it.
+    board.pull("remove");
+    board.pull("insert");
+    let code = |view: &StationView| view.slots[0].trouble.as_ref().map(|trouble| trouble.code);
+    for _ in 0..2 {
+        assert_eq!(station.desk.look_into(1), Some(false));
+        let view = station.wait("F-10", |view| code(view) == Some(TroubleCode::NoContact));
+        assert!(view.slots[0].can_look && view.slots[0].visit.is_none(), "{view:?}");
+        assert_eq!(station.desk.look_into(1), Some(false));
+        station.wait_slot(1, SlotState::Empty);
+    }
+    assert_eq!(station.visit_events().last().map(String::as_str), Some("removed"));
+    board.pull("power on");
+    let passed = station.wait_slot(1, SlotState::Pass);
+    assert_eq!(passed.code, lost.code);
     station.stop();
 }
 

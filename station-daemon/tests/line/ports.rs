@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use flash::BackEnd;
 use simulators::rom_loader::{self, Chip, Settings};
-use station_daemon::api::view::{Approval, SlotState, TroubleCode};
+use station_daemon::api::view::{Approval, SlotState, SlotView, TroubleCode};
 use station_daemon::config::SlotConfig;
 use station_daemon::desk::NotApproved;
 
@@ -251,5 +251,94 @@ fn a_chip_not_proven_in_this_way_waits_for_a_leads_recorded_approval() {
     // It counts after a restart.
     let station = Station::start(world.path(), &[]);
     station.wait("the approval kept", |view| view.approvals == [given.clone()]);
+    station.stop();
+}
+
+#[test]
+fn a_probe_that_is_unplugged_is_missed_and_back_in_use_once_it_is_plugged_in_again() {
+    let world = World::new(|plan| {
+        plan.self_test = false;
+        plan.codes = 1;
+    });
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    station.wait_slot(1, SlotState::Empty);
+    let gone = |slot: SlotView| slot.trouble.map(|trouble| trouble.code);
+    board.pull("unplug");
+    // A socket whose server hangs up looks the same for both.
+    let missed = gone(station.wait_slot(1, SlotState::Fail));
+    let either = [TroubleCode::ProbeGone, TroubleCode::ProbeBusy].map(Some);
+    assert!(either.contains(&missed), "{missed:?}");
+    board.pull("plug");
+    station.wait_slot(1, SlotState::Empty);
+
+    // In the middle of a visit: the board stays in its seat.
+    board.pull("slow 5");
+    board.pull("insert");
+    station.wait_slot(1, SlotState::Flashing);
+    board.pull("unplug");
+    let failed = station.wait_slot(1, SlotState::Fail);
+    let reserved = failed.code.clone();
+    assert_eq!(gone(failed), Some(TroubleCode::ProbeGone));
+    board.pull("plug");
+    board.pull("heal");
+    board.pull("remove");
+    station.wait_slot(1, SlotState::Empty);
+    board.pull("insert");
+    assert_eq!(station.wait_slot(1, SlotState::Pass).code, reserved);
+    station.stop();
+}
+
+#[test]
+fn a_serial_adapter_that_comes_after_the_start_or_anew_is_used_without_a_restart() {
+    let world = World::new(|plan| {
+        for_stm32(plan);
+        plan.self_test = false;
+    });
+    // What udev does: one name for whatever is in that socket.
+    let name = world.path().join("adapter");
+    let plug = |board: &Loader| {
+        let next = world.path().join("adapter.next");
+        std::os::unix::fs::symlink(&board.served.tty, &next).expect("a link");
+        std::fs::rename(&next, &name).expect("the link's name");
+    };
+    let mut slot = Loader::new().slot(1);
+    slot.ports = vec![port(&format!("tty:{}", name.display()))];
+    let station = Station::start(world.path(), &[slot]);
+    station.deliver(&world.parcel());
+    approve(&station);
+    let missing = |slot: SlotView| slot.trouble.map(|trouble| trouble.code);
+    assert_eq!(missing(station.wait_slot(1, SlotState::Fail)), Some(TroubleCode::ProbeGone));
+
+    let first = Loader::new();
+    plug(&first);
+    station.wait_slot(1, SlotState::Empty);
+    first.pull("unplug");
+    assert_eq!(missing(station.wait_slot(1, SlotState::Fail)), Some(TroubleCode::ProbeGone));
+    let second = Loader::new();
+    plug(&second);
+    station.wait_slot(1, SlotState::Empty);
+    second.pull("insert");
+    station.wait_slot(1, SlotState::Pass);
+    station.stop();
+}
+
+#[test]
+fn a_serial_port_that_another_program_has_is_named_and_used_once_it_is_free() {
+    let world = World::new(|plan| {
+        for_stm32(plan);
+        plan.self_test = false;
+    });
+    let board = Loader::new();
+    let other = serialport::new(&board.served.tty, 115_200).open().expect("another program");
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    approve(&station);
+    let failed = station.wait_slot(1, SlotState::Fail);
+    assert_eq!(failed.trouble.map(|trouble| trouble.code), Some(TroubleCode::ProbeBusy));
+    drop(other);
+    board.pull("insert");
+    station.wait_slot(1, SlotState::Pass);
     station.stop();
 }
