@@ -4,11 +4,13 @@
 //! word writes, low address first; a second time only to all zeros. RM0444 §3.3 to §3.7, RM0351
 //! §3.3 to §3.7.
 
+use super::keys::{Access, Keyhole};
+use super::layout::{DoubleWordLayout, write_option};
 use super::part::Part;
 use crate::cells::Cells;
 use crate::silicon::BusFault;
 
-/// Address of the controller.
+/// Address of the controller, and of the F1's.
 pub(super) const BASE: u32 = 0x4002_2000;
 const ACR: u32 = 0x00;
 const KEYR: u32 = 0x08;
@@ -52,84 +54,6 @@ const LEVEL_0: u8 = 0xAA;
 const LEVEL_2: u8 = 0xCC;
 /// What level 1 is programmed as here; any other value but the two above means the same.
 const LEVEL_1: u8 = 0xBB;
-
-/// Option registers that name a write-protected range: first and last page.
-#[derive(Debug)]
-pub(super) struct WriteProtection {
-    /// Offset of the register.
-    pub(super) register: u32,
-    /// First page of the bank it speaks of.
-    pub(super) first_page: u32,
-}
-
-/// What differs between parts.
-#[derive(Debug)]
-pub(super) struct DoubleWordLayout {
-    /// Option registers: offset in the controller, offset in the option bytes, factory value.
-    pub(super) options: &'static [(u32, u32, u32)],
-    /// Registers of write-protected ranges.
-    pub(super) write_protection: &'static [WriteProtection],
-    /// Pages of one bank; the page number in CR counts within the bank.
-    pub(super) bank_pages: u32,
-    /// CR's bank select, 0 where there is one bank.
-    pub(super) bank_select: u32,
-    /// CR's mass erase of the second bank, 0 where there is one bank.
-    pub(super) mass_erase_2: u32,
-    /// SR says that a double word is half written.
-    pub(super) says_half_written: bool,
-    /// An empty first word starts the boot loader.
-    pub(super) empty_check: bool,
-    /// FLASH_ACR after a reset.
-    pub(super) acr: u32,
-    /// nBOOT_SEL (or nSWBOOT0's inverse) and nBOOT0 in OPTR.
-    pub(super) boot_select: Option<(u32, u32)>,
-}
-
-impl DoubleWordLayout {
-    /// The option bytes of a part from the factory: each word with its complement.
-    pub(super) fn factory_options(&self, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0xFF; length];
-        for &(_, at, value) in self.options {
-            write_option(&mut bytes, at as usize, value);
-        }
-        bytes
-    }
-}
-
-fn write_option(bytes: &mut [u8], at: usize, value: u32) {
-    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
-    bytes[at + 4..at + 8].copy_from_slice(&(!value).to_le_bytes());
-}
-
-/// The two key registers' memory: what was written so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keyhole {
-    Locked,
-    HalfOpen,
-    Open,
-    /// A wrong key was tried: shut until the next reset.
-    Jammed,
-}
-
-impl Keyhole {
-    /// Takes a key; a wrong one is a bus error.
-    pub(super) fn turn(&mut self, key: u32, keys: [u32; 2]) -> Result<(), BusFault> {
-        *self = match *self {
-            Self::Locked if key == keys[0] => Self::HalfOpen,
-            Self::HalfOpen if key == keys[1] => Self::Open,
-            Self::Open => Self::Open,
-            Self::Locked | Self::HalfOpen | Self::Jammed => {
-                *self = Self::Jammed;
-                return Err(BusFault);
-            }
-        };
-        Ok(())
-    }
-
-    pub(super) fn open(self) -> bool {
-        self == Self::Open
-    }
-}
 
 /// The controller.
 #[derive(Debug)]
@@ -459,12 +383,4 @@ impl DoubleWord {
             }
         }
     }
-}
-
-/// Whether main flash may be touched at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Free,
-    /// Read-out protection is in force and a debugger, or the boot loader, is at work.
-    Shut,
 }

@@ -3,13 +3,11 @@
 //! Owns keys, status bits, option bytes and the rules: a half-word is programmed once, and a second
 //! time only to zero; wider and narrower writes are bus errors. PM0075, RM0008 §3.3.3.
 
-use super::double_word::{Access, Keyhole};
+use super::keys::{Access, Keyhole};
 use super::part::{FLASH_BASE, Part};
 use crate::cells::Cells;
 use crate::silicon::BusFault;
 
-/// Address of the controller.
-pub(super) const BASE: u32 = 0x4002_2000;
 const ACR: u32 = 0x00;
 const KEYR: u32 = 0x04;
 const OPTKEYR: u32 = 0x08;

@@ -7,10 +7,13 @@
 //! Promise: flash refuses what the silicon refuses and says so in the same status bits, and
 //! read-out protection is opened only at the price of everything in flash.
 
+mod bus;
 mod chip;
 mod clocks;
 mod double_word;
 mod half_word;
+mod keys;
+mod layout;
 mod part;
 mod parts;
 mod usart;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::clocks::ClockLayout;
-use super::double_word::DoubleWordLayout;
+use super::layout::DoubleWordLayout;
 use super::usart::UsartLayout;
 use crate::cells::Correction;
 use crate::rom::RomTable;

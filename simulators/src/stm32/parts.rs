@@ -1,9 +1,14 @@
 //! The parts that are modelled.
+//!
+//! Addresses and bits of the G071 and the F103 were held against ST's device headers, the flash
+//! controllers of all three against what probe-rs' routines do with them. Not confirmed by a dump of
+//! a real chip: the ROM table and access port identification, the factory's option bytes except the
+//! G071's OPTR, and the data sheets' times, which are remembered.
 
 use std::time::Duration;
 
 use super::clocks::ClockLayout;
-use super::double_word::{DoubleWordLayout, WriteProtection};
+use super::layout::{DoubleWordLayout, WriteProtection};
 use super::part::{ControllerKind, Part, Times, UsartAt};
 use super::usart::UsartLayout;
 use crate::rom::{ARM_ENTRIES, ARM_ROM, RomTable};
