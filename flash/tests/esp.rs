@@ -365,6 +365,23 @@ fn disturbed_answers_and_requests_are_asked_again_in_every_step() {
 }
 
 #[test]
+fn no_bit_that_flips_on_the_way_back_makes_another_chip_of_it() {
+    const AT_ONCE: u32 = 16;
+    let lanes: Vec<u32> = (0..AT_ONCE).collect();
+    all_at_once(&lanes, |lane| {
+        let board = Board::new(C3);
+        // From the first answer after SYNC's eight to beyond the last of the identification.
+        for skip in (8 * 14 + lane..900).step_by(AT_ONCE as usize) {
+            board.pull("reset");
+            board.pull(&format!("noise 1 {skip}"));
+            let identity = board.backend().identify(row(C3)).unwrap();
+            assert_eq!(identity.uid.unwrap().as_bytes(), MAC, "noise 1 {skip}");
+            assert_eq!(identity.part, "esp32c3 revision 0.4, 2 MiB", "noise 1 {skip}");
+        }
+    });
+}
+
+#[test]
 fn silence_refusals_and_noise_are_told_apart() {
     type Expected = fn(&FlashError) -> bool;
     let check = |(lever, expected): &(&str, Expected)| {

@@ -269,6 +269,22 @@ fn bits_flipped_or_lost_on_the_wire_are_asked_for_again() {
 }
 
 #[test]
+fn no_bit_that_flips_on_the_way_back_makes_another_chip_of_it() {
+    const AT_ONCE: u32 = 16;
+    let lanes: Vec<u32> = (0..AT_ONCE).collect();
+    all_at_once(&lanes, |lane| {
+        let board = Board::new(F103);
+        for skip in (*lane..110).step_by(AT_ONCE as usize) {
+            board.pull("reset");
+            board.pull(&format!("noise 1 {skip}"));
+            let identity = board.backend().identify(chip(F103)).unwrap();
+            assert_eq!(identity.uid.unwrap().as_bytes(), UID, "noise 1 {skip}");
+            assert!(identity.part.ends_with("128 KiB"), "noise 1 {skip}: {}", identity.part);
+        }
+    });
+}
+
+#[test]
 fn an_answer_disturbed_inside_a_write_or_an_erase_leaves_no_rubbish_in_flash() {
     let image = noise(0x500, 14);
     let neighbour = noise(16, 15);

@@ -153,7 +153,8 @@ impl EspBackend {
             }
             match line.knock() {
                 // What it is that speaks there, identify says.
-                Ok(()) | Err(Fault::Noise { .. } | Fault::Refused { .. }) => {
+                Ok(())
+                | Err(Fault::Noise { .. } | Fault::Unsteady { .. } | Fault::Refused { .. }) => {
                     return Ok((line, Contact::Board));
                 }
                 Err(Fault::Silence { .. } | Fault::Restarted) => {}

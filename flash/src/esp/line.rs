@@ -64,6 +64,12 @@ pub enum Fault {
         /// How many bytes came.
         bytes: usize,
     },
+    /// Two answers in a row were never alike.
+    #[error("{to} was answered differently each time")]
+    Unsteady {
+        /// What was sent.
+        to: &'static str,
+    },
     /// The port broke.
     #[error("port lost: {detail}")]
     Lost {
@@ -79,7 +85,7 @@ impl Fault {
         match self {
             Self::Silence { .. } | Self::Restarted => FlashError::Silent { during, detail },
             Self::Refused { .. } => FlashError::Refused { during, detail },
-            Self::Noise { .. } => FlashError::LineNoise { during, detail },
+            Self::Noise { .. } | Self::Unsteady { .. } => FlashError::LineNoise { during, detail },
             Self::Lost { .. } => FlashError::ProbeLost { during, detail },
         }
     }

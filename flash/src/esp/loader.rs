@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::frame::{self, READ_BYTES, READ_FLASH_SLOW};
 use super::line::{ANSWER_WITHIN, Fault, Line};
 use super::profile::Profile;
+use crate::uart::alike;
 
 /// Bytes of one erase sector.
 pub(super) const SECTOR_BYTES: u32 = 0x1000;
@@ -52,7 +53,9 @@ pub(super) enum Told {
 
 /// Asks which chip it is and, if it is the wanted one, who.
 pub(super) fn who(line: &mut Line, wanted: &Profile) -> Result<Told, Fault> {
-    let security = line.ask("GET_SECURITY_INFO", &Command::GetSecurityInfo, ANSWER_WITHIN);
+    let security = sure("GET_SECURITY_INFO", || {
+        line.ask("GET_SECURITY_INFO", &Command::GetSecurityInfo, ANSWER_WITHIN)
+    });
     let (target, locked) = match security {
         Ok(answer) => match answer.security() {
             Some((id, locked)) => {
@@ -82,8 +85,18 @@ fn magic(line: &mut Line) -> Result<Result<Target, String>, Fault> {
     Ok(Target::from_magic(magic).map_err(|_| format!("magic value {magic:#010x}")))
 }
 
-/// Reads a 32-bit register.
-pub(super) fn register(line: &mut Line, address: u32) -> Result<u32, Fault> {
+/// Reads a 32-bit register until two answers are alike: they have no checksum.
+fn register(line: &mut Line, address: u32) -> Result<u32, Fault> {
+    sure("READ_REG", || read_register(line, address))
+}
+
+/// Asks for something that decides until two answers are alike.
+fn sure<T: PartialEq>(to: &'static str, ask: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
+    alike(ask)?.ok_or(Fault::Unsteady { to })
+}
+
+/// Reads a 32-bit register once.
+fn read_register(line: &mut Line, address: u32) -> Result<u32, Fault> {
     Ok(line.ask("READ_REG", &Command::ReadReg { address }, ANSWER_WITHIN)?.value)
 }
 
@@ -109,9 +122,14 @@ fn mac(line: &mut Line, target: Target) -> Result<[u8; 6], Fault> {
         // The fields lie alike in ESP32-C3 and S3.
         (efuse::esp32c3::MAC0, efuse::esp32c3::MAC1)
     };
-    let [c, d, e, f] = field(line, target, &low)?.to_be_bytes();
-    let [_, _, a, b] = field(line, target, &high)?.to_be_bytes();
-    Ok([a, b, c, d, e, f])
+    Ok(address_of(field(line, target, &low)?, field(line, target, &high)?))
+}
+
+/// The address in two words of the eFuses, as it is printed.
+fn address_of(low: u32, high: u32) -> [u8; 6] {
+    let [c, d, e, f] = low.to_be_bytes();
+    let [_, _, a, b] = high.to_be_bytes();
+    [a, b, c, d, e, f]
 }
 
 fn revision(line: &mut Line, target: Target) -> Result<(u32, u32), Fault> {
@@ -150,7 +168,7 @@ pub(super) fn attach(line: &mut Line, target: Target) -> Result<Option<u32>, Fau
     set_register(line, spi.w0(), 0)?;
     set_register(line, spi.cmd(), SPI_USER)?;
     let mut looks = 0;
-    while register(line, spi.cmd())? & SPI_USER != 0 {
+    while read_register(line, spi.cmd())? & SPI_USER != 0 {
         looks += 1;
         if looks == SPI_LOOKS {
             return Ok(None);
@@ -268,7 +286,7 @@ pub(super) fn read(line: &mut Line, at: u32, into: &mut [u8]) -> Result<(), Faul
         }
         tries += 1;
         if tries == 3 {
-            return Err(Fault::Noise { to: "READ_FLASH_SLOW", bytes: into.len() });
+            return Err(Fault::Unsteady { to: "READ_FLASH_SLOW" });
         }
     }
 }
@@ -310,5 +328,32 @@ pub(super) fn run(line: &mut Line, target: Target) -> Result<(), Fault> {
         // The program may have begun to speak before the answer was out.
         Ok(_) | Err(Fault::Noise { .. }) => Ok(()),
         Err(fault) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Espressif published of three real chips: words of the eFuses, and the MAC that its own
+    /// tool read from them (ESP-IDF documentation, "eFuse Manager", `espefuse summary` and `dump`).
+    const DUMPS: [(&str, [u32; 2], [u8; 6]); 3] = [
+        ("ESP32", [0x8E18_8E44, 0x00AD_840D], [0x84, 0x0D, 0x8E, 0x18, 0x8E, 0x44]),
+        ("ESP32-C3", [0xA140_4008, 0x0000_7CDF], [0x7C, 0xDF, 0xA1, 0x40, 0x40, 0x08]),
+        ("ESP32-S3", [0x3B41_F270, 0x0000_ECDA], [0xEC, 0xDA, 0x3B, 0x41, 0xF2, 0x70]),
+    ];
+
+    #[test]
+    fn the_macs_of_public_dumps_are_read_as_espressifs_tool_reads_them() {
+        for (chip, [low, high], mac) in DUMPS {
+            assert_eq!(address_of(low, high), mac, "{chip}");
+        }
+    }
+
+    #[test]
+    fn marks_differ_between_boards_of_one_batch() {
+        let marks: Vec<u32> = DUMPS.iter().map(|(_, _, mac)| marker(*mac)).collect();
+        assert!(marks.iter().all(|mark| *mark != 0));
+        assert!(marker([0, 0, 0, 0, 0, 1]) != marker([0, 0, 0, 0, 0, 2]));
     }
 }

@@ -8,6 +8,7 @@ use super::link::Fault;
 use super::loader::{Loader, Restart};
 use super::profile::{self, Profile};
 use super::program;
+use super::twice::alike;
 use crate::backend::{
     Backend, Contact, Presence, ProgramReport, Progress, SelfTest, Step, UnlockApproval,
     VerifyReport, Via,
@@ -80,7 +81,7 @@ impl UartBackend {
         let family = profile.chip.family.to_owned();
         let (product_id, flash_size_at, flash_kib) = profile.part();
         let mut size = [0; 2];
-        match loader.read(flash_size_at, &mut size) {
+        match read_alike(loader, flash_size_at, &mut size) {
             Ok(()) => {}
             Err(Fault::Nack { to }) if to == Command::ReadMemory.name() => {
                 return Ok(Identity {
@@ -103,7 +104,7 @@ impl UartBackend {
         let mut words = Vec::new();
         for address in profile.chip.uid.words() {
             let mut word = [0; 4];
-            loader.read(program::narrow(address), &mut word).map_err(failed)?;
+            read_alike(loader, program::narrow(address), &mut word).map_err(failed)?;
             words.push(u32::from_le_bytes(word));
         }
         let uid = profile.chip.uid.judge(&words)?;
@@ -302,10 +303,21 @@ impl Backend for UartBackend {
     }
 }
 
+/// Reads until two answers are alike: they have no checksum.
+fn read_alike(loader: &mut Loader, address: u32, into: &mut [u8]) -> Result<(), Fault> {
+    let read = alike(|| {
+        let mut bytes = vec![0; into.len()];
+        loader.read(address, &mut bytes).map(|()| bytes)
+    })?;
+    into.copy_from_slice(&read.ok_or(Fault::Unsteady { to: "Read Memory" })?);
+    Ok(())
+}
+
 fn check_product(loader: &mut Loader, profile: &Profile, during: Step) -> Result<(), FlashError> {
     let failed = |fault: Fault| fault.at(during);
     loader.get().map_err(failed)?;
-    let found = loader.product_id().map_err(failed)?;
+    let found = alike(|| loader.product_id()).map_err(failed)?;
+    let found = found.ok_or_else(|| failed(Fault::Unsteady { to: "Get ID" }))?;
     let (product_id, ..) = profile.part();
     if found == product_id {
         return Ok(());

@@ -47,6 +47,12 @@ pub enum Fault {
         /// What came.
         byte: u8,
     },
+    /// Two answers in a row were never alike.
+    #[error("{to} was answered differently each time")]
+    Unsteady {
+        /// What was sent.
+        to: &'static str,
+    },
     /// Something answers, but not understandably at any rate.
     #[error("answers, but none that makes sense at {tried:?}")]
     WrongBaud {
@@ -75,7 +81,7 @@ impl Fault {
             Self::Silence { .. } | Self::Restarted => FlashError::Silent { during, detail },
             Self::Lost { .. } => FlashError::ProbeLost { during, detail },
             Self::Nack { .. } => FlashError::Refused { during, detail },
-            Self::Noise { .. } => FlashError::LineNoise { during, detail },
+            Self::Noise { .. } | Self::Unsteady { .. } => FlashError::LineNoise { during, detail },
             Self::WrongBaud { tried } => FlashError::WrongBaud { during, tried },
             Self::Malformed { .. } => FlashError::Driver { during, detail },
         }

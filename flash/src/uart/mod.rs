@@ -16,6 +16,7 @@ mod link;
 mod loader;
 mod profile;
 mod program;
+mod twice;
 
 pub use backend::UartBackend;
 pub(crate) use backend::is_same_port;
@@ -24,3 +25,4 @@ pub use link::Fault;
 pub(crate) use link::not_opened;
 pub use loader::{BAUDS, Loader, Restart};
 pub use profile::{PROFILES, Profile, profile};
+pub(crate) use twice::alike;

@@ -81,16 +81,16 @@ pub static MODELS: &[Model] = &[
         mac_at: 0x3FF5_A004,
         // Revision 3.1: bit 15 of word 3, bits 20 and 24 of word 5, bit 31 of APB_CTL_DATE; package
         // 1 in word 3: D0WD. What the ROM measures its crystal with: CK8M's rate in word 4, and
-        // RTCCALICFG1; 800 * 15625 * 136 / 40 Hz are 6 % too many.
+        // RTCCALICFG1; 2053 * 15625 * 53 / 40 Hz are 6 % too many.
         fuses: &[
-            (0x3FF5_A010, 136),
-            (0x3FF5_F06C, 800 << 7),
+            (0x3FF5_A010, 53),
+            (0x3FF5_F06C, 2053 << 7),
             (0x3FF5_A00C, 1 << 15 | 1 << 9),
             (0x3FF5_A014, 1 << 20 | 1 << 24),
             (0x3FF6_607C, 1 << 31),
         ],
         spi: [0x3FF4_2000, 0x3FF4_2024, 0x3FF4_2080],
-        measured_crystal: Some(42_500_000),
+        measured_crystal: Some(42_503_515),
         uart_divider_at: 0x3FF4_0014,
         boot_offset: 0x1000,
         banners: [
