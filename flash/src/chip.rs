@@ -247,15 +247,6 @@ impl Chip {
         self.ways.iter().find(|way| way.back_end == back_end)
     }
 
-    /// What the chip is proven against through `back_end`: a way counts only if the unique id was
-    /// checked with the values of a real chip that somebody else published.
-    pub fn proof(&self, back_end: BackEnd) -> Proof {
-        match self.way(back_end) {
-            Some(way) if self.uid.vector().is_some() => way.proof,
-            Some(_) | None => Proof::Unproven,
-        }
-    }
-
     /// How a probe of this kind talks to it.
     pub fn probe(&self, kind: &str) -> Option<&'static ProbeProfile> {
         let named =

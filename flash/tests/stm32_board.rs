@@ -1,5 +1,5 @@
-//! Whole visits to boards with STM32s, through the unmodified probe-rs driver: one with double words
-//! and error correction (G0, ARMv6-M), one with half words (F1).
+//! Whole visits to boards with STM32s, through the unmodified probe-rs driver: double words with
+//! error correction (G0, ARMv6-M; L4), half words (F1, with all of its flash and with half).
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -12,7 +12,16 @@ use flash::{Backend, Chip, Contact, FlashError, Presence, SelfTest, Step, Unlock
 const START: u64 = 0x0800_0000;
 /// In the RAM of every part here, above what the flash routine uses.
 const RTT_AT: u32 = 0x2000_4000;
-const PARTS: [&str; 2] = ["STM32G071RB", "STM32F103CB"];
+const PARTS: [&str; 4] = ["STM32G071RB", "STM32L476RG", "STM32F103CB", "STM32F103C8"];
+
+fn board(name: &str) -> Board {
+    // The two are one die.
+    let board = Board::stm32(name.replace("F103C8", "F103CB").as_str());
+    if name == "STM32F103C8" {
+        board.pull("flash-kib 64");
+    }
+    board
+}
 
 fn chip(name: &str) -> &'static Chip {
     flash::chip(name).unwrap()
@@ -24,7 +33,8 @@ fn identified(board: &Board, name: &str) -> ProbeBackend {
     let identity = backend.identify(chip(name)).unwrap();
     assert_eq!(identity.uid.unwrap().as_bytes(), STM32_UID);
     assert_eq!(identity.family, chip(name).family);
-    assert!(identity.part.ends_with("128 KiB"), "{}", identity.part);
+    let kib = format!("{} KiB", chip(name).regions[0].bytes / 1024);
+    assert!(identity.part.ends_with(&kib), "{}", identity.part);
     assert!(!identity.locked);
     backend
 }
@@ -36,12 +46,12 @@ fn approval() -> UnlockApproval {
 #[test]
 fn a_blank_board_is_written_without_an_erase_says_its_line_and_is_locked() {
     for name in PARTS {
-        let board = Board::stm32(name);
+        let board = board(name);
         let mut backend = identified(&board, name);
         let mut image = firmware_with_rtt_at(RTT_AT, "FLASHLINE on an STM32");
         image.extend(noise(0x4A31, 1));
         let block = noise(300, 2);
-        let pieces: [(u64, &[u8]); 2] = [(START, &image), (START + 0x1_F000, &block)];
+        let pieces: [(u64, &[u8]); 2] = [(START, &image), (START + 0xF000, &block)];
         let report = program_on(&mut backend, chip(name), &pieces).0.unwrap();
         assert_eq!((report.sectors_equal, report.sectors_erased), (0, 0), "{name}");
         assert_eq!(report.verified_bytes, (image.len() + block.len()) as u64, "{name}");
@@ -67,7 +77,7 @@ fn a_blank_board_is_written_without_an_erase_says_its_line_and_is_locked() {
 #[test]
 fn the_same_image_again_writes_nothing_and_another_one_erases_what_differs() {
     for name in PARTS {
-        let board = Board::stm32(name);
+        let board = board(name);
         let sector = chip(name).regions[0].sectors().next().map(|s| s.end - s.start).unwrap();
         let old = noise(0x2C00, 3);
         let mut backend = identified(&board, name);
@@ -101,7 +111,7 @@ fn the_same_image_again_writes_nothing_and_another_one_erases_what_differs() {
 #[test]
 fn a_locked_chip_shows_no_identity_and_opens_only_by_an_approved_erase() {
     for name in PARTS {
-        let board = Board::stm32(name);
+        let board = board(name);
         let image = noise(0x1400, 5);
         let mut backend = identified(&board, name);
         program_on(&mut backend, chip(name), &[(START, &image)]).0.unwrap();
@@ -129,7 +139,7 @@ fn a_locked_chip_shows_no_identity_and_opens_only_by_an_approved_erase() {
 #[test]
 fn another_chip_and_a_sibling_with_less_flash_are_refused_before_anything_is_written() {
     let check = |name: &str, lever: &str, says: &str| {
-        let board = Board::stm32(name);
+        let board = board(name);
         board.pull(lever);
         let error = board.backend().identify(chip(name)).unwrap_err();
         let FlashError::WrongChip { found, .. } = &error else {
@@ -141,19 +151,24 @@ fn another_chip_and_a_sibling_with_less_flash_are_refused_before_anything_is_wri
     let g0 = "STM32G07xxx/08xxx (0x460) with 64 KiB of flash";
     check("STM32G071RB", "flash-kib 64", g0);
     check("STM32G071RB", "part 0x467", "STM32G0Bxxx/0Cxxx (0x467)");
+    check("STM32L476RG", "part 0x435", "STM32L43xxx/44xxx (0x435)");
     let f1 = "STM32F10xxx medium-density (0x410) with 64 KiB of flash";
     check("STM32F103CB", "flash-kib 64", f1);
     check("STM32F103CB", "part 0x414", "STM32F10xxx high-density (0x414)");
 }
 
 #[test]
-fn a_unique_id_that_cannot_be_one_is_refused() {
+fn a_unique_id_that_cannot_be_read_or_cannot_be_one_is_refused() {
     for name in PARTS {
-        let board = Board::stm32(name);
+        let board = board(name);
         board.pull("uid ffff8a07ffffffffffffffff");
         let error = board.backend().identify(chip(name)).unwrap_err();
         let uid = "FFFF8A07FFFFFFFFFFFFFFFF".to_owned();
         assert_eq!(error, FlashError::UidImplausible { uid }, "{name}");
+        board.pull("uid unreadable");
+        let error = board.backend().identify(chip(name)).unwrap_err();
+        let unreadable = matches!(error, FlashError::Driver { during: Step::Identify, .. });
+        assert!(unreadable, "{name}: {error:?}");
     }
 }
 
@@ -162,7 +177,7 @@ fn power_lost_while_writing_or_erasing_is_a_silence_and_the_next_visit_repairs_t
     for name in PARTS {
         let image = noise(0x1800, 6);
         for cut in [1, 0x77, 0x400] {
-            let board = Board::stm32(name);
+            let board = board(name);
             let mut backend = identified(&board, name);
             board.pull(&format!("cut {cut}"));
             let error = program_on(&mut backend, chip(name), &[(START, &image)]).0.unwrap_err();
@@ -186,7 +201,7 @@ fn power_lost_while_writing_or_erasing_is_a_silence_and_the_next_visit_repairs_t
 #[test]
 fn stuck_cells_are_named_by_their_address() {
     for name in PARTS {
-        let board = Board::stm32(name);
+        let board = board(name);
         let mut backend = identified(&board, name);
         // One bit in eight bytes is what a G0's error correction hides.
         for bit in [3, 5] {

@@ -142,6 +142,7 @@ const SMALL_PROBES: &[ProbeProfile] =
 
 const PROBE: Way =
     Way { back_end: BackEnd::Probe, proof: Proof::Unproven, verified: Verified::CrcOnTarget };
+const PROBE_SIMULATED: Way = Way { proof: Proof::SimulatedBoard, ..PROBE };
 const PROBE_READ: Way =
     Way { back_end: BackEnd::Probe, proof: Proof::Unproven, verified: Verified::ReadBack };
 const DFU: Way =
@@ -211,7 +212,7 @@ pub static STM32F103CB: Chip = Chip {
     cache: None,
     empty_check: None,
     probes: PROBES,
-    ways: &[PROBE, UART],
+    ways: &[PROBE_SIMULATED, UART],
 };
 
 /// The same with half the flash.
@@ -231,7 +232,7 @@ pub static STM32F103C8: Chip = Chip {
     cache: None,
     empty_check: None,
     probes: PROBES,
-    ways: &[PROBE, UART],
+    ways: &[PROBE_SIMULATED, UART],
 };
 
 /// RM0316: pages of 2 KiB, half words.
@@ -302,7 +303,7 @@ pub static STM32G071RB: Chip = Chip {
     cache: Some(G0_CACHE),
     empty_check: Some(G0_EMPTY),
     probes: PROBES,
-    ways: &[PROBE],
+    ways: &[PROBE_SIMULATED],
 };
 
 /// RM0440: pages of 2 KiB, double words with ECC.
@@ -383,5 +384,5 @@ pub static STM32L476RG: Chip = Chip {
     cache: Some(L4_CACHE),
     empty_check: None,
     probes: PROBES,
-    ways: &[PROBE, DFU],
+    ways: &[PROBE_SIMULATED, DFU],
 };
