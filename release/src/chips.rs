@@ -53,6 +53,7 @@ const CHIPS: &[(&str, &[Row])] = &[
     ("STM32G431RB", &[stm32(128)]),
     ("STM32L053R8", &[stm32(64)]),
     ("STM32L072CB", &[stm32(128)]),
+    ("STM32L152RB", &[stm32(128)]),
     ("STM32L152RE", &[stm32(512)]),
     ("STM32L476RG", &[stm32(1024)]),
     ("RP2040", &[("flash", XIP, SPI_FLASH_BYTES)]),

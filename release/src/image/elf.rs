@@ -8,10 +8,10 @@
 use object::LittleEndian;
 use object::elf::{ET_EXEC, FileHeader32, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
-use zeroize::Zeroizing;
 
 use super::ImageError;
-use super::facts::{ChipClaim, Found};
+use super::arm;
+use super::facts::{ARM, ChipClaim, Found};
 use super::pieces::{Origin, Pieces};
 use crate::limits::SEGMENTS_MAX;
 
@@ -51,19 +51,7 @@ pub enum ElfError {
     },
 }
 
-/// What `object`'s types ask of the bytes they are laid over.
-const ALIGNMENT: usize = 8;
-
 pub(super) fn read(file: &[u8]) -> Result<Found, ImageError> {
-    let copy;
-    let file = match file.as_ptr().align_offset(ALIGNMENT) {
-        0 => file,
-        _ => {
-            // A fresh allocation of this size is aligned.
-            copy = Zeroizing::new(file.to_vec());
-            copy.as_slice()
-        }
-    };
     if let &[0x7F, b'E', b'L', b'F', class, data, ..] = file
         && (class, data) != (1, 1)
     {
@@ -80,7 +68,9 @@ pub(super) fn read(file: &[u8]) -> Result<Found, ImageError> {
         return Err(ImageError::TooManySegments { segments_max: SEGMENTS_MAX });
     }
     let mut found = Found::of(Pieces::with_room_for(file.len()));
-    found.claim(ChipClaim::Machine(header.e_machine(endian)));
+    let machine = header.e_machine(endian);
+    let core = if machine == ARM { arm::core(header, file) } else { None };
+    found.claim(core.map_or(ChipClaim::Machine(machine), ChipClaim::ArmCore));
     found.entry(u64::from(header.e_entry(endian)));
     for (number, segment) in segments.iter().enumerate() {
         if segment.p_type(endian) != PT_LOAD || segment.p_filesz(endian) == 0 {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::arm::ArmCore;
 use super::format::FormatName;
 use super::mcuboot::Mcuboot;
 use super::pieces::Pieces;
@@ -118,6 +119,8 @@ impl Found {
 pub enum ChipClaim {
     /// An instruction set: ELF's `e_machine`.
     Machine(u16),
+    /// A kind of Arm core, from ELF's build attributes.
+    ArmCore(ArmCore),
     /// A UF2 family id.
     Uf2Family(u32),
     /// The chip id of an ESP image.
@@ -126,7 +129,7 @@ pub enum ChipClaim {
     UsbVendor(u16),
 }
 
-const ARM: u16 = 40;
+pub(super) const ARM: u16 = 40;
 const XTENSA: u16 = 94;
 const RISC_V: u16 = 243;
 
@@ -215,6 +218,11 @@ impl ChipClaim {
                 .iter()
                 .find(|(beginning, _)| family.starts_with(beginning))
                 .map(|&(_, needed)| machine == needed),
+            // A core runs what was built for the smaller ones.
+            Self::ArmCore(built_for) => match ArmCore::of_family(family) {
+                Some(core) => Some(built_for <= core),
+                None => Self::Machine(ARM).fits(family, chip),
+            },
             Self::Uf2Family(id) => match UF2_FAMILIES.iter().find(|row| row.0 == id) {
                 Some(&(_, _, of, beginning)) => Some(of == family && begins_with(chip, beginning)),
                 None => UF2_FAMILIES.iter().any(|row| row.2 == family).then_some(false),
@@ -243,6 +251,7 @@ impl fmt::Display for ChipClaim {
             Self::Machine(ARM) => f.write_str("Arm"),
             Self::Machine(XTENSA) => f.write_str("Xtensa"),
             Self::Machine(RISC_V) => f.write_str("RISC-V"),
+            Self::ArmCore(core) => write!(f, "{core}"),
             Self::Machine(machine) => write!(f, "ELF machine {machine}"),
             Self::Uf2Family(id) => match UF2_FAMILIES.iter().find(|row| row.0 == *id) {
                 Some(row) => write!(f, "{} (UF2 family {id:#010x})", row.1),

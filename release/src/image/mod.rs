@@ -5,6 +5,7 @@
 //! and every refusal names the line or the offset in the file. No file makes a reader panic, and
 //! none takes more memory than a small multiple of its size.
 
+mod arm;
 mod dfu;
 mod elf;
 mod esp;
@@ -22,6 +23,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use arm::ArmCore;
 pub use dfu::DfuError;
 pub use elf::ElfError;
 pub use esp::EspError;

@@ -84,3 +84,34 @@ impl Desk {
         if leased { Ok(()) } else { Err(TroubleCode::PortNotLeased) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flash::RegionKind;
+    use release::image::ChipClaim;
+
+    #[test]
+    fn what_rnd_packs_for_a_chip_is_what_a_station_can_program() {
+        for chip in flash::CHIPS {
+            let packed = release::chips::memory_of(chip.name);
+            let packed: Vec<(String, u64, u64)> = packed
+                .unwrap_or_else(|| panic!("release does not know {}", chip.name))
+                .into_iter()
+                .map(|memory| (memory.name.as_str().to_owned(), memory.start, memory.bytes))
+                .collect();
+            let named = |kind| match kind {
+                RegionKind::Code => "flash",
+                RegionKind::Configuration => "uicr",
+            };
+            let programmed: Vec<(String, u64, u64)> = chip
+                .regions
+                .iter()
+                .map(|region| (named(region.kind).to_owned(), region.start, region.bytes))
+                .collect();
+            assert_eq!(packed, programmed, "{}", chip.name);
+            // A file of another instruction set is found out when packing.
+            let alien = ChipClaim::Machine(u16::MAX).fits(chip.family, chip.name);
+            assert_eq!(alien, Some(false), "release does not know the family {}", chip.family);
+        }
+    }
+}

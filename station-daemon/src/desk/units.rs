@@ -6,6 +6,7 @@
 use activation::{BlockFound, Claim, look_at};
 use audit::{BlockState, HexBytes};
 use release::Recipe;
+use release::recipe::ChipRecipe;
 
 use super::visits::Found;
 use crate::store::UnitKey;
@@ -67,14 +68,26 @@ impl Unit {
     }
 }
 
+/// What an activation block is judged by.
+pub(super) struct BlockRule<'a> {
+    /// The product it must be for.
+    pub(super) product: &'a str,
+    /// The product's activation keys.
+    pub(super) keys: &'a [[u8; 32]],
+    /// What an erased byte of the chip reads as.
+    pub(super) erased: u8,
+}
+
+/// What an erased byte reads as where a chip's activation block belongs.
+pub(super) fn erased_byte(recipe: &ChipRecipe) -> u8 {
+    let place = recipe.activation.as_ref().zip(flash::chip(recipe.chip.as_str()));
+    let region = place.and_then(|(place, chip)| chip.region_of(place.address, 1));
+    region.map_or(0xFF, |region| region.erased)
+}
+
 /// Who a chip is; none while it is locked and tells nothing. A block is only looked at where there
 /// is a unique id it could belong to.
-pub(super) fn unit_of(
-    found: &Found,
-    product: &str,
-    keys: &[[u8; 32]],
-    visit: &str,
-) -> Option<Unit> {
+pub(super) fn unit_of(found: &Found, rule: &BlockRule<'_>, visit: &str) -> Option<Unit> {
     let identity = &found.identity;
     if identity.locked {
         return None;
@@ -86,10 +99,11 @@ pub(super) fn unit_of(
         let id = ChipId::Weak { name, visit: visit.to_owned() };
         return Some(Unit { family, part, id, found: BlockState::Unread, on_chip: None });
     };
-    let claim = Claim { product, family: &family, uid: uid.as_bytes() };
+    let claim = Claim { product: rule.product, family: &family, uid: uid.as_bytes() };
     let (state, on_chip) = match found.block.as_deref() {
         None => (BlockState::Unread, None),
-        Some(bytes) => match look_at(bytes, &claim, keys) {
+        Some(bytes) if bytes.iter().all(|byte| *byte == rule.erased) => (BlockState::Blank, None),
+        Some(bytes) => match look_at(bytes, &claim, rule.keys) {
             BlockFound::Blank => (BlockState::Blank, None),
             BlockFound::Valid(block) => (BlockState::Valid, Some(block)),
             BlockFound::Foreign(refusal) => {
@@ -115,6 +129,8 @@ mod tests {
     use super::*;
     use flash::{Identity, Uid};
 
+    const RULE: BlockRule<'_> = BlockRule { product: "lamp", keys: &[], erased: 0xFF };
+
     fn found(uid: Option<Vec<u8>>, weak: Option<&str>, locked: bool) -> Found {
         let uid = uid.map(|bytes| Uid::new(bytes).expect("plausible"));
         let (family, part, weak) = ("stm32f4".to_owned(), String::new(), weak.map(str::to_owned));
@@ -124,7 +140,7 @@ mod tests {
     #[test]
     fn a_weak_name_makes_a_unit_of_its_own_in_every_visit_and_is_never_another_chip() {
         let unit = |visit: &str, name: Option<&str>| {
-            unit_of(&found(None, name, false), "lamp", &[], visit).expect("a unit")
+            unit_of(&found(None, name, false), &RULE, visit).expect("a unit")
         };
         let (first, again) = (unit("a1", Some("STM32FxSTM32")), unit("b2", Some("STM32FxSTM32")));
         assert_ne!(first.key("lamp"), again.key("lamp"));
@@ -142,11 +158,34 @@ mod tests {
         let uid = vec![1, 2, 3];
         let unit = |visit: &str| {
             let found = found(Some(uid.clone()), Some("ignored"), false);
-            unit_of(&found, "lamp", &[], visit).expect("a unit")
+            unit_of(&found, &RULE, visit).expect("a unit")
         };
         assert_eq!(unit("a1").key("lamp"), unit("b2").key("lamp"));
         assert!(unit("a1").is(&unit("b2")));
         assert_eq!(unit("a1").id.recorded(), (Some(HexBytes(uid.clone())), None));
-        assert!(unit_of(&found(Some(uid.clone()), None, true), "lamp", &[], "a1").is_none());
+        assert!(unit_of(&found(Some(uid.clone()), None, true), &RULE, "a1").is_none());
+    }
+
+    #[test]
+    fn a_block_is_blank_where_it_reads_as_the_chip_reads_when_erased() {
+        let check = |erased: u8, read: u8, state: BlockState| {
+            let mut found = found(Some(vec![1, 2, 3]), None, false);
+            found.block = Some(vec![read; activation::BLOCK_BYTES]);
+            let unit = unit_of(&found, &BlockRule { erased, ..RULE }, "a1").expect("a unit");
+            assert_eq!(unit.found, state, "{read:#x} on a chip that erases to {erased:#x}");
+        };
+        check(0xFF, 0xFF, BlockState::Blank);
+        check(0x00, 0x00, BlockState::Blank);
+        check(0xFF, 0x00, BlockState::Foreign);
+        let recipe = |chip: &str, address: u64| -> ChipRecipe {
+            let mut recipe: Recipe = serde_json::from_value(serde_json::json!({
+                "family": "stm32l0", "chip": chip, "channels": ["production"],
+                "activation": { "address": address, "mode": "ed25519", "product_keys": [] },
+            }))
+            .expect("a recipe");
+            recipe.chips.remove(0)
+        };
+        assert_eq!(erased_byte(&recipe("STM32L053R8", 0x0800_0000)), 0x00);
+        assert_eq!(erased_byte(&recipe("nRF52832_xxAA", 0x7_F000)), 0xFF);
     }
 }

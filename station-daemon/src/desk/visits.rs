@@ -13,7 +13,7 @@ use release::{Portion, Recipe};
 
 use super::Desk;
 use super::ports::Route;
-use super::units::{Unit, chip_name, unit_of};
+use super::units::{BlockRule, Unit, chip_name, erased_byte, unit_of};
 use crate::config::SlotConfig;
 use crate::hands::{PlacedBlock, SealedImage};
 use crate::shelf::{LeaseState, OpenRelease};
@@ -187,9 +187,16 @@ impl Desk {
             Err(_) => (String::new(), Vec::new()),
         };
         let id = self.visits.get(&slot).ok_or(TroubleCode::Internal)?.id.clone();
-        let units: Vec<Option<Unit>> =
-            found.iter().map(|found| unit_of(found, &product, &keys, &id)).collect();
         let recipe = work.as_ref().ok().map(|(_, release)| release.manifest.recipe.clone());
+        let units: Vec<Option<Unit>> = found
+            .iter()
+            .enumerate()
+            .map(|(place, found)| {
+                let chip = recipe.as_ref().and_then(|recipe| recipe.chips.get(place));
+                let erased = chip.map_or(0xFF, erased_byte);
+                unit_of(found, &BlockRule { product: &product, keys: &keys, erased }, &id)
+            })
+            .collect();
         let identity = recipe.as_ref().map(Recipe::identity).unwrap_or_default();
         let facts = self.facts(slot, &work, (&units, identity), found)?;
         let decision = decide(&facts);

@@ -33,7 +33,8 @@ export function troubleCard(trouble: Trouble, slot: number | undefined, words: W
   return {
     drawing: trouble.act,
     slots: slot === undefined ? '' : String(slot),
-    where: slot === undefined ? words.wholeStation : '',
+    // A unit with several chips: which of them.
+    where: slot === undefined ? words.wholeStation : (trouble.chip ?? ''),
     what: words.trouble[trouble.code],
     act: words.act[trouble.act].sentence,
     small: [`${words.code} ${trouble.code}`, words.blame[trouble.blame], words.incident(trouble.incident)].join(' · '),

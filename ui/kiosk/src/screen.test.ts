@@ -56,6 +56,8 @@ describe('a tile says what the slot is', () => {
     const claimed = tileOf({ ...sampleSlot(2, 'fail'), can_look: true }, en, 0);
     expect(claimed).toMatchObject({ tone: 'bad', detail: 'F-10 · Seat again', looks: true });
     const card = troubleCard(sampleTrouble('F-10', 2), 2, en);
+    expect(card.where).toBe('');
+    expect(troubleCard({ ...sampleTrouble('F-10', 2), chip: 'radio' }, 2, en).where).toBe('radio');
     expect(`${card.what} ${card.act}`).toBe(
       'No contact with the board. Check that it has power. Lift the board, wipe it, seat it again.',
     );

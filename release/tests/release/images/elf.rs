@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use release::ImageFormat;
 use release::image::read;
 
-use super::writers::{ARM, ElfSegment, PT_LOAD, RISC_V, elf};
-use super::{check_refused, check_unpackable, good, pack_image};
+use super::writers::{ARM, ElfSegment, PT_LOAD, RISC_V, elf, with_arm_core};
+use super::{check_refused, check_unpackable, good, pack_for, pack_image};
 
 fn load(physical: u32, bytes: &[u8]) -> ElfSegment {
     ElfSegment { kind: PT_LOAD, physical, bytes: bytes.to_vec() }
@@ -32,6 +32,32 @@ fn loadable_segments_go_to_their_physical_addresses() {
     for shift in 1..8 {
         let shifted = [vec![0; shift], example()].concat();
         assert_eq!(good(ImageFormat::Elf, &shifted[shift..]).0, pieces);
+    }
+}
+
+#[test]
+fn a_file_for_a_larger_core_than_the_chips_is_refused_and_one_for_a_smaller_is_packed() {
+    let check = |name: &str, arch: u8, family: &str, chip: &str, packed: bool| {
+        let base = if family.starts_with("stm32") { 0x0800_0000 } else { 0 };
+        let file = with_arm_core(elf(ARM, 0x101, &[load(base, &[1, 2, 3, 4])]), name, arch);
+        let done = pack_for(family, chip, ImageFormat::Elf, file);
+        assert_eq!(done.is_ok(), packed, "{name} for {chip}: {:?}", done.err());
+    };
+    check("cortex-m0", 12, "nrf51", "nRF51822_xxAA", true);
+    check("cortex-m4", 13, "nrf51", "nRF51822_xxAA", false);
+    check("cortex-m0", 11, "nrf52", "nRF52832_xxAA", true);
+    check("cortex-m4", 13, "nrf52", "nRF52832_xxAA", true);
+    check("cortex-m33", 17, "nrf52", "nRF52832_xxAA", false);
+    check("cortex-m3", 10, "stm32f1", "STM32F103CB", true);
+    check("cortex-m4", 13, "stm32f1", "STM32F103CB", false);
+    check("cortex-m3", 10, "stm32g0", "STM32G071RB", false);
+    // A core of no microcontroller, or attributes that cannot be read: any Arm.
+    check("cortex-a53", 14, "nrf51", "nRF51822_xxAA", true);
+    let m4 = with_arm_core(example(), "cortex-m4", 13);
+    assert_eq!(good(ImageFormat::Elf, &m4).1.remarks, ["for Armv7E-M (Cortex-M4)"]);
+    for cut in 1..m4.len() - example().len() {
+        let spoilt = &m4[..m4.len() - cut];
+        assert_eq!(good(ImageFormat::Elf, spoilt).1.remarks, ["for Arm"], "{cut} bytes fewer");
     }
 }
 

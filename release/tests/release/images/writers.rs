@@ -66,6 +66,33 @@ pub(crate) fn elf(machine: u16, entry: u32, segments: &[ElfSegment]) -> Vec<u8> 
     file
 }
 
+/// The same ELF file with the build attributes of an Arm compiler: the core's name and its
+/// Tag_CPU_arch.
+pub(crate) fn with_arm_core(mut file: Vec<u8>, name: &str, arch: u8) -> Vec<u8> {
+    let mut tags = vec![5];
+    tags.extend_from_slice(name.as_bytes());
+    tags.extend([0, 6, arch, 7, b'M']);
+    let mut scope = vec![1];
+    scope.extend((tags.len() as u32 + 5).to_le_bytes());
+    scope.extend(tags);
+    let mut attributes = vec![b'A'];
+    attributes.extend((scope.len() as u32 + 10).to_le_bytes());
+    attributes.extend_from_slice(b"aeabi\0");
+    attributes.extend(scope);
+    let at = file.len() as u32;
+    file.extend_from_slice(&attributes);
+    file.resize(file.len().next_multiple_of(4), 0);
+    let sections_at = file.len() as u32;
+    // The first section header is always empty.
+    file.resize(file.len() + 40, 0);
+    for word in [0u32, 0x7000_0003, 0, 0, at, attributes.len() as u32, 0, 0, 1, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file[32..36].copy_from_slice(&sections_at.to_le_bytes());
+    file[48..50].copy_from_slice(&2u16.to_le_bytes());
+    file
+}
+
 /// One UF2 block.
 #[derive(Clone)]
 pub(crate) struct Uf2Block {
