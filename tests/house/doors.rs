@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
-use crate::{resolved, top};
+use crate::{resolved, text::tracked, top};
 
 /// `(room, what it may import)`. A room that is not named here may not exist.
 const DOORS: &[(&str, &[&str])] = &[
@@ -28,6 +28,9 @@ const OUTSIDE: &[(&str, &str, &[&str])] = &[
     ("src-tauri/Cargo.toml", "kiosk-shell", &[]),
     ("device-sdk/demo/Cargo.toml", "demo-lamp", &["device-sdk"]),
     ("delta/chip/Cargo.toml", "delta-chip", &["delta"]),
+    ("flash/fuzz/Cargo.toml", "flash-fuzz", &["flash"]),
+    ("activation/fuzz/Cargo.toml", "activation-fuzz", &["activation"]),
+    ("delta/fuzz/Cargo.toml", "delta-fuzz", &["delta"]),
     ("flash/fuzz/Cargo.toml", "flash-fuzz", &["flash"]),
     ("release/fuzz/Cargo.toml", "release-fuzz", &["release"]),
 ];
@@ -121,4 +124,20 @@ fn rooms_in_workspaces_of_their_own_open_no_other_door() {
             }
         }
     }
+}
+
+#[test]
+fn every_manifest_is_a_room_or_a_workspace_on_the_map() {
+    let metadata = resolved();
+    let rooms: BTreeSet<String> = metadata
+        .workspace_packages()
+        .iter()
+        .map(|package| format!("{}/Cargo.toml", package.name))
+        .collect();
+    let unknown: Vec<String> = tracked()
+        .into_iter()
+        .filter(|name| name.ends_with("/Cargo.toml") && !rooms.contains(name))
+        .filter(|name| !OUTSIDE.iter().any(|(manifest, _, _)| manifest == name))
+        .collect();
+    assert!(unknown.is_empty(), "workspaces the map does not show: {unknown:?}");
 }
