@@ -22,8 +22,10 @@ const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simula
                     simulators/esptool,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
-const OUTSIDE: [&str; 5] = [
+const OUTSIDE: [&str; 7] = [
+    "activation/fuzz/Cargo.toml",
     "delta/chip/Cargo.toml",
+    "delta/fuzz/Cargo.toml",
     "device-sdk/demo/Cargo.toml",
     "flash/fuzz/Cargo.toml",
     "release/fuzz/Cargo.toml",
