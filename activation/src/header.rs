@@ -6,6 +6,7 @@ use crate::refusal::Refusal;
 use crate::wire::{Fields, unpadded};
 
 /// Bytes of the header.
+#[cfg(feature = "issue")]
 pub(crate) const HEADER_BYTES: usize = 48;
 pub(crate) const MAGIC: [u8; 4] = *b"FLAB";
 pub(crate) const VERSION: u8 = 1;

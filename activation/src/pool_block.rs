@@ -24,9 +24,9 @@ pub const POOL_CODE_BYTES_MAX: usize = 64;
 const WORD_BYTES: usize = 32;
 const SIGNATURE_BYTES: usize = 64;
 /// Before the columns: header, zeros, certificate, three counts.
-pub(crate) const BEFORE_COLUMNS_BYTES: usize = 228;
+const BEFORE_COLUMNS_BYTES: usize = 228;
 /// Before every column's bytes: length, kind, a zero.
-pub(crate) const BEFORE_COLUMN_BYTES: usize = 4;
+const BEFORE_COLUMN_BYTES: usize = 4;
 const CONTEXT: [u8; CONTEXT_BYTES] = context("flashline pool block");
 
 /// Whether a column may be shown.
@@ -65,7 +65,7 @@ pub struct PoolBlock<'a> {
     quota: u32,
     index: u32,
     station_key: [u8; 32],
-    columns: [Option<PoolColumn<'a>>; COLUMNS_MAX],
+    columns: &'a [u8],
 }
 
 impl<'a> PoolBlock<'a> {
@@ -101,7 +101,7 @@ impl<'a> PoolBlock<'a> {
 
     /// The columns in the order of the schema.
     pub fn columns(&self) -> impl Iterator<Item = PoolColumn<'a>> + use<'a> {
-        self.columns.into_iter().flatten()
+        columns_in(self.columns)
     }
 }
 
@@ -151,24 +151,28 @@ pub fn check_pool_block<'a>(
     if index >= quota {
         return Err(Refusal::IndexBeyondQuota { index, quota });
     }
-    let columns = read.columns().ok_or(Refusal::Malformed)?;
-    let code = code_among(&columns, read.code_column).ok_or(Refusal::Malformed)?;
+    let code = read.code().ok_or(Refusal::Malformed)?;
     certificate.verify(product_keys, claim.product)?;
     let station_key = certificate.station_key();
     if !is_signed(&station_key, &digest_message(&CONTEXT, read.body), read.signature) {
         return Err(Refusal::BlockNotSigned);
     }
-    Ok(PoolBlock { code, allotment: certificate.allotment(), quota, index, station_key, columns })
+    let (allotment, columns) = (certificate.allotment(), read.column_area);
+    Ok(PoolBlock { code, allotment, quota, index, station_key, columns })
 }
 
-/// The code: a public column of printable ASCII without spaces, 1 to 64 bytes.
-fn code_among<'a>(
-    columns: &[Option<PoolColumn<'a>>; COLUMNS_MAX],
-    code_column: u8,
-) -> Option<&'a str> {
-    let column = (*columns.get(usize::from(code_column))?)?;
-    (column.openness == Openness::Public && is_code(column.bytes))
-        .then(|| core::str::from_utf8(column.bytes).ok())?
+/// The columns of an area, up to one that is none.
+fn columns_in(area: &[u8]) -> impl Iterator<Item = PoolColumn<'_>> {
+    let mut fields = Fields::of(area);
+    core::iter::from_fn(move || {
+        let bytes = usize::from(fields.take_u16()?);
+        let openness = match *fields.take()? {
+            [0, 0] => Openness::Public,
+            [1, 0] => Openness::Secret,
+            _ => return None,
+        };
+        Some(PoolColumn { openness, bytes: fields.take_some(bytes)? })
+    })
 }
 
 /// Whether `bytes` can be an activation code of mode *pool*.
@@ -221,19 +225,16 @@ impl<'a> Fieldset<'a> {
         }))
     }
 
-    fn columns(&self) -> Option<[Option<PoolColumn<'a>>; COLUMNS_MAX]> {
-        let mut columns = [None; COLUMNS_MAX];
-        let mut fields = Fields::of(self.column_area);
-        for column in columns.get_mut(..usize::from(self.column_count))? {
-            let bytes = usize::from(fields.take_u16()?);
-            let openness = match *fields.take()? {
-                [0, 0] => Openness::Public,
-                [1, 0] => Openness::Secret,
-                _ => return None,
-            };
-            *column = Some(PoolColumn { openness, bytes: fields.take_some(bytes)? });
+    /// The code: a public column that can be one, among columns that fill their area exactly.
+    fn code(&self) -> Option<&'a str> {
+        let (count, place) = (usize::from(self.column_count), usize::from(self.code_column));
+        let columns = || columns_in(self.column_area);
+        let area: usize = columns().map(|column| BEFORE_COLUMN_BYTES + column.bytes.len()).sum();
+        if count > COLUMNS_MAX || columns().count() != count || area != self.column_area.len() {
+            return None;
         }
-        fields.is_at_end().then_some(columns)
+        let code = columns().nth(place).filter(|code| code.openness == Openness::Public)?;
+        is_code(code.bytes).then(|| core::str::from_utf8(code.bytes).ok())?
     }
 }
 
