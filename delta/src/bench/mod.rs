@@ -37,6 +37,9 @@ pub(crate) struct What {
     /// Also make each patch for updating in place: a ring of 4 pages of 4,096 bytes.
     #[arg(long)]
     in_place: bool,
+    /// Pages beyond the longer image that such a device has.
+    #[arg(long, default_value_t = 0)]
+    spare: u32,
     /// Take the peers from `peers.csv`, even where they are installed.
     #[arg(long)]
     table_only: bool,
@@ -111,7 +114,7 @@ fn measured(what: &What, table: &Table, pair: String) -> Result<Option<Row>> {
     let apply = begun.elapsed();
     anyhow::ensure!(again == new, "{pair}: the patch gives another image");
     let in_place = if what.in_place {
-        let pages = Some(Pages { page_bytes: 4096, ring_pages: 4, spare_pages: 0 });
+        let pages = Some(Pages { page_bytes: 4096, ring_pages: 4, spare_pages: what.spare });
         Some(make(&old, &new, &Wish { in_place: pages, ..wish }, &mut |_, _| {})?.patch.len())
     } else {
         None

@@ -112,20 +112,47 @@ impl Pages {
         Ok(Floor { page_bytes: page_bytes as usize, reach: ring_pages as usize - 1, lift: 0 })
     }
 
-    /// Pages by which the old image is moved up if the new one is longer: as far as it grew, and as
-    /// there is room.
-    fn lift(self, old_len: usize, new_len: usize) -> usize {
-        let page_bytes = self.page_bytes as usize;
-        let (old, new) = (old_len.div_ceil(page_bytes), new_len.div_ceil(page_bytes));
-        let grown = new_len.saturating_sub(old_len).div_ceil(page_bytes);
-        let room = new.max(old) + self.spare_pages as usize - old;
-        grown.min(room).min(255)
+    /// Pages by which the old image is moved up first, for a plan made as if nothing were lost: the
+    /// fewest with which hardly more copies are lost than with all the room there is, and whether that
+    /// surely makes the patch smaller.
+    fn lift(self, free: &Plan, old_len: usize, new_len: usize) -> (usize, bool) {
+        let pages = |bytes: usize| bytes.div_ceil(self.page_bytes as usize);
+        let room = pages(new_len).max(pages(old_len)) - pages(old_len) + self.spare_pages as usize;
+        let room = room.min(LIFT_MAX);
+        // Bytes that a lift of so many pages is the first to save.
+        let mut saved = vec![0_u64; room + 1];
+        let mut total = 0;
+        for (at, action) in &free.actions {
+            let Action::Copy { source, len, .. } = *action else { continue };
+            if source as usize >= old_len {
+                continue;
+            }
+            let page = |offset: u32| (offset / self.page_bytes) as usize;
+            let behind = page(*at).saturating_sub(page(source) + self.ring_pages as usize - 1);
+            total += u64::from(len);
+            if let Some(saved) = saved.get_mut(behind) {
+                *saved += u64::from(len);
+            }
+        }
+        let gain: u64 = saved.iter().skip(1).sum();
+        let mut rest = gain;
+        let fewest = saved.iter().skip(1).position(|saved| {
+            rest -= saved;
+            rest * LIFT_REST_PART <= total
+        });
+        let fewest = fewest.filter(|_| gain > 0).map_or(0, |fewest| fewest + 1);
+        (fewest, gain * LIFT_SURE_PART > total)
     }
 }
 
-/// An old image is moved up only if the patch shrinks by more than this part: every page is erased
-/// once more for it.
-const LIFT_GAIN_MIN: usize = 50;
+/// A lift is one byte in the patch.
+const LIFT_MAX: usize = 255;
+/// A lift may leave this part of all bytes that are copied, which a larger one would save.
+const LIFT_REST_PART: u64 = 10_000;
+/// A lift that saves more than this part need not be compared.
+const LIFT_SURE_PART: u64 = 200;
+/// A lift must make the patch smaller by more than this part: every page is erased once more for it.
+const LIFT_GAIN_PART: usize = 50;
 
 /// Makes a patch; `progress` hears of each trial: how many are done, of how many.
 ///
@@ -145,12 +172,20 @@ pub fn make(
     }
     let floor = wish.in_place.map(Pages::floor).transpose()?;
     let threads = threads(old.len(), new.len(), wish)?;
-    let made = make_with(old, new, wish, floor, threads, progress);
-    let lift = wish.in_place.map_or(0, |pages| pages.lift(old.len(), new.len()));
-    let Some(floor) = floor.filter(|_| lift > 0) else { return Ok(made) };
-    let lifted = make_with(old, new, wish, Some(Floor { lift, ..floor }), threads, progress);
-    let gain = made.patch.len() / LIFT_GAIN_MIN;
-    Ok(if lifted.patch.len() + gain < made.patch.len() { lifted } else { made })
+    let (Some(floor), Some(pages)) = (floor, wish.in_place) else {
+        return Ok(make_with(old, new, wish, None, threads, progress));
+    };
+    let free = plan(old, new, Isa::None, true, None, None);
+    let (lift, surely) = pages.lift(&free, old.len(), new.len());
+    let mut with =
+        |lift| make_with(old, new, wish, Some(Floor { lift, ..floor }), threads, progress);
+    let made = with(lift);
+    if lift == 0 || surely {
+        return Ok(made);
+    }
+    let flat = with(0);
+    let gains = made.patch.len() + flat.patch.len() / LIFT_GAIN_PART < flat.patch.len();
+    Ok(if gains { made } else { flat })
 }
 
 fn make_with(
