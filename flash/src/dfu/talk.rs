@@ -345,7 +345,8 @@ impl<T: Transport> Talk<T> {
         self.block_bytes() == usize::from(self.function.functional.transfer_bytes)
     }
 
-    /// DfuSe: writes `bytes` from `address` on; erased memory is the caller's care.
+    /// DfuSe: writes `bytes` from `address` on; erased memory is the caller's care. Blocks of 0xFF
+    /// are what erased memory holds, and are not sent. Answers how many bytes were.
     ///
     /// # Errors
     /// [`DfuError::Refused`] with the block, [`DfuError::CannotDo`], transfer errors.
@@ -355,29 +356,35 @@ impl<T: Transport> Talk<T> {
         bytes: &[u8],
         time: &mut dyn Waiter,
         on_bytes: &mut dyn FnMut(u64),
-    ) -> Result<(), DfuError> {
+    ) -> Result<u64, DfuError> {
         let whole = Doing::Download { address, bytes: bytes.len() as u64 };
         if !self.function.functional.can_download {
             return Err(DfuError::CannotDo { doing: whole });
         }
+        let mut sent = 0;
         let mut number = None;
         let mut at = address;
         for block in bytes.chunks(self.block_bytes()) {
-            let now = match number {
-                Some(number) => number,
-                None => {
-                    self.set_address(at, time)?;
-                    FIRST_DATA_BLOCK
-                }
-            };
-            let doing = Doing::Download { address: at, bytes: block.len() as u64 };
-            self.send(DNLOAD, now, block, doing)?;
-            self.finish(SHORT_LIMIT, doing, time)?;
-            number = now.checked_add(1).filter(|_| self.counts_blocks());
+            if block.iter().any(|byte| *byte != 0xFF) {
+                let now = match number {
+                    Some(number) => number,
+                    None => {
+                        self.set_address(at, time)?;
+                        FIRST_DATA_BLOCK
+                    }
+                };
+                let doing = Doing::Download { address: at, bytes: block.len() as u64 };
+                self.send(DNLOAD, now, block, doing)?;
+                self.finish(SHORT_LIMIT, doing, time)?;
+                number = Some(now);
+                sent += block.len() as u64;
+            }
+            // A block's number is its place, sent or not.
+            number = number.and_then(|last| last.checked_add(1)).filter(|_| self.counts_blocks());
             at += block.len() as u64;
             on_bytes(block.len() as u64);
         }
-        Ok(())
+        Ok(sent)
     }
 
     /// DfuSe: reads `bytes` bytes from `address` on, and hands every block with its address to

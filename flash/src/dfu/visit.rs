@@ -307,13 +307,14 @@ impl<T: Transport> Visit<T> {
         let runs = runs(pages);
         let total_bytes = runs.iter().map(|run| run.bytes.len() as u64).sum();
         let mut done_bytes = 0;
+        let mut sent_bytes = 0;
         on_progress(Progress { step, done_bytes, total_bytes });
         for run in &runs {
-            self.talk.download(run.address, &run.bytes, time, &mut |bytes| {
+            sent_bytes += self.talk.download(run.address, &run.bytes, time, &mut |bytes| {
                 done_bytes += bytes;
                 on_progress(Progress { step, done_bytes, total_bytes });
             })?;
         }
-        Ok(total_bytes)
+        Ok(sent_bytes)
     }
 }

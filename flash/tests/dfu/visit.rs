@@ -237,6 +237,21 @@ fn a_plug_that_bounces_is_contact_only_once_it_stays() {
 }
 
 #[test]
+fn blank_stretches_of_an_image_are_not_sent() {
+    let bus = bus_with(f4_device());
+    let old = image(64 << 10, 7);
+    bus.with(SLOT, |d| d.memory_mut().put(0x0800_0000, &old));
+    let (mut hand, _) = identified(&bus, &F4);
+    let mut new = image(64 << 10, 8);
+    // From the middle of one block to the middle of another: 3 blocks of 2 KiB between them.
+    new[0x5400..0x7400].fill(0xFF);
+    let report = program(&mut hand, &F4, &[(START, &new)]).unwrap();
+    assert_eq!(report.written_bytes, (64 << 10) - (3 << 11));
+    assert_eq!(bus.with(SLOT, |d| d.programmed_bytes()), Some(report.written_bytes));
+    assert!(held(&bus, SLOT, START, new.len()) == new);
+}
+
+#[test]
 fn of_a_page_that_has_to_be_erased_only_what_is_kept_is_read() {
     let bus = bus_with(f4_device());
     let old = image(256 << 10, 7);

@@ -222,12 +222,13 @@ impl Tree {
             self.bed.leave(&node)?;
             self.files.remove(&node);
         }
-        let (texts, speed) = (Some(texts), 12);
-        let about = About { bus, address, ids: *ids, class: 0, speed, texts, descriptors };
-        self.bed.add(&tree::describe(&place.device(), &about))?;
+        // Answered before it is there: a program may open it as soon as it shows.
         let file = DeviceFile::new(Arc::clone(&self.shared), port, address);
         let attached = self.bed.answer(&node, Box::new(file))?;
         self.files.insert(node, attached);
+        let (texts, speed) = (Some(texts), 12);
+        let about = About { bus, address, ids: *ids, class: 0, speed, texts, descriptors };
+        self.bed.add(&tree::describe(&place.device(), &about))?;
         Ok(())
     }
 }
