@@ -142,6 +142,20 @@ impl Cells {
         self.hold_stuck(range);
     }
 
+    /// Erases a page, which takes `nominal`.
+    pub fn erase_page(&mut self, page: Range<usize>, nominal: Duration) {
+        self.erase(page);
+        self.counters.page_erases += 1;
+        self.spend(nominal);
+    }
+
+    /// Erases all of an area, which takes `nominal`.
+    pub fn erase_all(&mut self, area: Range<usize>, nominal: Duration) {
+        self.erase(area);
+        self.counters.mass_erases += 1;
+        self.spend(nominal);
+    }
+
     /// Counts the chip's time, and makes it busy for as long as the timing says.
     pub fn spend(&mut self, nominal: Duration) {
         self.counters.busy_ns += nominal.as_nanos() as u64;

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::counters::Counters;
-use crate::cpu::{self, Activity, Cpu};
+use crate::cpu::{Activity, Cpu};
 use crate::dap::{ApFault, Target};
+use crate::debug_registers::DHCSR;
 use crate::probe::Fixture;
 use crate::silicon::{Effect, Identity, Master, PRIVATE_BUS, Port, SharedSilicon};
 
@@ -140,7 +141,7 @@ impl Target for Circuit {
         if address >= PRIVATE_BUS {
             let register = address & !3;
             // A debugger polls this; the core gets on with its work while it does.
-            if register == cpu::DHCSR && self.cpu.activity() == Activity::Running {
+            if register == DHCSR && self.cpu.activity() == Activity::Running {
                 self.run();
             }
             let word = self.cpu.read_debug(register).to_le_bytes();

@@ -14,37 +14,13 @@ use std::rc::Rc;
 use armagnac::core::{Emulator, Event, Irq, Processor};
 use armagnac::registers::RegisterIndex;
 
+use crate::debug_registers::{
+    AIRCR, C_DEBUGEN, C_HALT, C_STEP, CONTROLS, CPUID, DCRDR, DCRSR, DEMCR, DFSR, DFSR_BKPT,
+    DFSR_HALTED, DFSR_VCATCH, DHCSR, FP_COMP0, FP_CTRL, S_HALT, S_LOCKUP, S_REGRDY, S_RESET_ST,
+    S_RETIRE_ST, S_SLEEP, VC_CORERESET, VC_HARDERR, VTOR,
+};
 use crate::decode::RememberingDecoder;
 use crate::silicon::{Identity, SharedSilicon, vendor_window, window};
-
-pub(crate) const DHCSR: u32 = 0xE000_EDF0;
-const DCRSR: u32 = 0xE000_EDF4;
-const DCRDR: u32 = 0xE000_EDF8;
-const DEMCR: u32 = 0xE000_EDFC;
-const DFSR: u32 = 0xE000_ED30;
-const AIRCR: u32 = 0xE000_ED0C;
-const VTOR: u32 = 0xE000_ED08;
-const CPUID: u32 = 0xE000_ED00;
-const FP_CTRL: u32 = 0xE000_2000;
-const FP_COMP0: u32 = 0xE000_2008;
-
-const C_DEBUGEN: u32 = 1 << 0;
-const C_HALT: u32 = 1 << 1;
-const C_STEP: u32 = 1 << 2;
-const CONTROLS: u32 = 0xF;
-const S_REGRDY: u32 = 1 << 16;
-const S_HALT: u32 = 1 << 17;
-const S_SLEEP: u32 = 1 << 18;
-const S_LOCKUP: u32 = 1 << 19;
-const S_RETIRE_ST: u32 = 1 << 24;
-const S_RESET_ST: u32 = 1 << 25;
-
-const DFSR_HALTED: u32 = 1 << 0;
-const DFSR_BKPT: u32 = 1 << 1;
-const DFSR_VCATCH: u32 = 1 << 3;
-
-const VC_CORERESET: u32 = 1 << 0;
-const VC_HARDERR: u32 = 1 << 10;
 
 const LOCKUP_PC: u32 = 0xFFFF_FFFE;
 

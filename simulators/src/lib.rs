@@ -21,6 +21,7 @@ pub mod control;
 pub mod counters;
 pub mod cpu;
 pub mod dap;
+mod debug_registers;
 pub mod decode;
 pub mod dfu;
 pub mod esp_loader;

@@ -105,18 +105,8 @@ fn main() -> anyhow::Result<()> {
         timing.latency = Duration::from_millis(ms);
     }
     let served = start(&arguments, timing)?;
-    let ports = serde_json::json!({
-        "probe": served.addresses.probe.to_string(),
-        "control": served.addresses.control.to_string(),
-        "uart": served.addresses.uart.to_string(),
-    });
-    println!("{ports}");
-    if arguments.until_stdin_ends {
-        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-    } else {
-        served.wait();
-    }
-    Ok(())
+    println!("{}", served.addresses.announcement());
+    Ok(served.last(arguments.until_stdin_ends)?)
 }
 
 fn start(arguments: &Arguments, timing: Timing) -> anyhow::Result<Served> {

@@ -43,6 +43,17 @@ impl Addresses {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         Self { probe: any, control: any, uart: any }
     }
+
+    /// What a board's process says first: one JSON object.
+    #[must_use]
+    pub fn announcement(&self) -> String {
+        serde_json::json!({
+            "probe": self.probe.to_string(),
+            "control": self.control.to_string(),
+            "uart": self.uart.to_string(),
+        })
+        .to_string()
+    }
 }
 
 enum Message {
@@ -61,12 +72,18 @@ pub struct Served {
 }
 
 impl Served {
-    /// Waits for the board to end, which it does not do by itself.
-    pub fn wait(mut self) {
-        if let Some(thread) = self.thread.take() {
+    /// Keeps the board until standard input ends, or else until the process is ended.
+    ///
+    /// # Errors
+    /// Standard input cannot be read.
+    pub fn last(mut self, until_stdin_ends: bool) -> io::Result<()> {
+        if until_stdin_ends {
+            io::copy(&mut io::stdin(), &mut io::sink())?;
+        } else if let Some(thread) = self.thread.take() {
             // A panic of the board thread was printed where it happened.
             let _ = thread.join();
         }
+        Ok(())
     }
 }
 

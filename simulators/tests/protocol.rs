@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests call the functions between them")]
 
+#[path = "bench/wire.rs"]
+mod wire;
+
 use std::time::Duration;
 
 use simulators::cpu::Activity;
@@ -9,14 +12,11 @@ use simulators::flash_file::FlashFile;
 use simulators::nrf52::Revision;
 use simulators::timing::Timing;
 use simulators::{Board, BoardConfig, Wants};
+use wire::{DHCSR, FAULT, NO_ACKNOWLEDGE, NOW, ask, read, write};
 
-const NOW: Duration = Duration::ZERO;
-const DHCSR: u32 = 0xE000_EDF0;
 const DEMCR: u32 = 0xE000_EDFC;
 const AIRCR: u32 = 0xE000_ED0C;
 const CONFIG: u32 = 0x4001_E504;
-const NO_ACKNOWLEDGE: &str = "&E4#";
-const FAULT: &str = "&E403#";
 
 fn board() -> Board {
     board_of(Revision::Old, Timing::OFF)
@@ -25,22 +25,6 @@ fn board() -> Board {
 fn board_of(revision: Revision, timing: Timing) -> Board {
     let cells = FlashFile::in_memory();
     Board::new(BoardConfig { uid: [1, 2, 3, 4, 5, 6, 7, 8], revision, timing, cells, seated: true })
-}
-
-fn ask(board: &mut Board, text: &str) -> String {
-    let reply = board.probe(text.as_bytes(), NOW).unwrap();
-    String::from_utf8(reply.bytes).unwrap()
-}
-
-fn read(board: &mut Board, address: u32) -> u32 {
-    let answer = ask(board, &format!("Am000023000052{address:08x}00000004"));
-    let digits = answer.strip_prefix("&K").and_then(|rest| rest.strip_suffix('#')).unwrap();
-    u32::from_str_radix(digits, 16).unwrap().swap_bytes()
-}
-
-fn write(board: &mut Board, address: u32, value: u32) -> String {
-    let data = hex::encode(value.to_le_bytes());
-    ask(board, &format!("AM00002300005202{address:08x}00000004{data}"))
 }
 
 fn run_until(board: &mut Board, wanted: Activity) {

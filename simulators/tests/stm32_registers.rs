@@ -3,19 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests call the functions between them")]
 
+#[path = "bench/wire.rs"]
+mod wire;
+
 use std::time::Duration;
 
 use simulators::cpu::Activity;
 use simulators::flash_file::FlashFile;
 use simulators::timing::Timing;
 use simulators::{Board, stm32};
+use wire::{DHCSR, FAULT, NO_ACKNOWLEDGE, NOW, OK, ask, read, write};
 
-const NOW: Duration = Duration::ZERO;
-const OK: &str = "&K0#";
-const FAULT: &str = "&E403#";
-const NO_ACKNOWLEDGE: &str = "&E4#";
 const FLASH: u32 = 0x0800_0000;
-const DHCSR: u32 = 0xE000_EDF0;
 const KEYS: [u32; 2] = [0x4567_0123, 0xCDEF_89AB];
 const OPTION_KEYS: [u32; 2] = [0x0819_2A3B, 0x4C5D_6E7F];
 
@@ -54,21 +53,6 @@ fn board_with(name: &str, timing: Timing) -> Board {
     let part = stm32::part(name).unwrap();
     let cells = FlashFile::blank(part.factory());
     Board::new(stm32::Config { part, uid: [7; 12], timing, cells, seated: true })
-}
-
-fn ask(board: &mut Board, text: &str) -> String {
-    String::from_utf8(board.probe(text.as_bytes(), NOW).unwrap().bytes).unwrap()
-}
-
-fn read(board: &mut Board, address: u32) -> u32 {
-    let answer = ask(board, &format!("Am000023000052{address:08x}00000004"));
-    let digits = answer.strip_prefix("&K").and_then(|rest| rest.strip_suffix('#')).unwrap();
-    u32::from_str_radix(digits, 16).unwrap().swap_bytes()
-}
-
-fn write(board: &mut Board, address: u32, value: u32) -> String {
-    let data = hex::encode(value.to_le_bytes());
-    ask(board, &format!("AM00002300005202{address:08x}00000004{data}"))
 }
 
 fn write_half(board: &mut Board, address: u32, value: u16) -> String {

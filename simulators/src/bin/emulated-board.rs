@@ -52,16 +52,6 @@ fn main() -> anyhow::Result<()> {
     let addresses =
         Addresses { probe: arguments.probe, control: arguments.control, uart: arguments.uart };
     let served = serve_board(addresses, move || board).context("listening on the board's ports")?;
-    let ports = serde_json::json!({
-        "probe": served.addresses.probe.to_string(),
-        "control": served.addresses.control.to_string(),
-        "uart": served.addresses.uart.to_string(),
-    });
-    println!("{ports}");
-    if arguments.until_stdin_ends {
-        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-    } else {
-        served.wait();
-    }
-    Ok(())
+    println!("{}", served.addresses.announcement());
+    Ok(served.last(arguments.until_stdin_ends)?)
 }

@@ -105,9 +105,8 @@ impl Nvmc {
             ERASE_PAGE => self.erase_page(value),
             ERASE_ALL if value & 1 == 1 && self.may_erase() => self.erase_all(),
             ERASE_UICR if value & 1 == 1 && self.may_erase() => {
-                self.cells.erase(FLASH_BYTES as usize..self.cells.bytes().len());
-                self.cells.counters.page_erases += 1;
-                self.cells.spend(timing::PAGE_ERASE);
+                self.cells
+                    .erase_page(FLASH_BYTES as usize..self.cells.bytes().len(), timing::PAGE_ERASE);
             }
             _ => {}
         }
@@ -141,9 +140,7 @@ impl Nvmc {
 
     /// Erases flash and UICR, as the control access port does without asking for an enable.
     pub fn erase_all(&mut self) {
-        self.cells.erase(0..self.cells.bytes().len());
-        self.cells.counters.mass_erases += 1;
-        self.cells.spend(timing::MASS_ERASE);
+        self.cells.erase_all(0..self.cells.bytes().len(), timing::MASS_ERASE);
     }
 
     fn may_erase(&mut self) -> bool {
@@ -163,9 +160,7 @@ impl Nvmc {
             return;
         }
         let start = (address & !(PAGE_BYTES - 1)) as usize;
-        self.cells.erase(start..start + PAGE_BYTES as usize);
-        self.cells.counters.page_erases += 1;
-        self.cells.spend(timing::PAGE_ERASE);
+        self.cells.erase_page(start..start + PAGE_BYTES as usize, timing::PAGE_ERASE);
     }
 }
 

@@ -15,33 +15,13 @@ use super::emulator::Emulator;
 use super::gdb::{PC, SP, XPSR};
 use super::map::{Place, RAM_BASE, RAM_BYTES};
 use crate::cpu::Activity;
+use crate::debug_registers::{
+    AIRCR, C_DEBUGEN, C_HALT, C_STEP, CONTROLS, CPUID, DCRDR, DCRSR, DEMCR, DFSR, DFSR_BKPT,
+    DFSR_HALTED, DFSR_VCATCH, DHCSR, FP_COMP0, FP_CTRL, S_HALT, S_LOCKUP, S_REGRDY, S_RESET_ST,
+    VC_CORERESET,
+};
 
-pub(super) const DHCSR: u32 = 0xE000_EDF0;
-const DCRSR: u32 = 0xE000_EDF4;
-const DCRDR: u32 = 0xE000_EDF8;
-const DEMCR: u32 = 0xE000_EDFC;
-const DFSR: u32 = 0xE000_ED30;
-const AIRCR: u32 = 0xE000_ED0C;
-const CPUID: u32 = 0xE000_ED00;
-const BP_CTRL: u32 = 0xE000_2000;
-const BP_COMP0: u32 = 0xE000_2008;
 const COMPARATORS: usize = 4;
-
-const C_DEBUGEN: u32 = 1 << 0;
-const C_HALT: u32 = 1 << 1;
-const C_STEP: u32 = 1 << 2;
-const CONTROLS: u32 = 0xF;
-const S_REGRDY: u32 = 1 << 16;
-const S_HALT: u32 = 1 << 17;
-const S_LOCKUP: u32 = 1 << 19;
-const S_RESET_ST: u32 = 1 << 25;
-
-const DFSR_HALTED: u32 = 1 << 0;
-const DFSR_BKPT: u32 = 1 << 1;
-const DFSR_VCATCH: u32 = 1 << 3;
-
-const VC_CORERESET: u32 = 1 << 0;
-
 const HARD_FAULT_VECTOR: u32 = 0x0C;
 const THUMB: u32 = 1 << 24;
 const ERASED_INSTRUCTION: u16 = 0xFFFF;
@@ -148,7 +128,7 @@ impl Core {
             DFSR => self.dfsr,
             AIRCR => 0xFA05_0000,
             CPUID => 0x410C_C200,
-            BP_CTRL => (COMPARATORS as u32) << 4 | u32::from(self.breakpoints_on),
+            FP_CTRL => (COMPARATORS as u32) << 4 | u32::from(self.breakpoints_on),
             _ => comparator(address).map_or(0, |index| self.comparators[index]),
         })
     }
@@ -171,7 +151,7 @@ impl Core {
             DCRDR => self.dcrdr = value,
             DEMCR => self.demcr = value,
             DFSR => self.dfsr &= !value,
-            BP_CTRL if value & 2 != 0 => self.breakpoints_on = value & 1 == 1,
+            FP_CTRL if value & 2 != 0 => self.breakpoints_on = value & 1 == 1,
             _ => {
                 if let Some(index) = comparator(address) {
                     self.comparators[index] = value;
@@ -352,7 +332,7 @@ fn is_breakpoint(instruction: u16) -> bool {
 }
 
 fn comparator(address: u32) -> Option<usize> {
-    let index = address.checked_sub(BP_COMP0)? as usize / 4;
+    let index = address.checked_sub(FP_COMP0)? as usize / 4;
     (index < COMPARATORS).then_some(index)
 }
 

@@ -265,9 +265,7 @@ impl DoubleWord {
         }
         let bytes = self.part.page_bytes as usize;
         let start = page as usize * bytes;
-        cells.erase(start..start + bytes);
-        cells.counters.page_erases += 1;
-        cells.spend(self.part.times.page_erase);
+        cells.erase_page(start..start + bytes, self.part.times.page_erase);
         Ok(())
     }
 
@@ -304,9 +302,7 @@ impl DoubleWord {
             return;
         }
         if self.level == 1 && self.options[0] as u8 == LEVEL_0 {
-            cells.erase(0..self.part.flash_bytes() as usize);
-            cells.counters.mass_erases += 1;
-            cells.spend(self.part.times.mass_erase);
+            cells.erase_all(0..self.part.flash_bytes() as usize, self.part.times.mass_erase);
         }
         let base = self.part.options_place();
         cells.erase(base..base + self.part.options_bytes());

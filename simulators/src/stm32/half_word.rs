@@ -173,9 +173,7 @@ impl HalfWord {
                 return Err(WRPRTERR);
             }
             let base = self.part.options_place();
-            cells.erase(base..base + OPTION_BYTES);
-            cells.counters.page_erases += 1;
-            cells.spend(self.part.times.page_erase);
+            cells.erase_page(base..base + OPTION_BYTES, self.part.times.page_erase);
             return Ok(());
         }
         if access == Access::Shut {
@@ -194,17 +192,13 @@ impl HalfWord {
             }
             let bytes = self.part.page_bytes as usize;
             let start = page as usize * bytes;
-            cells.erase(start..start + bytes);
-            cells.counters.page_erases += 1;
-            cells.spend(self.part.times.page_erase);
+            cells.erase_page(start..start + bytes, self.part.times.page_erase);
         }
         Ok(())
     }
 
     fn mass_erase(&self, cells: &mut Cells) {
-        cells.erase(0..self.part.flash_bytes() as usize);
-        cells.counters.mass_erases += 1;
-        cells.spend(self.part.times.mass_erase);
+        cells.erase_all(0..self.part.flash_bytes() as usize, self.part.times.mass_erase);
     }
 
     fn protects(&self, page: u32) -> bool {
