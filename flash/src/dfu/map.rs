@@ -268,6 +268,18 @@ mod tests {
              8020000:7*131072rew",
         );
         check("@Flash /0x08000000/512*0002Kg", "Flash 8000000:512*2048rew");
+        // Listings of dfu-util that people published: STM32L4 (mobilinkd/tnc3-firmware 12), an
+        // STM32F1 or a copy of one (keirf/flashfloppy 462), STM32F401 or F411 (zmkfirmware/zmk
+        // 1711), GD32VF103 (aw/fiveforths 20).
+        check("@Internal Flash  /0x08000000/0128*0002Kg", "Internal Flash 8000000:128*2048rew");
+        check("@OTP Memory /0x1FFF7000/01*0001Ke", "OTP Memory 1fff7000:1*1024r-w");
+        check("@Option Bytes  /0x1FFF7800/01*040 e", "Option Bytes 1fff7800:1*40r-w");
+        check("@Internal Flash  /0x08000000/128*002Kg", "Internal Flash 8000000:128*2048rew");
+        check("@Option Bytes  /0x1FFFF800/01*016 g", "Option Bytes 1ffff800:1*16rew");
+        check(
+            "@Internal Flash  /0x08000000/04*016Kg,01*064Kg,03*128Kg",
+            "Internal Flash 8000000:4*16384rew 8010000:1*65536rew 8020000:3*131072rew",
+        );
         let two = "f 8000000:2*16384rew 8010000:1*65536rew";
         check("@f/0x08000000/02*016Kg,/0x08010000/01*064Kg", two);
         check("@f/0x08000000/02*016Kg/0x08010000/01*064Kg", two);

@@ -1,8 +1,12 @@
 //! What the DFU back end has to know about a chip beyond the table of chips and its memory map.
 //!
-//! The ROM loader tells its flash and its USB ids, not its part number. Whether a ROM loader lets
-//! the unique id be read over USB differs between loaders and is proven on no real chip here: a
-//! loader that refuses leaves the identity weak.
+//! The ROM loader tells its flash and its USB ids, not its part number. ST's AN3156 (revision 17,
+//! table 1) names the series F0, F4 and L4 among those whose loader speaks DFU; the ids and the form
+//! of the memory maps are those of `dfu-util` listings that people published (`map.rs`). From
+//! memory, and looked up nowhere: that a block has 2048 bytes (the device says so itself), and that
+//! the loaders of these very parts have a USB port. Whether a ROM loader lets the unique id be read
+//! over USB differs between loaders and is proven on no real chip here: a loader that refuses leaves
+//! the identity weak.
 
 use crate::chip::Chip;
 use crate::chips::{STM32F072RB, STM32F405RG, STM32L476RG};
