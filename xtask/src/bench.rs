@@ -4,6 +4,7 @@
 //! was set for it. Everything is built in the release profile, and ours and the peer run on the same
 //! machine in the same call.
 
+mod delta;
 mod dfu;
 mod flash;
 mod uart;
@@ -15,9 +16,12 @@ use serde::Serialize;
 pub(crate) fn run(name: &str) -> Result<()> {
     match name {
         "flash" => flash::run().and_then(|()| dfu::run()).and_then(|()| uart::run()),
+        "delta" => delta::run(),
         "dfu" => dfu::run(),
         "uart" => uart::run(),
-        other => bail!("there is no bench called `{other}`; there are `flash`, `dfu`, `uart`"),
+        other => {
+            bail!("there is no bench called `{other}`; there are `delta`, `flash`, `dfu`, `uart`")
+        }
     }
 }
 
