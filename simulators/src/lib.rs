@@ -1,7 +1,7 @@
 //! Boards that speak the real wire protocols from their own processes, with fault levers.
 //!
-//! Owns one simulated board: a Black Magic Probe soldered to an nRF52832 that executes what was
-//! flashed into it. The unmodified `probe-rs` library and command line attach to it over TCP,
+//! Owns one simulated board: a Black Magic Probe soldered to an nRF52832 or an STM32 that executes
+//! what was flashed into it. The unmodified `probe-rs` library and command line attach to it over TCP,
 //! upload their own flash algorithm and run it, so erase, program, verify, timeouts and error
 //! paths of a station under test are the production ones.
 //!
