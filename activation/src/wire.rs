@@ -42,6 +42,7 @@ impl<'a> Fields<'a> {
         Some(field)
     }
 
+    #[cfg(feature = "pool")]
     pub(crate) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
