@@ -278,6 +278,47 @@ fn power_lost_while_writing_is_a_silence_and_the_next_visit_repairs_the_board() 
 }
 
 #[test]
+fn contact_lost_while_erasing_or_comparing_is_a_silence_of_that_step() {
+    let image = noise(0x3000, 16);
+    // Erasing is what comes first of writing.
+    let cases = [(Step::Program, Step::Erase), (Step::Verify, Step::Verify)];
+    all_at_once(&cases, |(begins, lost)| {
+        let board = Board::new(C3);
+        let (mut backend, _) = board.identified(C3);
+        let mut pulled = false;
+        let done = backend.program(&plan(C3, &[(0, &image[..])]), &mut |progress| {
+            if progress.step == *begins && !pulled {
+                board.pull("remove");
+                pulled = true;
+            }
+        });
+        let is_lost = matches!(&done, Err(FlashError::Silent { during, .. }) if during == lost);
+        assert!(is_lost, "{lost}: {done:?}");
+    });
+}
+
+#[test]
+fn a_chip_in_secure_download_mode_is_locked_for_ever() {
+    let board = Board::new(C3);
+    board.pull("lock");
+    let (mut backend, identity) = board.identified(C3);
+    assert_eq!((identity.locked, identity.uid), (true, None));
+    assert_eq!(program(&mut backend, C3, &[(0, &[1; 4])]).0, Err(FlashError::Locked));
+    let approval = UnlockApproval { record: "r1".to_owned() };
+    let unlocked = backend.unlock(row(C3), &approval);
+    assert!(matches!(unlocked, Err(FlashError::Unsupported { .. })));
+    assert_eq!(board.counter("sector_erases"), 0);
+}
+
+#[test]
+fn a_chip_that_refuses_to_tell_who_it_is_is_not_identified() {
+    let board = Board::new(C3);
+    board.pull("nack 1000");
+    let error = board.backend().identify(row(C3)).unwrap_err();
+    assert!(matches!(error, FlashError::Refused { during: Step::Identify, .. }), "{error:?}");
+}
+
+#[test]
 fn a_board_that_was_without_power_in_a_visit_is_told_from_one_that_refuses() {
     let board = Board::new(C3);
     let (mut backend, _) = board.identified(C3);

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
 
 use flash::{Backend, Chip, Contact, FlashError, Piece, Plan, Port, Presence, chip};
+use nix::unistd::{Uid, setfsuid};
 use simulators::rom_loader::Served;
 use simulators::{esp_loader, rom_loader};
 
@@ -78,4 +82,23 @@ fn an_empty_port_is_nothing_and_the_other_kind_of_chip_is_no_answer() {
     let wrong = port.identify(row("STM32F103CB"));
     assert!(matches!(wrong, Err(FlashError::Silent { .. })), "{wrong:?}");
     assert_eq!(port.identify(row("esp32c3")).unwrap().family, "esp32c3");
+}
+
+#[test]
+fn a_port_that_the_system_refuses_is_a_lack_of_permission() {
+    for (served, name) in [(stm32(), "STM32F103CB"), (esp32(), "esp32c3")] {
+        let mut nobodys = fs::metadata(&served.tty).unwrap().permissions();
+        nobodys.set_mode(0o000);
+        fs::set_permissions(&served.tty, nobodys).unwrap();
+        let path = served.tty.clone();
+        // A thread of root's is nobody for the file system from here on; every other user is
+        // refused already.
+        let refused = thread::spawn(move || {
+            setfsuid(Uid::from_raw(65_534));
+            let port: Port = format!("tty:{path}").parse().unwrap();
+            port.open(Some(row(name))).unwrap().contact()
+        });
+        let refused = refused.join().unwrap();
+        assert!(matches!(refused, Err(FlashError::PermissionDenied { .. })), "{name}: {refused:?}");
+    }
 }

@@ -227,6 +227,24 @@ fn power_lost_while_writing_is_a_silence_and_the_next_visit_repairs_the_board() 
 }
 
 #[test]
+fn contact_lost_while_erasing_or_comparing_is_a_silence_of_that_step() {
+    let image = noise(0x800, 16);
+    all_at_once(&[Step::Erase, Step::Verify], |step| {
+        let board = Board::new(F103);
+        let (mut backend, _) = board.identified(F103);
+        let mut pulled = false;
+        let done = backend.program(&plan(F103, &[(BASE, &image[..])]), &mut |progress| {
+            if progress.step == *step && !pulled {
+                board.pull("remove");
+                pulled = true;
+            }
+        });
+        let is_lost = matches!(&done, Err(FlashError::Silent { during, .. }) if during == step);
+        assert!(is_lost, "{step}: {done:?}");
+    });
+}
+
+#[test]
 fn a_board_that_left_or_lost_its_power_between_steps_is_gone() {
     let board = Board::new(F103);
     let (mut backend, _) = board.identified(F103);

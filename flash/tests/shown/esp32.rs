@@ -4,6 +4,7 @@ use super::Fault::*;
 use super::Shown::{By, Not};
 
 const ESP: &str = "flash/tests/esp.rs";
+const SERIAL: &str = "flash/tests/serial.rs";
 
 pub(crate) const SHOWN: &[super::Row] = &[
     (
@@ -14,7 +15,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
             "an_empty_slot_is_seen_in_a_moment_and_a_program_that_talks_is_no_loader",
         ),
     ),
-    (LostWhileErasing, Not("not shown alone")),
+    (
+        LostWhileErasing,
+        By(
+            "`Silent { Erase }`",
+            ESP,
+            "contact_lost_while_erasing_or_comparing_is_a_silence_of_that_step",
+        ),
+    ),
     (
         LostWhileWriting,
         By(
@@ -23,7 +31,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
             "power_lost_while_writing_is_a_silence_and_the_next_visit_repairs_the_board",
         ),
     ),
-    (LostWhileComparing, Not("not shown alone")),
+    (
+        LostWhileComparing,
+        By(
+            "`Silent { Verify }`",
+            ESP,
+            "contact_lost_while_erasing_or_comparing_is_a_silence_of_that_step",
+        ),
+    ),
     (
         GoneBetweenSteps,
         By("`Presence::Gone`", ESP, "a_board_that_left_or_lost_its_power_between_steps_is_gone"),
@@ -48,7 +63,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
         FlippedBit,
         By("asked again", ESP, "disturbed_answers_and_requests_are_asked_again_in_every_step"),
     ),
-    (Locked, By("`Unsupported`: eFuses", ESP, "what_needs_efuses_is_not_done")),
+    (
+        Locked,
+        By(
+            "secure download mode: `Identity { locked }`, for ever",
+            ESP,
+            "a_chip_in_secure_download_mode_is_locked_for_ever",
+        ),
+    ),
     (
         OtherChip,
         By(
@@ -65,7 +87,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
             "another_chip_too_little_flash_and_an_impossible_mac_are_refused_before_anything_is_written",
         ),
     ),
-    (UidUnreadable, Not("not shown")),
+    (
+        UidUnreadable,
+        By(
+            "`Refused { Identify }`",
+            ESP,
+            "a_chip_that_refuses_to_tell_who_it_is_is_not_identified",
+        ),
+    ),
     (
         UidImplausible,
         By(
@@ -91,7 +120,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
             "a_port_that_is_not_there_taken_or_unplugged_is_a_missing_busy_or_lost_probe",
         ),
     ),
-    (NotPermitted, Not("not shown")),
+    (
+        NotPermitted,
+        By(
+            "`PermissionDenied` with the port",
+            SERIAL,
+            "a_port_that_the_system_refuses_is_a_lack_of_permission",
+        ),
+    ),
     (DriverHangs, Not("as by debug probe: the worker is the same")),
     (WorkerDies, Not("as by debug probe")),
     (

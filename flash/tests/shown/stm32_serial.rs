@@ -4,6 +4,7 @@ use super::Fault::*;
 use super::Shown::{By, Not};
 
 const UART: &str = "flash/tests/uart.rs";
+const SERIAL: &str = "flash/tests/serial.rs";
 
 pub(crate) const SHOWN: &[super::Row] = &[
     (
@@ -14,7 +15,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
             "power_lost_while_writing_is_a_silence_and_the_next_visit_repairs_the_board",
         ),
     ),
-    (LostWhileErasing, Not("not shown alone")),
+    (
+        LostWhileErasing,
+        By(
+            "`Silent { Erase }`",
+            UART,
+            "contact_lost_while_erasing_or_comparing_is_a_silence_of_that_step",
+        ),
+    ),
     (
         LostWhileWriting,
         By(
@@ -23,7 +31,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
             "power_lost_while_writing_is_a_silence_and_the_next_visit_repairs_the_board",
         ),
     ),
-    (LostWhileComparing, Not("not shown alone")),
+    (
+        LostWhileComparing,
+        By(
+            "`Silent { Verify }`",
+            UART,
+            "contact_lost_while_erasing_or_comparing_is_a_silence_of_that_step",
+        ),
+    ),
     (
         GoneBetweenSteps,
         By("`Presence::Gone`", UART, "a_board_that_left_or_lost_its_power_between_steps_is_gone"),
@@ -95,7 +110,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
             "a_port_that_is_not_there_taken_or_unplugged_is_a_missing_busy_or_lost_probe",
         ),
     ),
-    (NotPermitted, Not("not shown")),
+    (
+        NotPermitted,
+        By(
+            "`PermissionDenied` with the port",
+            SERIAL,
+            "a_port_that_the_system_refuses_is_a_lack_of_permission",
+        ),
+    ),
     (DriverHangs, Not("as by debug probe: the worker is the same")),
     (WorkerDies, Not("as by debug probe")),
     (

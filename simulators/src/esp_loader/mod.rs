@@ -16,6 +16,8 @@
 //! each block back and compares eight bits of it, as the ROM does. SPI_FLASH_MD5 is computed over
 //! what really is in flash.
 //!
+//! Secure download mode is an eFuse: the lever `lock` burns it, and nothing takes it back.
+//!
 //! There is no core: downloads into RAM are refused, so esptool's and espflash's stubs cannot run
 //! here. Where Espressif does not say what the ROM does (a repeated sequence number, MD5 of an odd
 //! length), this one refuses.

@@ -74,6 +74,8 @@ pub struct Rom {
     /// Bytes of flash that SPI_SET_PARAMS told.
     flash_bytes: Option<u32>,
     download: Option<Download>,
+    /// Secure download mode: the eFuse is burnt, flash can be written and nothing be read.
+    pub secure_download: bool,
     /// Requests refused on request.
     pub nacks_due: u32,
     /// Requests done.
@@ -106,6 +108,10 @@ impl Rom {
         if self.nacks_due > 0 {
             self.nacks_due -= 1;
             return self.settle(request.command, Err(FAILED));
+        }
+        let reads = matches!(request.command, 0x09 | 0x0A | 0x0E | 0x13);
+        if self.secure_download && reads {
+            return self.settle(request.command, Err(INVALID));
         }
         let word = |index| request.word(index).ok_or(INVALID);
         let nothing = || Ok((0, Vec::new(), Duration::ZERO));
@@ -142,6 +148,7 @@ impl Rom {
             0x13 => self.md5(request, chip),
             0x14 if chip.model.tells_security => {
                 let mut data = vec![0; 12];
+                data[0] = u8::from(self.secure_download) << 2;
                 data.extend_from_slice(&u32::from(chip.model.chip_id).to_le_bytes());
                 data.extend_from_slice(&[0; 4]);
                 Ok((0, data, Duration::ZERO))
@@ -407,6 +414,21 @@ mod tests {
         bench.chip.flash.cut_in = Some(1);
         let cut = bench.request(0x03, &[4, 0, 0, 0], &[1; 4], u32::from(frame::checksum(&[1; 4])));
         assert_eq!((cut.next, cut.answers.len()), (Next::PowerLost, 0));
+    }
+
+    #[test]
+    fn in_secure_download_mode_flash_is_written_and_nothing_is_read() {
+        let mut bench = Bench::attached("esp32c3");
+        bench.rom.secure_download = true;
+        for (command, words) in
+            [(0x0A, &[0x4000_1000][..]), (0x09, &[0x10, 0, 0, 0]), (0x0E, &[0, 4]), (0x13, &[0; 4])]
+        {
+            assert_eq!(bench.ask(command, words, &[]), INVALID, "{command:#x}");
+        }
+        assert_eq!(bench.ask(0x02, &[0x1000, 1, 4, 0, 0], &[]), 0);
+        assert_eq!(bench.ask(0x03, &[4, 0, 0, 0], &[1; 4]), 0);
+        let info = bench.request(0x14, &[], &[], 0).answers[0].1.clone();
+        assert_eq!(info[9], 4);
     }
 
     #[test]

@@ -246,7 +246,8 @@ impl Line for Wire {
             Lever::Unplug => self.unplugged = true,
             Lever::Reset => self.interrupt(false),
             Lever::Run => self.interrupt(true),
-            Lever::Lock => return "error this chip has no lock that can be opened".to_owned(),
+            Lever::Lock if self.chip.model.tells_security => self.rom.secure_download = true,
+            Lever::Lock => return "error this chip has no secure download mode".to_owned(),
             Lever::Says(_) => return "error this chip says what its flash holds".to_owned(),
             Lever::Cut(bytes) => self.chip.flash.cut_in = Some(bytes),
             Lever::Stuck(address, bit) => {

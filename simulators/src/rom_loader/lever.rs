@@ -15,7 +15,7 @@ pub enum Lever {
     Reset,
     /// `run`: a pulse on the reset pin with the boot pin released (ESP32).
     Run,
-    /// `lock`: readout protection takes effect.
+    /// `lock`: readout protection takes effect; on an ESP32 secure download mode, for ever.
     Lock,
     /// `cut BYTES`: the supply fails after that many more programmed bytes.
     Cut(u64),
