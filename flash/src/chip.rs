@@ -176,17 +176,9 @@ pub struct Way {
     pub verified: Verified,
 }
 
-/// How the chip is brought to a stop before its first instruction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResetStrategy {
-    /// AIRCR.SYSRESETREQ with the core's vector catch: the default of probe-rs' sequences.
-    VectorCatch,
-    /// As above, and the reset pin is held while the debug port is attached to, for firmware that
-    /// turns the debug pins off or sleeps.
-    UnderReset,
-}
-
-/// How one kind of probe talks to one chip.
+/// How one kind of probe talks to one chip. A chip is stopped by AIRCR.SYSRESETREQ with the core's
+/// vector catch; there is no connecting under reset: probe-rs' sequence for it arms the catch before
+/// debugging is enabled and times out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeProfile {
     /// Which probes: the beginning of their kind as leases name it (`1366:` for every J-Link);
@@ -194,8 +186,6 @@ pub struct ProbeProfile {
     pub probe: &'static str,
     /// SWD clock in kHz for probes that can set it.
     pub clock_khz: u32,
-    /// How the chip is stopped.
-    pub reset: ResetStrategy,
     /// Fill the next buffer while the chip programs the last one.
     pub double_buffering: bool,
     /// Most bytes one call of the flash routine programs; 0 = the target file's page size.

@@ -8,7 +8,9 @@
 //! Leaves deadlines to the caller: a probe that stops answering blocks the call for ever.
 
 mod attached;
+mod calls;
 mod classify;
+mod core_state;
 mod pass;
 mod presence;
 mod readout;
@@ -32,7 +34,7 @@ use crate::backend::{
     VerifyReport,
 };
 use crate::checksum::Checksum;
-use crate::chip::{Chip, ProbeProfile, Protect, ResetStrategy};
+use crate::chip::{Chip, ProbeProfile, Protect};
 use crate::error::{FlashError, chain};
 use crate::identity::Identity;
 use crate::plan::Plan;
@@ -127,15 +129,9 @@ impl ProbeBackend {
             .map_err(|error| classify(&error, during))?;
         let target = TargetSelector::Specified(target);
         classify::contained(during, || {
-            let attached = match profile.reset {
-                ResetStrategy::VectorCatch => {
-                    probe.attach_with_registry(target, permissions, &self.registry)
-                }
-                ResetStrategy::UnderReset => {
-                    probe.attach_under_reset_with_registry(target, permissions, &self.registry)
-                }
-            };
-            attached.map_err(|error| classify(&error, during))
+            probe
+                .attach_with_registry(target, permissions, &self.registry)
+                .map_err(|error| classify(&error, during))
         })
     }
 

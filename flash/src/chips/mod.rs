@@ -9,7 +9,7 @@ mod nordic;
 mod rp2040;
 mod stm32;
 
-use crate::chip::{Chip, ProbeProfile, ResetStrategy};
+use crate::chip::{Chip, ProbeProfile};
 
 pub use esp32::{ESP32, ESP32C3, ESP32S3};
 pub use nordic::{NRF51822_XXAA, NRF52832_XXAA};
@@ -55,13 +55,7 @@ pub fn chip(name: &str) -> Option<&'static Chip> {
 
 /// A profile for all probes.
 const fn any_probe(clock_khz: u32, program_bytes_max: u32, double_buffering: bool) -> ProbeProfile {
-    ProbeProfile {
-        probe: "",
-        clock_khz,
-        reset: ResetStrategy::VectorCatch,
-        double_buffering,
-        program_bytes_max,
-    }
+    ProbeProfile { probe: "", clock_khz, double_buffering, program_bytes_max }
 }
 
 /// The same for SEGGER's J-Links, which lose pages when two buffers are in use (probe-rs issue

@@ -9,8 +9,9 @@ use probe_rs::architecture::arm::{FullyQualifiedApAddress, dp};
 use probe_rs::{Core, MemoryInterface, Session};
 
 use super::classify::classify;
+use super::core_state;
 use super::readout;
-use super::routine::{self, Images};
+use super::routine::Images;
 use super::rtt;
 use super::semihosting;
 use crate::backend::{Progress, SelfTest, Step, Via};
@@ -141,7 +142,7 @@ impl Attached {
     /// Resets the chip and stops it before its first instruction.
     pub(super) fn halt(&mut self, during: Step) -> Result<(), FlashError> {
         let mut core = self.core(during)?;
-        routine::forget_halts(&mut core)
+        core_state::forget_halts(&mut core)
             .and_then(|()| core.reset_and_halt(HALT_WITHIN))
             .map(drop)
             .map_err(|error| classify(&error, during))
@@ -161,7 +162,7 @@ impl Attached {
                 })
                 .map_err(|error| classify(&error, Step::Reset))?;
         }
-        routine::forget_halts(&mut core)
+        core_state::forget_halts(&mut core)
             .and_then(|()| core.reset())
             .map_err(|error| classify(&error, Step::Reset))
     }
@@ -208,7 +209,7 @@ impl Attached {
                 });
             }
             // Shows that the board is still there, and only then that the step goes on.
-            routine::check_running(&mut core)?;
+            core_state::check_running(&mut core)?;
             on_progress(Progress {
                 step: Step::SelfTest,
                 done_bytes: ms(begun),
