@@ -161,9 +161,6 @@ pub enum ConfigError {
     /// A slot number used twice, or 0, or too many slots.
     #[error("slot number {0} is used twice or out of range")]
     SlotNumber(u32),
-    /// A slot without any way to its board.
-    #[error("slot {0} has no port")]
-    NoPort(u32),
     /// One piece of hardware cannot serve two slots, nor one slot twice.
     #[error("slot {slot} has the port {port}, which slot {other} has already")]
     PortTwice {
@@ -223,8 +220,8 @@ impl Config {
     /// Checks what the form alone does not.
     ///
     /// # Errors
-    /// [`ConfigError::NotLoopback`], [`ConfigError::SlotNumber`], [`ConfigError::NoPort`],
-    /// [`ConfigError::PortTwice`], [`ConfigError::ProbeElsewhere`].
+    /// [`ConfigError::NotLoopback`], [`ConfigError::SlotNumber`], [`ConfigError::PortTwice`],
+    /// [`ConfigError::ProbeElsewhere`].
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.listen.ip().is_loopback() {
             return Err(ConfigError::NotLoopback(self.listen));
@@ -245,6 +242,23 @@ impl Config {
     /// [`ConfigError::BulkWhen`].
     pub fn bulk_windows(&self) -> Result<sync::BulkWindows, ConfigError> {
         sync::BulkWindows::parse(&self.bulk_when).map_err(ConfigError::BulkWhen)
+    }
+
+    /// Adds the ports that slots were taught, before those they have. One that cannot be used (no
+    /// such slot, another slot's by now) is left out and given back.
+    pub fn bind(&mut self, taught: Vec<(u32, Port)>) -> Vec<(u32, Port)> {
+        let mut left = Vec::new();
+        for (number, port) in taught {
+            let met = self.slots.iter().find(|slot| slot.all_ports().any(|own| own.meets(&port)));
+            let other = met.is_some_and(|slot| slot.number != number);
+            let own = met.is_some_and(|slot| slot.number == number);
+            match self.slots.iter_mut().find(|slot| slot.number == number) {
+                Some(_) if own => {}
+                Some(slot) if !other && port.is_here() => slot.ports.insert(0, port),
+                Some(_) | None => left.push((number, port)),
+            }
+        }
+        left
     }
 
     /// The store.
@@ -271,9 +285,6 @@ fn check_ports(slots: &[SlotConfig]) -> Result<(), ConfigError> {
     let mut taken: Vec<(u32, &Port)> = Vec::new();
     for slot in slots {
         let number = slot.number;
-        if slot.all_ports().next().is_none() {
-            return Err(ConfigError::NoPort(number));
-        }
         for port in slot.all_ports() {
             if !port.is_here() {
                 return Err(ConfigError::ProbeElsewhere { slot: number, port: port.clone() });
@@ -347,8 +358,9 @@ mod tests {
             &[chips, r#"ports = ["1366:0101:3"]"#],
             Err("slot 2 has the port 1366:0101:3, which slot 1 has already"),
         );
-        check(&["ports = []"], Err("slot 1 has no port"));
-        check(&[""], Err("slot 1 has no port"));
+        // It may be taught one.
+        check(&["ports = []"], Ok(0));
+        check(&[""], Ok(0));
         check(
             &[three, r#"ports = ["tty:/dev/serial/none"]"#],
             Err("slot 2 has the port tty:/dev/serial/none, which slot 1 has already"),
@@ -361,6 +373,21 @@ mod tests {
             &[r#"ports = ["usb:1-2", "usb:1-2"]"#],
             Err("slot 1 has the port usb:1-2, which slot 1 has already"),
         );
+    }
+
+    #[test]
+    fn taught_ports_come_first_and_none_becomes_two_slots_port() {
+        let text =
+            "data = \"d\"\n[[slot]]\nnumber = 1\nports = [\"usb:1-1\"]\n[[slot]]\nnumber = 2\n";
+        let mut config = parse(text).expect("a configuration");
+        let port = |text: &str| text.parse::<Port>().expect("a port");
+        let taught =
+            [(1, "1366:0101@1-4"), (1, "usb:1-1"), (2, "usb:1-1"), (2, "usb:1-2"), (3, "usb:1-3")];
+        let left = config.bind(taught.map(|(slot, text)| (slot, port(text))).to_vec());
+        assert_eq!(left, [(2, port("usb:1-1")), (3, port("usb:1-3"))]);
+        assert_eq!(config.slots[0].ports, [port("1366:0101@1-4"), port("usb:1-1")]);
+        assert_eq!(config.slots[1].ports, [port("usb:1-2")]);
+        assert!(config.check().is_ok());
     }
 
     #[test]

@@ -5,18 +5,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flash::Port;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::api::guard::Guard;
-use crate::api::view::{Approval, ApprovalAnswer, OpenAnswer, ScanAnswer, StationView};
+use crate::api::preflight::Preflight;
+use crate::api::view::{
+    Approval, ApprovalAnswer, OpenAnswer, ScanAnswer, SlotState, StationView, TeachAnswer,
+};
 use crate::api::{Api, Desk as ScreenDesk, router};
 use crate::config::Config;
-use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, Opened, halted_view};
+use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, Opened, Tile, halted_view};
 use crate::keys::StationSecret;
+use crate::preflight::{self, Roots, StationFacts};
 use crate::slots::RunningSlot;
 use crate::store::Store;
+use crate::teach::{self, Lists};
 use crate::trouble::{TroubleCode, chain};
 
 /// How long running visits may take to end once the daemon is asked to stop.
@@ -77,23 +83,34 @@ impl From<&DeskError> for TroubleCode {
     }
 }
 
+/// How long a teach-in waits for something to be plugged in.
+pub const TEACH_WITHIN: Duration = Duration::from_secs(30);
+
 /// What a screen may tell the station.
-struct Screens(DeskHandle);
+struct Screens {
+    desk: DeskHandle,
+    config: Config,
+}
+
+/// The findings about this machine and, where its records are open, the station.
+fn look_over(config: &Config, station: Option<StationFacts>) -> Preflight {
+    Preflight::of(preflight::judge(&preflight::gather(&Roots::default(), config, station)))
+}
 
 impl ScreenDesk for Screens {
     fn scan(&self, text: &str) -> ScanAnswer {
         let text = text.to_owned();
-        self.0
+        self.desk
             .ask(move |desk| desk.scan(&text))
             .unwrap_or(ScanAnswer { accepted: false, word: "station_stopping".to_owned() })
     }
 
     fn look(&self, slot: u32) -> Option<bool> {
-        self.0.look_into(slot)
+        self.desk.look_into(slot)
     }
 
     fn open(&self, slot: u32) -> Option<OpenAnswer> {
-        let (open, word) = match self.0.open_slot(slot) {
+        let (open, word) = match self.desk.open_slot(slot) {
             Opened::Now => (true, "opened"),
             Opened::Already => (true, "not_closed"),
             Opened::NotRecorded => (false, "not_recorded"),
@@ -104,7 +121,7 @@ impl ScreenDesk for Screens {
 
     fn approve(&self, approval: &Approval) -> ApprovalAnswer {
         let approval = approval.clone();
-        let taken = self.0.ask(move |desk| desk.approve(&approval));
+        let taken = self.desk.ask(move |desk| desk.approve(&approval));
         let (accepted, word) = match taken {
             Ok(Ok(())) => (true, "approved"),
             Ok(Err(refused)) => {
@@ -115,10 +132,34 @@ impl ScreenDesk for Screens {
         };
         ApprovalAnswer { accepted, word: word.to_owned() }
     }
+
+    fn preflight(&self) -> Preflight {
+        look_over(&self.config, self.desk.ask(|desk| desk.station_facts()).ok())
+    }
+
+    fn teach(&self, slot: u32) -> Option<TeachAnswer> {
+        let mut slots = self.config.slots.iter();
+        slots.find(|other| other.number == slot)?;
+        let came = teach::watch(&Lists::default(), TEACH_WITHIN);
+        let ports = came.iter().map(ToString::to_string).collect();
+        let others = || self.config.slots.iter().filter(|other| other.number != slot);
+        let taken = |port: &Port| others().any(|slot| slot.all_ports().any(|own| own.meets(port)));
+        let word = if came.is_empty() {
+            "nothing_came"
+        } else if came.iter().any(taken) {
+            "taken"
+        } else {
+            match self.desk.ask(move |desk| desk.teach(slot, &came)) {
+                Ok(Ok(())) => "taught",
+                Ok(Err(_)) | Err(_) => "not_recorded",
+            }
+        };
+        Some(TeachAnswer { ports, word: word.to_owned() })
+    }
 }
 
 /// A station whose records cannot be opened takes no scan and has no slots.
-struct NoScreens;
+struct NoScreens(Config);
 
 impl ScreenDesk for NoScreens {
     fn scan(&self, _text: &str) -> ScanAnswer {
@@ -136,6 +177,14 @@ impl ScreenDesk for NoScreens {
     fn approve(&self, _approval: &Approval) -> ApprovalAnswer {
         ApprovalAnswer { accepted: false, word: "not_recorded".to_owned() }
     }
+
+    fn preflight(&self) -> Preflight {
+        look_over(&self.0, None)
+    }
+
+    fn teach(&self, _slot: u32) -> Option<TeachAnswer> {
+        None
+    }
 }
 
 /// Runs the station until `stop` is done. A station that cannot open its records still answers
@@ -144,7 +193,7 @@ impl ScreenDesk for NoScreens {
 /// # Errors
 /// [`RunError`] when not even that is possible.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     let _lock = lock_folder(&config.data)?;
@@ -165,14 +214,17 @@ pub async fn run(
             slots: config.slots.iter().map(|slot| slot.number).collect(),
         })
     });
-    let (desk, view) = match opened {
+    let (mut desk, view) = match opened {
         Ok(opened) => opened,
         Err(error) => return serve_halted(&config, listener, guard, &error, stop).await,
     };
+    for (slot, port) in config.bind(desk.taught().unwrap_or_default()) {
+        tracing::error!(slot, %port, "a taught port is not used: no such slot, or another's");
+    }
     let (handle, mut desk_thread) = desk.start().map_err(RunError::Thread)?;
     let api = Api {
         view,
-        desk: Arc::new(Screens(handle.clone())),
+        desk: Arc::new(Screens { desk: handle.clone(), config: config.clone() }),
         guard,
         page_folder: config.ui.clone(),
     };
@@ -181,6 +233,12 @@ pub async fn run(
     let post = start_postman(&config, &handle, stopped.clone())?;
     let mut slots = Vec::new();
     for slot in &config.slots {
+        if slot.first_port().is_none() {
+            let number = slot.number;
+            let tile = Tile::with_trouble(SlotState::Fail, TroubleCode::PortMissing);
+            handle.tell(move |desk| desk.show(number, tile));
+            continue;
+        }
         slots.push(RunningSlot::start(slot.clone(), handle.clone()).map_err(RunError::Thread)?);
     }
 
@@ -299,7 +357,12 @@ async fn serve_halted(
     tracing::error!(code = code.text(), error = %chain(error), "the station is halted");
     let view: Arc<StationView> = Arc::new(halted_view(code, &code.text()));
     let (_keep, view) = watch::channel(view);
-    let api = Api { view, desk: Arc::new(NoScreens), guard, page_folder: config.ui.clone() };
+    let api = Api {
+        view,
+        desk: Arc::new(NoScreens(config.clone())),
+        guard,
+        page_folder: config.ui.clone(),
+    };
     let (stopping, stopped) = watch::channel(false);
     let serving = tokio::spawn(serve(listener, api, stopped));
     stop.await;

@@ -9,6 +9,7 @@
 
 pub mod guard;
 mod page;
+pub mod preflight;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -33,7 +34,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use guard::Guard;
-use view::{Approval, ApprovalAnswer, LookAnswer, OpenAnswer, Scan, ScanAnswer, StationView};
+use preflight::Preflight;
+use view::{
+    Approval, ApprovalAnswer, LookAnswer, OpenAnswer, Scan, ScanAnswer, StationView, TeachAnswer,
+};
 
 /// Longest scan taken, bytes. A QR label of a work order is far below it.
 pub const SCAN_BYTES_MAX: usize = 256;
@@ -58,6 +62,13 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Takes a lead's approval. Blocks for at most a journal write.
     fn approve(&self, approval: &Approval) -> ApprovalAnswer;
+
+    /// Looks whether the station is fit for a shift. Blocks for reading some of the system's files.
+    fn preflight(&self) -> Preflight;
+
+    /// Binds to a slot what is plugged in from now on; `None` when there is no such slot. Blocks
+    /// until something came, at most [`TEACH_WITHIN`](crate::run::TEACH_WITHIN).
+    fn teach(&self, slot: u32) -> Option<TeachAnswer>;
 }
 
 /// Everything the handlers share.
@@ -92,6 +103,8 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(take_scan))
         .routes(routes!(look_again))
         .routes(routes!(open_slot))
+        .routes(routes!(preflight_now))
+        .routes(routes!(teach_slot))
         .routes(routes!(approve))
         .split_for_parts()
 }
@@ -221,6 +234,37 @@ async fn approve(State(api): State<Api>, Json(approval): Json<Approval>) -> Resp
     let desk = Arc::clone(&api.desk);
     match tokio::task::spawn_blocking(move || desk.approve(&approval)).await {
         Ok(answer) => Json(answer).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// What a shift needs before it begins: sockets, rights, disk, swap, clock, hub, key chip.
+#[utoipa::path(get, path = "/api/preflight", responses(
+    (status = 200, description = "One finding per thing looked at", body = Preflight),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn preflight_now(State(api): State<Api>) -> Response {
+    let desk = Arc::clone(&api.desk);
+    match tokio::task::spawn_blocking(move || desk.preflight()).await {
+        Ok(preflight) => ([(header::CACHE_CONTROL, "no-store")], Json(preflight)).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Teach-in: the probe, adapter or board that is plugged in while this waits is the slot's, by the
+/// socket it is in. Takes the place of what the slot was taught before, from the next start on.
+#[utoipa::path(post, path = "/api/slots/{number}/teach",
+    params(("number" = u32, Path, description = "The slot, as printed on the fixture")),
+    responses(
+        (status = 200, description = "What came", body = TeachAnswer),
+        (status = 401, description = "No cookie: open the page through its entry address"),
+        (status = 404, description = "No such slot")
+))]
+async fn teach_slot(State(api): State<Api>, Path(number): Path<u32>) -> Response {
+    let desk = Arc::clone(&api.desk);
+    match tokio::task::spawn_blocking(move || desk.teach(number)).await {
+        Ok(Some(answer)) => Json(answer).into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -7,7 +7,8 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::desk::halted_view;
-use view::{Approval, ApprovalAnswer, OpenAnswer, TroubleCode};
+use preflight::Preflight;
+use view::{Approval, ApprovalAnswer, OpenAnswer, TeachAnswer, TroubleCode};
 
 const HOST: &str = "127.0.0.1:7380";
 
@@ -25,6 +26,14 @@ impl Desk for Echo {
     fn approve(&self, approval: &Approval) -> ApprovalAnswer {
         let word = serde_json::to_string(approval).expect("words");
         ApprovalAnswer { accepted: true, word }
+    }
+
+    fn preflight(&self) -> Preflight {
+        Preflight::of(Vec::new())
+    }
+
+    fn teach(&self, slot: u32) -> Option<TeachAnswer> {
+        (slot == 1).then(|| TeachAnswer { ports: Vec::new(), word: "nothing_came".to_owned() })
     }
 
     fn look(&self, slot: u32) -> Option<bool> {
@@ -172,6 +181,15 @@ async fn a_touch_reaches_its_slot_for_a_screen_that_was_let_in_and_nobody_else()
         let bytes = answer.into_body().collect().await.expect("body").to_bytes();
         let answer = serde_json::from_slice::<LookAnswer>(&bytes).ok();
         assert_eq!(answer.map(|answer| answer.found), found, "{path}");
+    }
+    for (method, path, status) in [
+        ("GET", "/api/preflight", StatusCode::OK),
+        ("POST", "/api/slots/1/teach", StatusCode::OK),
+        ("POST", "/api/slots/2/teach", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(screen.ask(method, path, &own, "").await.status(), status, "{path}");
+        let stranger = screen.ask(method, path, &[("host", HOST)], "").await;
+        assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     for (path, status, open) in [
         ("/api/slots/1/open", StatusCode::OK, Some(true)),

@@ -464,3 +464,13 @@ pub struct OpenAnswer {
     /// Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`.
     pub word: String,
 }
+
+/// What came of a teach-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TeachAnswer {
+    /// The ports that belong to the slot now, as a configuration names them.
+    pub ports: Vec<String>,
+    /// Stable word for the screen to translate: `taught`, `nothing_came`, `taken` (another slot
+    /// has one of them), `not_recorded`.
+    pub word: String,
+}

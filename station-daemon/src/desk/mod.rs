@@ -16,6 +16,7 @@ mod orders;
 mod places;
 mod ports;
 mod show;
+mod teach;
 mod units;
 mod visits;
 

@@ -42,6 +42,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/preflight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a shift needs before it begins: sockets, rights, disk, swap, clock, hub, key chip. */
+        get: operations["preflight_now"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/scan": {
         parameters: {
             query?: never;
@@ -93,6 +110,26 @@ export interface paths {
          *     board that lies in it is looked at anew.
          */
         post: operations["open_slot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/slots/{number}/teach": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Teach-in: the probe, adapter or board that is plugged in while this waits is the slot's, by the
+         *     socket it is in. Takes the place of what the slot was taught before, from the next start on.
+         */
+        post: operations["teach_slot"];
         delete?: never;
         options?: never;
         head?: never;
@@ -168,6 +205,22 @@ export interface components {
          */
         Blame: "board" | "cable" | "slot" | "probe" | "station" | "release" | "network" | "operator";
         /**
+         * @description What is looked at.
+         * @enum {string}
+         */
+        Check: "usb_endpoints" | "port" | "disk" | "swap" | "tpm" | "clock" | "hub";
+        /** @description One thing that was looked at. */
+        Finding: {
+            /** @description Which one: a controller's name, `slot 3`, `disk`. */
+            about: string;
+            /** @description What was looked at. */
+            check: components["schemas"]["Check"];
+            /** @description How it is. */
+            level: components["schemas"]["Level"];
+            /** @description What was found, in English. */
+            sentence: string;
+        };
+        /**
          * @description Connection to the hub.
          * @enum {string}
          */
@@ -192,6 +245,11 @@ export interface components {
              */
             unsynced: number;
         };
+        /**
+         * @description How a thing is; ascending.
+         * @enum {string}
+         */
+        Level: "ok" | "warn" | "fail";
         /** @description What a slot saw when it looked again. */
         LookAnswer: {
             /**
@@ -234,6 +292,13 @@ export interface components {
             ready: boolean;
             /** @description Release version that is flashed. */
             release: string;
+        };
+        /** @description Whether the station is fit for a shift. */
+        Preflight: {
+            /** @description One entry per thing looked at. */
+            findings: components["schemas"]["Finding"][];
+            /** @description The worst of all findings. */
+            level: components["schemas"]["Level"];
         };
         /** @description What a scanner read. */
         Scan: {
@@ -328,6 +393,16 @@ export interface components {
             station: components["schemas"]["StationCard"];
             trouble: components["schemas"]["Trouble"] | null;
         };
+        /** @description What came of a teach-in. */
+        TeachAnswer: {
+            /** @description The ports that belong to the slot now, as a configuration names them. */
+            ports: string[];
+            /**
+             * @description Stable word for the screen to translate: `taught`, `nothing_came`, `taken` (another slot
+             *     has one of them), `not_recorded`.
+             */
+            word: string;
+        };
         /** @description A failure as the worker meets it. */
         Trouble: {
             /** @description The one thing to do with the hands. */
@@ -407,6 +482,33 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": components["schemas"]["StationView"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    preflight_now: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One finding per thing looked at */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preflight"];
                 };
             };
             /** @description No cookie: open the page through its entry address */
@@ -505,6 +607,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OpenAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such slot */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    teach_slot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The slot, as printed on the fixture */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What came */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeachAnswer"];
                 };
             };
             /** @description No cookie: open the page through its entry address */

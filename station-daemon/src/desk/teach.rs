@@ -1,0 +1,50 @@
+//! Ports that were taught to slots, and what the desk knows of the station for a preflight.
+
+use flash::Port;
+
+use super::Desk;
+use crate::preflight::StationFacts;
+use crate::store::StoreError;
+use crate::trouble::TroubleCode;
+
+impl Desk {
+    /// Binds ports to a slot in place of what it was taught before; used from the next start on.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub fn teach(&mut self, slot: u32, ports: &[Port]) -> Result<(), TroubleCode> {
+        let kept = self.store.commit(|commit| {
+            commit.forget_ports(slot)?;
+            for port in ports {
+                commit.teach_port(slot, &port.to_string())?;
+            }
+            Ok::<_, StoreError>(())
+        });
+        kept.map_err(|error| self.store_failed(&error))?;
+        tracing::info!(slot, ?ports, "taught");
+        Ok(())
+    }
+
+    /// The ports taught, and the slot of each. One that this program cannot read is left out.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub fn taught(&mut self) -> Result<Vec<(u32, Port)>, TroubleCode> {
+        let rows = self.store.read(|commit| commit.taught_ports());
+        let rows = rows.map_err(|error: StoreError| self.store_failed(&error))?;
+        let read = |(slot, text): (u32, String)| match text.parse() {
+            Ok(port) => Some((slot, port)),
+            Err(error) => {
+                tracing::error!(slot, %error, "a taught port cannot be read");
+                None
+            }
+        };
+        Ok(rows.into_iter().filter_map(read).collect())
+    }
+
+    /// What the station knows of itself.
+    #[must_use]
+    pub fn station_facts(&self) -> StationFacts {
+        StationFacts { clock_jumped: self.clock.jumped(), hub: self.hub }
+    }
+}
