@@ -65,6 +65,16 @@ pub struct DfuBackend<P: Port, W> {
     locked: bool,
     /// The enumeration in the port, and since when.
     seen: Option<(u8, Duration)>,
+    /// The device of the last visit, once its program was started.
+    released: Option<Released>,
+}
+
+/// A device that runs its program: it may show on USB as that, or not at all.
+struct Released {
+    /// Vendor and product id of its loader.
+    loader: (u16, u16),
+    /// Its program was seen in the port.
+    shown: bool,
 }
 
 /// A device in DFU mode with its memory chosen.
@@ -96,7 +106,7 @@ impl DfuBackend<UsbPort, WallTime> {
 impl<P: Port, W: Waiter> DfuBackend<P, W> {
     /// Takes a port; opens nothing yet.
     pub fn new(port: P, time: W) -> Self {
-        Self { port, time, visit: None, locked: false, seen: None }
+        Self { port, time, visit: None, locked: false, seen: None, released: None }
     }
 
     fn failed(&self, during: Step) -> impl Fn(DfuError) -> FlashError + use<P, W> {
@@ -259,7 +269,9 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
         self.settle(left.map_err(|error| Trouble::Dfu(error, during)))?;
         // The device is let go, so that the system can take it off the bus.
         self.visit = None;
-        self.await_leaving(old).map_err(self.failed(during))
+        self.await_leaving(old).map_err(self.failed(during))?;
+        self.released = Some(Released { loader: (old.vendor, old.product), shown: false });
+        Ok(())
     }
 
     fn await_leaving(&mut self, old: Sighting) -> Result<(), DfuError> {
@@ -303,7 +315,7 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
 
     fn identify(&mut self, chip: &'static Chip) -> Result<Identity, FlashError> {
         let during = Step::Identify;
-        (self.visit, self.locked) = (None, false);
+        (self.visit, self.locked, self.released) = (None, false, None);
         let entered = self.enter(chip, during)?;
         let failed = self.failed(during);
         let Entered { mut talk, sighting, map, serial } = entered;
@@ -426,8 +438,20 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
         Ok(())
     }
 
-    /// Before the program runs: the same enumeration is still in the port. Afterwards: anything is.
+    /// Before the program runs: the same enumeration is still in the port. Afterwards: its program
+    /// is, or nothing was seen since, because a program need not show on USB; a loader is the next
+    /// board, or this one started anew.
     fn presence(&mut self) -> Result<Presence, FlashError> {
+        if let Some(mut released) = self.released.take() {
+            let found = self.look().map_err(self.failed(Step::Presence))?;
+            let still = match found {
+                None => !released.shown,
+                Some(found) => (found.vendor, found.product) != released.loader,
+            };
+            released.shown |= found.is_some();
+            self.released = still.then_some(released);
+            return Ok(if still { Presence::Still } else { Presence::Gone });
+        }
         let known = self.visit.as_ref().map(|visit| visit.sighting.address);
         let found = self.look().map_err(self.failed(Step::Presence))?;
         let still = match (known, found) {

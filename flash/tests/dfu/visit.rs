@@ -53,6 +53,10 @@ fn a_64_kib_image_is_written_without_an_erase_compared_and_started() {
     assert_eq!(bus.with(SLOT, |d| d.runs_its_program()), Some(true));
     assert_eq!(hand.contact(), Ok(Contact::Nothing));
     assert_eq!(hand.read(START, &mut part), Err(FlashError::NotIdentified { wanted: Step::Read }));
+    assert_eq!(hand.presence(), Ok(Presence::Still), "its program need not show on USB");
+    bus.insert(SLOT, f4_device());
+    assert_eq!(hand.presence(), Ok(Presence::Gone), "a loader is the next board");
+    assert_eq!(hand.presence(), Ok(Presence::Still), "and that one is there");
 }
 
 #[test]
@@ -195,6 +199,8 @@ fn a_running_program_is_told_to_detach_by_itself_or_by_a_reset() {
         hand.reset_and_run().unwrap();
         assert_eq!(bus.with(SLOT, |d| d.runs_its_program()), Some(true));
         assert_eq!(hand.presence(), Ok(Presence::Still), "its program shows on USB");
+        bus.remove(SLOT);
+        assert_eq!(hand.presence(), Ok(Presence::Gone));
     }
 }
 
