@@ -11,7 +11,7 @@
 //!
 //! Promise: the board refuses what the chip refuses. A write never sets a 0 bit, nothing is
 //! written without the write enable, nothing is erased without the erase enable, and a locked
-//! chip shows a debugger nothing but its control access port.
+//! chip opens only by losing what was in its flash.
 
 pub mod bmp;
 pub mod board;
@@ -32,6 +32,7 @@ pub mod probe;
 pub mod qemu;
 mod rom;
 pub mod rom_loader;
+pub mod scanner;
 pub mod serve;
 pub mod silicon;
 pub mod stm32;

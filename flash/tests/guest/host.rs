@@ -20,6 +20,8 @@ const MODULES: &[&str] = &[
     "usb/usbip/usbip-core",
     "usb/usbip/vhci-hcd",
     "usb/class/cdc-acm",
+    "input/evdev",
+    "input/misc/uinput",
 ];
 
 /// Debian's rules that ours stand between.

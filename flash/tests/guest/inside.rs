@@ -25,7 +25,7 @@ pub(crate) struct Machine {
     image: Vec<u8>,
 }
 
-fn until<R>(what: &str, mut ready: impl FnMut() -> Option<R>) -> R {
+pub(crate) fn until<R>(what: &str, mut ready: impl FnMut() -> Option<R>) -> R {
     let begun = Instant::now();
     loop {
         if let Some(done) = ready() {
@@ -44,7 +44,7 @@ fn quick() -> Silicon {
     }
 }
 
-fn settle() {
+pub(crate) fn settle() {
     assert!(Command::new("udevadm").arg("settle").status().unwrap().success());
 }
 
@@ -134,6 +134,8 @@ fn belongs_to(node: &Path, group: u32) {
 
 pub(crate) fn udev_opens_the_loader_to_its_group(machine: &Machine) {
     let node = machine.ready();
+    // What a program serves through the kernel is no hardware: it gets no plain bytes of a customer.
+    assert!(machine.socket().parse::<flash::Port>().unwrap().is_simulated());
     belongs_to(&node, PLUGDEV);
     let known = known(&node);
     for wanted in ["E: ID_MM_DEVICE_IGNORE=1", "E: ID_USB_INTERFACES=:fe0102:"] {

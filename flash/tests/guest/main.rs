@@ -10,6 +10,7 @@
 mod archive;
 mod host;
 mod inside;
+mod scanner;
 
 /// Set by the boot image for the programs in it.
 const INSIDE: &str = "FLASHLINE_GUEST";
@@ -24,6 +25,7 @@ const STORIES: &[Story] = &[
     ("faults are told from each other", inside::faults_are_told_from_each_other),
     ("a running program is told to detach", inside::a_running_program_is_told_to_detach),
     ("a serial port's lines are driven", inside::the_lines_of_a_serial_port_are_driven),
+    ("a scanner is one program's alone", scanner::a_scanner_is_taken_for_one_program_alone),
 ];
 
 #[test]
