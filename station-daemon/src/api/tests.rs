@@ -227,3 +227,28 @@ fn the_committed_document_is_the_one_this_program_writes() {
         "station-daemon/openapi.json is old: cargo run -p station-daemon -- openapi > it"
     );
 }
+
+#[tokio::test]
+async fn an_approval_reaches_the_desk_for_a_screen_that_was_let_in_and_nobody_else() {
+    let screen = Screen::new();
+    let cookie = screen.cookie().await;
+    let json = ("content-type", "application/json");
+    let own = [("host", HOST), ("cookie", cookie.as_str()), json];
+    for (body, status) in [
+        (r#"{"kind":"unproven","chip":"RP2040","way":"probe","by":12}"#, StatusCode::OK),
+        (r#"{"kind":"unlock","slot":3,"by":12}"#, StatusCode::OK),
+        (r#"{"kind":"unlock","slot":3}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (r#"{"kind":"everything","by":12}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        ("", StatusCode::BAD_REQUEST),
+    ] {
+        let answer = screen.ask("POST", "/api/approvals", &own, body).await;
+        assert_eq!(answer.status(), status, "{body}");
+        if status == StatusCode::OK {
+            let bytes = answer.into_body().collect().await.expect("body").to_bytes();
+            let answer: ApprovalAnswer = serde_json::from_slice(&bytes).expect("an answer");
+            assert_eq!((answer.accepted, answer.word.as_str()), (true, body));
+        }
+        let stranger = screen.ask("POST", "/api/approvals", &[("host", HOST), json], body).await;
+        assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED, "{body}");
+    }
+}
