@@ -18,6 +18,7 @@ use simulators::rom_loader::{Served, Settings, serve};
 const F103: &str = "STM32F103CB";
 const SMALL: &str = "STM32F103C8";
 const F303: &str = "STM32F303CB";
+const F072: &str = "STM32F072RB";
 const UID: [u8; 12] = [0x23, 0, 0x25, 0, 0x07, 0x57, 0x32, 0x57, 0x34, 0x36, 0x34, 0x20];
 const BASE: u64 = 0x0800_0000;
 const BAUD: u32 = 115_200;
@@ -36,6 +37,7 @@ impl Board {
     fn with(name: &str, uid: [u8; 12], time_scale: f64) -> Self {
         let model = match name {
             F303 => "stm32f303",
+            F072 => "stm32f072",
             SMALL => "stm32f103x8",
             _ => "stm32f103",
         };
@@ -131,8 +133,8 @@ fn startable(length: usize, seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn both_erase_commands_put_image_and_block_on_the_chip_and_compare_them() {
-    for name in [F103, F303] {
+fn both_erase_commands_put_image_and_block_on_every_chip_and_compare_them() {
+    for name in [F103, F303, F072] {
         let board = Board::new(name);
         let mut backend = board.backend();
         assert_eq!(backend.contact(), Ok(Contact::Board));

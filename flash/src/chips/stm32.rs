@@ -192,7 +192,7 @@ pub static STM32F072RB: Chip = Chip {
     cache: None,
     empty_check: None,
     probes: PROBES,
-    ways: &[PROBE, DFU],
+    ways: &[PROBE, DFU, UART],
 };
 
 /// RM0008 and PM0075: pages of 1 KiB, half words.

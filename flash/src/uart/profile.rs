@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::chip::Chip;
-use crate::chips::{STM32F103C8, STM32F103CB, STM32F303CB};
+use crate::chips::{STM32F072RB, STM32F103C8, STM32F103CB, STM32F303CB};
 use crate::identity::{PartReader, device_name};
 
 /// A chip that is flashed through its ROM loader.
@@ -36,6 +36,7 @@ impl Profile {
 
 /// Every chip that is flashed through its ROM loader.
 pub static PROFILES: &[Profile] = &[
+    Profile { chip: &STM32F072RB, page_erase_max: Duration::from_millis(40) },
     Profile { chip: &STM32F103CB, page_erase_max: Duration::from_millis(40) },
     Profile { chip: &STM32F103C8, page_erase_max: Duration::from_millis(40) },
     Profile { chip: &STM32F303CB, page_erase_max: Duration::from_millis(40) },

@@ -15,7 +15,8 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "rom-loader", version)]
 struct Arguments {
-    /// The chip to model: stm32f103, stm32f103x8 (half its flash), stm32f303, esp32, esp32c3.
+    /// The chip to model: stm32f072, stm32f103, stm32f103x8 (half its flash), stm32f303,
+    /// esp32, esp32c3.
     #[arg(long, value_parser = model)]
     chip: Model,
     /// Unique id: 24 hex digits, the bytes as they lie in memory; of an ESP32 its MAC, 12 hex

@@ -1,7 +1,8 @@
 //! What the loader's commands act on: one STM32's memories.
 //!
-//! Figures: RM0008 and the STM32F103x8/xB data sheet, RM0316 and the STM32F303xB/xC data sheet; the
-//! loader's product id and version from AN2606. Times are the data sheets' typical ones.
+//! Figures: RM0008 and the STM32F103x8/xB data sheet, RM0316 and the STM32F303xB/xC data sheet,
+//! RM0091 and the STM32F072x8/xB data sheet; the loader's product id, version, RAM and memory from
+//! AN2606. Times are the data sheets' typical ones.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -14,7 +15,7 @@ use std::time::Duration;
 pub const FLASH: u32 = 0x0800_0000;
 /// First address of RAM on every STM32.
 pub const RAM: u32 = 0x2000_0000;
-/// The option bytes of F1 and F3.
+/// The option bytes of F0, F1 and F3.
 pub const OPTIONS: Range<u32> = 0x1FFF_F800..0x1FFF_F810;
 
 /// Programming one half-word.
@@ -47,6 +48,8 @@ pub struct Model {
     pub uid_at: u32,
     /// Where the flash size in KiB is, 16 bits.
     pub flash_size_at: u32,
+    /// The option byte that leaves the chip open to reading; its complement stands beside it.
+    pub open: u8,
     /// Erase is 0x44 with two bytes per page, not 0x43 with one.
     pub erase_extended: bool,
     /// Above this the loader cannot measure the rate of the first byte.
@@ -66,6 +69,7 @@ pub static MODELS: &[Model] = &[
         system: 0x1FFF_F000..0x1FFF_F800,
         uid_at: 0x1FFF_F7E8,
         flash_size_at: 0x1FFF_F7E0,
+        open: 0xA5,
         erase_extended: false,
         baud_max: 115_200,
     },
@@ -80,6 +84,7 @@ pub static MODELS: &[Model] = &[
         system: 0x1FFF_F000..0x1FFF_F800,
         uid_at: 0x1FFF_F7E8,
         flash_size_at: 0x1FFF_F7E0,
+        open: 0xA5,
         erase_extended: false,
         baud_max: 115_200,
     },
@@ -94,6 +99,22 @@ pub static MODELS: &[Model] = &[
         system: 0x1FFF_D800..0x1FFF_F800,
         uid_at: 0x1FFF_F7AC,
         flash_size_at: 0x1FFF_F7CC,
+        open: 0xAA,
+        erase_extended: true,
+        baud_max: 115_200,
+    },
+    Model {
+        name: "stm32f072",
+        product_id: 0x448,
+        version: 0x31,
+        flash_bytes: 0x2_0000,
+        page_bytes: 0x800,
+        ram_bytes: 0x4000,
+        ram_kept: 0x1800,
+        system: 0x1FFF_C800..0x1FFF_F800,
+        uid_at: 0x1FFF_F7AC,
+        flash_size_at: 0x1FFF_F7CC,
+        open: 0xAA,
         erase_extended: true,
         baud_max: 115_200,
     },
@@ -162,8 +183,8 @@ impl Chip {
         let blank = cells.is_empty();
         if blank {
             cells = vec![0xFF; bytes];
-            cells[model.flash_bytes as usize] = 0xA5;
-            cells[model.flash_bytes as usize + 1] = 0x5A;
+            cells[model.flash_bytes as usize] = model.open;
+            cells[model.flash_bytes as usize + 1] = !model.open;
         }
         if cells.len() != bytes {
             let text = format!("the flash file has {} bytes, not {bytes}", cells.len());
@@ -172,7 +193,7 @@ impl Chip {
         let chip = Self {
             model,
             uid,
-            locked: cells[model.flash_bytes as usize] != 0xA5,
+            locked: cells[model.flash_bytes as usize] != model.open,
             cells,
             ram: vec![0; model.ram_bytes as usize],
             file,
@@ -294,11 +315,8 @@ impl Chip {
         let options = self.model.flash_bytes as usize;
         let took = if self.locked && !locked { self.erase_all() } else { Duration::ZERO };
         self.locked = locked;
-        self.cells[options..options + 2].copy_from_slice(if locked {
-            &[0x00, 0xFF]
-        } else {
-            &[0xA5, 0x5A]
-        });
+        let byte = if locked { 0x00 } else { self.model.open };
+        self.cells[options..options + 2].copy_from_slice(&[byte, !byte]);
         self.store(options..options + 2);
         self.busy += PAGE_ERASE;
         took + PAGE_ERASE
