@@ -59,7 +59,9 @@ fn sweep(pair: usize, ring_pages: u32, made_for: u32) -> u64 {
     let operations = chip.operations;
     let mut tried = 0;
     for operation in 0..operations {
-        for cut in CUTS {
+        // Before an operation is after the one before it.
+        let cuts = if operation == 0 { &CUTS[..] } else { &[Cut::Middle, Cut::After] };
+        for cut in cuts.iter().copied() {
             let mut chip = whole.clone();
             chip.cut_at(operation, cut, operation);
             assert!(chip.run(&mut work).is_err(), "cut {cut:?} at {operation}");
@@ -72,7 +74,7 @@ fn sweep(pair: usize, ring_pages: u32, made_for: u32) -> u64 {
         }
     }
     println!("pair {pair}, ring of {ring_pages}: {operations} operations, {tried} cuts");
-    assert_eq!(tried, 3 * operations);
+    assert_eq!(tried, 2 * operations + 1);
     tried
 }
 
@@ -83,7 +85,7 @@ fn sweep_pair(pair: usize) {
         tried += sweep(pair, ring_pages, made_for);
     }
     println!("pair {pair}: {tried} cuts");
-    assert!(tried > 20_000, "{tried}");
+    assert!(tried > 14_000, "{tried}");
 }
 
 #[test]
@@ -105,10 +107,10 @@ fn a_cut_at_any_operation_of_a_shrinking_image_is_made_good() {
 fn a_cut_at_any_operation_of_an_image_that_is_moved_up_first_is_made_good() {
     let (old, new) = &pairs()[3];
     let lift = |ring| made(old, new, Isa::Thumb, ring).header.in_place.expect("in place").lift;
-    assert_eq!([1, 2].map(lift), [3, 3]);
+    assert_eq!([1, 2].map(lift), [3, 2], "as far as it grew, less what the ring holds");
     let tried = sweep(3, 1, 1);
     println!("{tried} cuts");
-    assert!(tried > 6_000, "{tried}");
+    assert!(tried > 4_000, "{tried}");
 }
 
 /// A chip whose update was cut, power back on.

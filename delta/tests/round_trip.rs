@@ -220,6 +220,26 @@ fn random_bytes_are_stored_not_grown() {
 }
 
 #[test]
+fn the_longest_images_of_the_format_come_back() {
+    let mut dice = Dice::new(23);
+    let len = IMAGE_BYTES_MAX as usize;
+    let mut old = dice.bytes(len, 256);
+    // Half of it repeats, as padding and tables do.
+    old.copy_within(0..len / 2, len / 2);
+    let mut new = old.clone();
+    for _ in 0..500 {
+        let at = dice.roll(len);
+        new[at] ^= 0x20;
+    }
+    new[3_000_000..12_000_000].rotate_left(1_000_000);
+    let wish = Wish { isa: Some(Isa::None), ..Wish::default() };
+    let made = make(&old, &new, &wish, &mut |_, _| {}).expect("not too long");
+    println!("{} bytes", made.patch.len());
+    assert!(made.patch.len() < 10_000, "{} bytes", made.patch.len());
+    assert!(apply(&old, &made.patch).as_deref() == Ok(&new[..]));
+}
+
+#[test]
 fn an_image_beyond_the_format_is_refused_by_the_maker() {
     let long = vec![0; IMAGE_BYTES_MAX as usize + 1];
     assert!(make(b"", &long, &Wish::default(), &mut |_, _| {}).is_err());

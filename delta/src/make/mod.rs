@@ -18,7 +18,7 @@ use crate::inplace::log::Sum;
 use crate::isa::Isa;
 use crate::walk::{Action, Codec, Nonsense, Scene};
 use align::Floor;
-use plan::{Plan, plan};
+use plan::{Plan, explained, plan};
 
 /// What to make.
 #[derive(Clone, Copy, Debug, Default)]
@@ -208,17 +208,18 @@ fn make_with(
         new_digest: Digest::of(new),
         threads,
     };
-    // Plain bytes first, for the load address; then each instruction set; then the two best with
-    // fewer fields cleared, and with the address their own copies give.
-    let steps = isas.len() + 3;
+    // Plain bytes first, for the load address; then the likely instruction sets; then the best with
+    // fewer fields cleared, and with the address its own copies give.
+    let steps = isas.len().min(2 + LIKELY) + 3;
     progress(0, steps);
     let plain = plan(old, new, Isa::None, true, None, floor);
     progress(1, steps);
+    let isas = likely(old, new, &plain, isas);
     let trials: Vec<Trial> = isas.iter().map(|isa| (*isa, true, plain.found)).collect();
     let mut tried = making.run(&trials, Some(&plain), progress, steps);
     tried.sort_by_key(|(made, _)| made.patch.len());
     let mut again: Vec<Trial> = Vec::new();
-    for (_, first) in tried.iter().filter(|(_, plan)| plan.isa != Isa::None).take(2) {
+    for (_, first) in tried.iter().filter(|(_, plan)| plan.isa != Isa::None).take(1) {
         again.push((first.isa, false, first.base));
         if first.base != plain.found {
             again.push((first.isa, true, first.base));
@@ -235,6 +236,29 @@ fn make_with(
     progress(steps, steps);
     proven.unwrap_or(stored)
 }
+
+/// The instruction sets worth a trial: none at all, those that explain most, and the one with the
+/// fewest patterns, which costs least where code only moved.
+fn likely(old: &[u8], new: &[u8], plain: &Plan, isas: &[Isa]) -> Vec<Isa> {
+    if isas.len() <= 2 + LIKELY {
+        return isas.to_vec();
+    }
+    let mut ranked: Vec<(u64, Isa)> = isas
+        .iter()
+        .filter(|isa| **isa != Isa::None)
+        .map(|isa| (explained(old, new, plain, *isa), *isa))
+        .collect();
+    ranked.sort_by_key(|(bytes, isa)| (u64::MAX - bytes, isa.number()));
+    let mut likely = vec![Isa::None];
+    likely.extend(ranked.into_iter().map(|(_, isa)| isa).take(LIKELY));
+    if !likely.contains(&Isa::Tc32) && isas.contains(&Isa::Tc32) {
+        likely.push(Isa::Tc32);
+    }
+    likely
+}
+
+/// Instruction sets tried beside none: the second catches what the first guess got wrong.
+const LIKELY: usize = 2;
 
 /// How many trials run at once.
 fn threads(old_len: usize, new_len: usize, wish: &Wish) -> Result<usize, MakeError> {

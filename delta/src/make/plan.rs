@@ -191,6 +191,47 @@ fn worth_aiming(old: &[u8], new: &[u8], map: &AddressMap, copy: (u32, u32, u32))
     right >= same
 }
 
+/// How many bytes of changed references an instruction set explains in a plan that knows none: what
+/// it predicts through the plan's map, and came out so.
+pub(crate) fn explained(old: &[u8], new: &[u8], plain: &Plan, isa: Isa) -> u64 {
+    let mut map = AddressMap::new();
+    for (o, n) in &plain.map {
+        map.add(*o, *n);
+    }
+    let mut bytes_right = 0;
+    for (at, action) in &plain.actions {
+        let Action::Copy { source, len, .. } = *action else { continue };
+        if source as usize >= old.len() {
+            continue;
+        }
+        let mut done = 0;
+        while done + 4 <= len {
+            let (from, to) = (source + done, at + done);
+            let bytes = window(old, from as usize);
+            let step = match isa {
+                Isa::Xtensa => xtensa::instruction_bytes(bytes.byte(0)),
+                Isa::None | Isa::Thumb | Isa::Avr | Isa::RiscV | Isa::Tc32 => 2,
+            };
+            done += step;
+            let now = window(new, to as usize);
+            if now == bytes {
+                continue;
+            }
+            let Some(found) = isa.find(bytes, from) else { continue };
+            let changed = (0..u32::from(found.bytes)).any(|i| now.byte(i) != bytes.byte(i));
+            if !changed || found.target as usize >= old.len() {
+                continue;
+            }
+            let target = found.target.wrapping_add(map.shift(found.target));
+            let right = isa.aim(bytes, to, target).is_some_and(|expected| {
+                (0..u32::from(found.bytes)).all(|i| now.byte(i) == expected.byte(i))
+            });
+            bytes_right += u64::from(right) * u64::from(found.bytes);
+        }
+    }
+    bytes_right
+}
+
 /// Changed words looked at for the load address.
 const PAIRS_MAX: usize = 4096;
 
