@@ -168,7 +168,9 @@ impl Board {
         let core = if self.circuit.alive && self.circuit.cpu.activity() == Activity::Running {
             let busy_until = self.circuit.chip.borrow().cells().busy_until();
             if busy_until > now + crate::timing::SLACK {
-                Wants::Until(busy_until)
+                // Woken before the flash is done: it must not stand still because a thread of this
+                // machine wakes late.
+                Wants::Until(busy_until - crate::timing::SLACK / 2)
             } else {
                 Wants::Run
             }
