@@ -11,6 +11,7 @@ mod claim;
 mod loss;
 mod steps;
 mod streak;
+mod teller;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
