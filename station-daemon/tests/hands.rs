@@ -348,3 +348,42 @@ fn what_the_board_says_or_is_reaches_the_daemon_as_facts() {
 fn hand_at(port: &str) -> Hand {
     hand(9, port)
 }
+
+#[test]
+fn a_confined_worker_reaches_probes_usb_and_serial_ports_one_at_a_time_and_its_successor_the_last()
+{
+    let board = Board::new();
+    let mut hand = board.hand(3);
+    identify(&mut hand);
+
+    let model = simulators::esp_loader::chip::model("esp32c3").unwrap();
+    let chip = simulators::esp_loader::Chip::new(model, [0x60, 0x55, 0xF9, 1, 2, 3], 1 << 20, None);
+    let control = "127.0.0.1:0".parse().unwrap();
+    let settings =
+        simulators::esp_loader::Settings { chip: chip.unwrap(), control, time_scale: 0.0 };
+    let loader = simulators::esp_loader::serve(settings).unwrap();
+    let tty: flash::Port = format!("tty:{}", loader.tty).parse().unwrap();
+    assert_eq!(run(&mut hand, &Job::Take { port: tty.clone() }).unwrap(), Answer::Taken);
+    // The visit of before ended with its port.
+    assert!(run(&mut hand, &program(&[1])).is_err());
+    let expect = |chip: &str| Job::Expect { chip: chip.to_owned() };
+    assert!(run(&mut hand, &expect("Z80")).is_err());
+    assert_eq!(run(&mut hand, &expect("esp32c3")).unwrap(), Answer::Expecting);
+    let contact = Answer::Contact { board: true };
+    assert_eq!(run(&mut hand, &Job::Contact).unwrap(), contact);
+
+    hand.kill();
+    assert_eq!(run(&mut hand, &Job::Contact).unwrap(), contact, "a fresh worker, the same port");
+    assert_eq!((hand.starts(), hand.port()), (2, tty.to_string().as_str()));
+    assert_eq!(hand.expected(), Some("esp32c3"));
+
+    let socket = "usb:255-7.7.7.7.7".parse().unwrap();
+    assert_eq!(run(&mut hand, &Job::Take { port: socket }).unwrap(), Answer::Taken);
+    match run(&mut hand, &Job::Contact) {
+        Ok(answer) => assert_eq!(answer, Answer::Contact { board: false }),
+        // A machine without USB says so.
+        Err(error) => {
+            assert!(matches!(&error, HandError::Flash(FlashError::Driver { .. })), "{error:?}")
+        }
+    }
+}
