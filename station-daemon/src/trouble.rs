@@ -7,7 +7,7 @@
 //! Promise: a code always comes with the same blame and the same one act.
 
 use flash::{FlashError, Step};
-use release::{LeaseError, MayNot, OpenError, TrustError, WrapError};
+use release::{LeaseError, MayNot, OpenError, ReleaseTrouble, TrustError, WrapError};
 use sync::{EnrolError, OfflineReason};
 
 pub use crate::api::view::{Act, Blame, Trouble, TroubleCode};
@@ -197,26 +197,30 @@ impl From<&KeyError> for TroubleCode {
     }
 }
 
+impl From<ReleaseTrouble> for TroubleCode {
+    fn from(trouble: ReleaseTrouble) -> Self {
+        match trouble {
+            ReleaseTrouble::NotTrusted => Self::ReleaseNotTrusted,
+            ReleaseTrouble::Damaged => Self::ReleaseDamaged,
+            ReleaseTrouble::ImageOutOfRange => Self::ImageOutOfRange,
+            ReleaseTrouble::WrongChip => Self::WrongChip,
+            ReleaseTrouble::ChipNotSupported => Self::ChipNotSupported,
+            ReleaseTrouble::Withdrawn => Self::ReleaseWithdrawn,
+            // What R&D's desk refuses never comes to a station.
+            ReleaseTrouble::ImageUnreadable
+            | ReleaseTrouble::RecipeRefused
+            | ReleaseTrouble::Machine => Self::Internal,
+        }
+    }
+}
+
 impl From<&TrustError> for TroubleCode {
     fn from(error: &TrustError) -> Self {
-        match error {
-            TrustError::Missing { .. } => Self::NoRelease,
-            TrustError::Withdrawn { .. } => Self::ReleaseWithdrawn,
-            TrustError::Unreadable { .. }
-            | TrustError::NotThePinnedRoot { .. }
-            | TrustError::TooFewSignatures { .. }
-            | TrustError::Expired { .. }
-            | TrustError::RolledBack { .. }
-            | TrustError::RootOutOfOrder { .. }
-            | TrustError::Mixed { .. }
-            | TrustError::Rule { .. }
-            | TrustError::Verifier { .. }
-            | TrustError::ThinRoot { .. }
-            | TrustError::OtherTenant { .. }
-            | TrustError::ForeignTarget { .. }
-            | TrustError::NotNamed { .. }
-            | TrustError::NotWhatItIsNamed { .. } => Self::ReleaseNotTrusted,
+        // A station that has not heard everything yet waits for the rest.
+        if matches!(error, TrustError::Missing { .. }) {
+            return Self::NoRelease;
         }
+        ReleaseTrouble::from(error).into()
     }
 }
 
@@ -246,14 +250,10 @@ impl From<&MayNot> for TroubleCode {
 
 impl From<&OpenError> for TroubleCode {
     fn from(error: &OpenError) -> Self {
-        match error {
-            OpenError::NotForChannel(_) => Self::ReleaseNotTrusted,
-            OpenError::Unreadable { .. } => Self::NoRelease,
-            OpenError::WrongLength { .. }
-            | OpenError::WrongDigest { .. }
-            | OpenError::NotAuthentic { .. }
-            | OpenError::WrongPiece { .. } => Self::ReleaseDamaged,
+        if matches!(error, OpenError::Unreadable { .. }) {
+            return Self::NoRelease;
         }
+        ReleaseTrouble::from(error).into()
     }
 }
 
@@ -330,6 +330,17 @@ mod tests {
             .expect("codes")
             .len();
         assert_eq!(seen.len(), listed, "a code is missing from TroubleCode::ALL");
+    }
+
+    #[test]
+    fn a_release_refused_at_rds_desk_and_at_the_station_has_one_code() {
+        for trouble in ReleaseTrouble::ALL {
+            let here = TroubleCode::from(*trouble);
+            let at_the_desk_only = here == TroubleCode::Internal;
+            assert!(at_the_desk_only || here.text() == trouble.code(), "{trouble:?}");
+            let taken = TroubleCode::ALL.iter().any(|code| code.text() == trouble.code());
+            assert_eq!(taken, !at_the_desk_only, "{trouble:?}");
+        }
     }
 
     #[test]
