@@ -31,6 +31,8 @@ const OUTSIDE: &[(&str, &str, &[&str])] = &[
     ("flash/fuzz/Cargo.toml", "flash-fuzz", &["flash"]),
     ("activation/fuzz/Cargo.toml", "activation-fuzz", &["activation"]),
     ("delta/fuzz/Cargo.toml", "delta-fuzz", &["delta"]),
+    ("device-sdk/chip/Cargo.toml", "activation-chip", &["device-sdk"]),
+    ("device-sdk/staticlib/Cargo.toml", "flashline-device", &["device-sdk"]),
     ("flash/fuzz/Cargo.toml", "flash-fuzz", &["flash"]),
     ("release/fuzz/Cargo.toml", "release-fuzz", &["release"]),
 ];

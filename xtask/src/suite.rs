@@ -22,11 +22,13 @@ const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simula
                     simulators/esptool,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
-const OUTSIDE: [&str; 7] = [
+const OUTSIDE: [&str; 9] = [
     "activation/fuzz/Cargo.toml",
     "delta/chip/Cargo.toml",
     "delta/fuzz/Cargo.toml",
+    "device-sdk/chip/Cargo.toml",
     "device-sdk/demo/Cargo.toml",
+    "device-sdk/staticlib/Cargo.toml",
     "flash/fuzz/Cargo.toml",
     "release/fuzz/Cargo.toml",
     "src-tauri/Cargo.toml",
