@@ -31,7 +31,14 @@ pub(super) fn run() -> Result<()> {
     machine::debian(machine::TO_SERVE_USB)?;
     must(
         cargo()
-            .args(["build", "--locked", "--quiet", "--release", "--features", "flash/umockdev"])
+            .args([
+                "build",
+                "--locked",
+                "--quiet",
+                "--release",
+                "--features",
+                "simulators/umockdev",
+            ])
             .args(["--package", "flash", "--package", "simulators"])
             .args(["--bin", "board-visit", "--bin", "mock-usb"]),
     )?;
