@@ -39,11 +39,6 @@ impl UsbPath {
     pub(super) fn folder(&self) -> String {
         self.to_string().trim_start_matches("usb:").to_owned()
     }
-
-    /// The kind as leases name it.
-    pub fn kind(&self) -> String {
-        "usb-dfu".to_owned()
-    }
 }
 
 impl FromStr for UsbPath {

@@ -53,7 +53,8 @@ impl ProbeSelector {
             && serials.is_none_or(|(one, two)| one == two)
     }
 
-    /// The probe kind as leases name it: `blackmagic-tcp`, `blackmagic`, or `VID:PID`.
+    /// The kind of probe as chips' profiles name it: `blackmagic-tcp`, `blackmagic`, or `VID:PID`.
+    /// Leases name [`crate::PortKind`]s.
     pub fn kind(&self) -> String {
         match (self.is_black_magic(), self.is_tcp()) {
             (true, true) => "blackmagic-tcp".to_owned(),
