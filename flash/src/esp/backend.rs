@@ -72,8 +72,15 @@ pub struct EspBackend {
     state: State,
     /// The chip of this visit turned out to be locked.
     locked: bool,
-    /// The program in flash was started: the loader is gone until the chip is reset.
-    running: bool,
+    /// The chip whose program was started: its loader is gone until the chip is reset.
+    running: Option<Started>,
+}
+
+/// A chip that left its loader.
+#[derive(Clone, Copy)]
+struct Started {
+    profile: &'static Profile,
+    mac: [u8; 6],
 }
 
 impl EspBackend {
@@ -86,7 +93,7 @@ impl EspBackend {
             reset: ResetLines::default(),
             state: State::Closed,
             locked: false,
-            running: false,
+            running: None,
         }
     }
 
@@ -97,7 +104,7 @@ impl EspBackend {
     }
 
     fn open(&mut self) -> Result<Line, FlashError> {
-        self.running = false;
+        self.running = None;
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Open(line) => Ok(line),
             State::Identified(known) => Ok(known.line),
@@ -215,12 +222,37 @@ impl EspBackend {
         Ok((identity, Some(Known { line, profile, mac, flash_bytes })))
     }
 
+    /// The port pulls chips into their loader by itself.
+    fn pulls(&mut self) -> bool {
+        match &mut self.state {
+            State::Open(line) => self.reset == ResetLines::OfThePort && line.has_reset_lines(),
+            State::Closed | State::Identified(_) => false,
+        }
+    }
+
+    /// Whether the chip whose program was started is still there: only its loader can tell, so its
+    /// program ends here. A look for contact would find the same board as if it were a new one.
+    fn fetch_back(&mut self, started: Started) -> Result<Presence, FlashError> {
+        let line = self.open()?;
+        let (line, _) = self.pull(line).map_err(|fault| fault.at(Step::Presence))?;
+        match self.who(line, started.profile) {
+            Ok((_, Some(known))) if known.mac == started.mac => {
+                self.state = State::Identified(Box::new(known));
+                Ok(Presence::Still)
+            }
+            Err(lost @ FlashError::ProbeLost { .. }) => Err(lost),
+            // Nothing answers, or another board does: the next visit begins anew.
+            Ok(_) | Err(_) => Ok(Presence::Gone),
+        }
+    }
+
     /// Starts the program in flash and gives the port.
     fn go(&mut self, during: Step) -> Result<Line, FlashError> {
         self.identified(during)?;
         let State::Identified(mut known) = std::mem::replace(&mut self.state, State::Closed) else {
             return Err(FlashError::NotIdentified { wanted: during });
         };
+        let started = Started { profile: known.profile, mac: known.mac };
         let gone = (|| {
             if self.reset == ResetLines::OfThePort && known.line.has_reset_lines() {
                 return known.line.reset_into_program();
@@ -229,7 +261,7 @@ impl EspBackend {
             loader::run(&mut known.line, known.profile.target)?;
             Ok(known.line)
         })();
-        self.running = gone.is_ok();
+        self.running = gone.is_ok().then_some(started);
         gone.map_err(|fault| fault.at(during))
     }
 }
@@ -361,7 +393,10 @@ impl Backend for EspBackend {
 
     fn presence(&mut self) -> Result<Presence, FlashError> {
         let during = Step::Presence;
-        if self.running {
+        if let Some(started) = self.running {
+            if self.pulls() {
+                return self.fetch_back(started);
+            }
             let chip = "a chip that runs its program".to_owned();
             return Err(FlashError::Unsupported { chip, step: during });
         }
