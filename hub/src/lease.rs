@@ -153,7 +153,7 @@ async fn sign(
         let wrapped_key = key
             .wrap_for(&receiver, &binding, &mut release::SystemRandom)
             .map_err(|error| Refusal::internal(&error))?;
-        terms.releases.push(LeasedRelease { manifest_sha256, channel, wrapped_key });
+        terms.releases.push(LeasedRelease::new(manifest_sha256, channel, wrapped_key));
     }
     let bytes = terms.sign(&[&keys.secrets.lease]).map_err(|error| Refusal::internal(&error))?;
     Ok(SignedLease {

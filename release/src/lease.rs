@@ -2,6 +2,9 @@
 //!
 //! [`LeaseTerms`] is the plain document a hub writes and signs; [`Lease`] is the same document
 //! after every check, and only it answers whether something may be flashed.
+//!
+//! The signed part names each wrapped content key by its digest; the keys themselves lie beside it.
+//! So a station can erase one of them and keep the rest of the lease, signature and all.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -10,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, DocumentError, NoCanonicalForm};
 use crate::digest::Digest;
-use crate::envelope::{self, Envelope};
+use crate::envelope::{self, Envelope, Signature};
 use crate::key::SigningKey;
 use crate::limits::{
     ALLOTMENT_CHARACTERS_MAX, INTEGER_MAX, LEASE_BYTES_MAX, LEASE_EARLY_MS_MAX, LEASE_PORTIONS_MAX,
@@ -25,9 +28,9 @@ const WHAT: &str = "a lease";
 /// The lease's `format`.
 pub const LEASE_FORMAT: &str = "flashline-lease";
 /// The lease's `v`.
-pub const LEASE_VERSION: u64 = 1;
+pub const LEASE_VERSION: u64 = 2;
 
-/// The terms of a lease, version 1.
+/// The terms of a lease, version 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseTerms {
@@ -72,8 +75,30 @@ pub struct LeasedRelease {
     pub manifest_sha256: Digest,
     /// For what.
     pub channel: Channel,
-    /// The channel's content key, for this station and this lease version only.
-    pub wrapped_key: WrappedKey,
+    /// SHA-256 of the 80 bytes of the wrapped key.
+    pub wrapped_key_sha256: Digest,
+    /// The channel's content key, for this station and this lease version only; none once it was
+    /// erased. It lies beside the signed part.
+    #[serde(skip)]
+    pub wrapped_key: Option<WrappedKey>,
+}
+
+impl LeasedRelease {
+    /// A release with its content key.
+    #[must_use]
+    pub fn new(manifest_sha256: Digest, channel: Channel, wrapped_key: WrappedKey) -> Self {
+        let wrapped_key_sha256 = wrapped_key.digest();
+        Self { manifest_sha256, channel, wrapped_key_sha256, wrapped_key: Some(wrapped_key) }
+    }
+}
+
+/// A lease as it travels and lies: what was signed, and the wrapped keys it names, in its order.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaseDocument {
+    signatures: Vec<Signature>,
+    signed: LeaseTerms,
+    wraps: Vec<WrappedKey>,
 }
 
 /// The station's share of a work order.
@@ -226,8 +251,12 @@ impl LeaseTerms {
     /// [`DocumentError`] when the terms break a rule: what a station would refuse is not signed.
     pub fn sign(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, DocumentError> {
         self.check()?;
-        let not_canonical = |NoCanonicalForm| DocumentError::NotCanonical { what: WHAT };
-        let bytes = Envelope::sign(self, keys).and_then(|e| e.to_bytes()).map_err(not_canonical)?;
+        if self.releases.iter().any(|leased| leased.wrapped_key.is_none()) {
+            let rule = "every release must have its wrapped key when the lease is signed";
+            return Err(DocumentError::Rule { what: WHAT, rule });
+        }
+        let envelope = Envelope::sign(self, keys).map_err(not_canonical)?;
+        let bytes = written(envelope.signatures, envelope.signed)?;
         if bytes.len() > LEASE_BYTES_MAX {
             let (bytes, bytes_max) = (bytes.len(), LEASE_BYTES_MAX);
             return Err(DocumentError::TooLong { what: WHAT, bytes, bytes_max });
@@ -365,14 +394,26 @@ impl Lease {
     /// Opens the content key of one of this lease's releases with the station's own key.
     ///
     /// # Errors
-    /// [`WrapError::DoesNotOpen`].
+    /// [`WrapError::DoesNotOpen`] or [`WrapError::Erased`].
     pub fn unwrap_key(
         &self,
         leased: &LeasedRelease,
         station_key: &WrapKey,
     ) -> Result<ContentKey, WrapError> {
         let binding = self.terms.binding(leased.manifest_sha256, leased.channel);
-        leased.wrapped_key.unwrap_with(station_key, &binding)
+        leased.wrapped_key.as_ref().ok_or(WrapError::Erased)?.unwrap_with(station_key, &binding)
+    }
+
+    /// Forgets the wrapped keys of the releases that are `gone`; gives those that had one.
+    pub fn erase(&mut self, gone: impl Fn(&LeasedRelease) -> bool) -> Vec<(Digest, Channel)> {
+        let releases = self.terms.releases.iter_mut();
+        releases
+            .filter(|leased| leased.wrapped_key.is_some() && gone(leased))
+            .map(|leased| {
+                leased.wrapped_key = None;
+                (leased.manifest_sha256, leased.channel)
+            })
+            .collect()
     }
 
     fn in_time(&self, now_ms: i64) -> Result<(), MayNot> {
@@ -403,11 +444,48 @@ pub fn show_lease(document: &[u8]) -> Result<LeaseTerms, DocumentError> {
     Ok(read(document)?.signed)
 }
 
+/// The same lease without the wrapped keys of the releases that are `gone`. Its signatures stay
+/// good; what is not a lease is refused, nothing else is judged.
+///
+/// # Errors
+/// [`DocumentError`] when it is not a lease in canonical form.
+pub fn without_keys(
+    document: &[u8],
+    gone: impl Fn(&LeasedRelease) -> bool,
+) -> Result<Vec<u8>, DocumentError> {
+    let mut envelope = read(document)?;
+    for leased in envelope.signed.releases.iter_mut().filter(|leased| gone(leased)) {
+        leased.wrapped_key = None;
+    }
+    written(envelope.signatures, &envelope.signed)
+}
+
+fn not_canonical(NoCanonicalForm: NoCanonicalForm) -> DocumentError {
+    DocumentError::NotCanonical { what: WHAT }
+}
+
+/// The document of terms that were signed, with the wrapped keys they hold.
+fn written(signatures: Vec<Signature>, terms: &LeaseTerms) -> Result<Vec<u8>, DocumentError> {
+    let wraps = terms.releases.iter().filter_map(|leased| leased.wrapped_key.clone()).collect();
+    let document = LeaseDocument { signatures, signed: terms.clone(), wraps };
+    canonical::to_bytes(&document).map_err(not_canonical)
+}
+
 fn read(document: &[u8]) -> Result<Envelope<LeaseTerms>, DocumentError> {
     let value = canonical::require(WHAT, document, LEASE_BYTES_MAX)?;
     let signed = value.get("signed").unwrap_or(&value);
     canonical::is_format(WHAT, signed, (LEASE_FORMAT, LEASE_VERSION))?;
-    let envelope: Envelope<LeaseTerms> = canonical::from_bytes(WHAT, document, LEASE_BYTES_MAX)?;
-    envelope::check_signatures(WHAT, &envelope.signatures)?;
-    Ok(envelope)
+    let LeaseDocument { signatures, mut signed, wraps } =
+        canonical::from_bytes(WHAT, document, LEASE_BYTES_MAX)?;
+    envelope::check_signatures(WHAT, &signatures)?;
+    // Each wrapped key belongs to the next release that names it: one order, no stranger.
+    let mut wraps = wraps.into_iter().peekable();
+    for leased in &mut signed.releases {
+        leased.wrapped_key = wraps.next_if(|wrap| wrap.digest() == leased.wrapped_key_sha256);
+    }
+    if wraps.next().is_some() {
+        let rule = "a wrapped key must be one that a release names, in their order";
+        return Err(DocumentError::Rule { what: WHAT, rule });
+    }
+    Ok(Envelope { signatures, signed })
 }

@@ -84,6 +84,9 @@ pub enum WrapError {
     /// The document says it was made for another key.
     #[error("unwrapping a content key: it was wrapped for another key")]
     OtherReceiver,
+    /// It was here and was erased: the lease's end, a withdrawal, a revocation.
+    #[error("unwrapping a content key: it was erased")]
+    Erased,
     /// No randomness.
     #[error("wrapping a content key: drawing a one-use key")]
     NoRandom(#[from] NoRandom),
@@ -215,6 +218,12 @@ impl WrappedKey {
         }
         bytes.copy_from_slice(&plain);
         Ok(ContentKey(bytes))
+    }
+
+    /// SHA-256 of the 80 bytes: how a lease names it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0)
     }
 
     /// The 80 bytes: encapsulated key, sealed key, tag.

@@ -1,8 +1,9 @@
 //! A station flashes what its own lease names, while it lasts.
 
+use release::lease::without_keys;
 use release::{
-    Channel, Digest, DocumentError, Lease, LeaseCheck, LeaseError, LeaseKeys, LeaseTerms, MayNot,
-    WrapError,
+    Channel, Digest, DocumentError, Lease, LeaseCheck, LeaseError, LeaseKeys, LeaseTerms,
+    LeasedRelease, MayNot, WrapError,
 };
 use serde_json::{Value, json};
 
@@ -46,10 +47,11 @@ fn a_lease_counts_for_one_station_under_the_tenants_lease_key() {
             shelf.lend(|terms| {
                 let leased = &mut terms.releases[0];
                 let binding = lease_terms(&packed()).binding(leased.manifest_sha256, CHANNEL);
-                leased.wrapped_key = packed().content_keys[0]
+                let wrapped_key = packed().content_keys[0]
                     .1
                     .wrap_for(&wrap_key("other station").public(), &binding, &mut Numbered(3))
                     .unwrap();
+                *leased = LeasedRelease::new(leased.manifest_sha256, CHANNEL, wrapped_key);
             });
         },
         |refusal| matches!(refusal, Refusal::Wrap(WrapError::DoesNotOpen)),
@@ -200,20 +202,20 @@ fn terms_that_break_a_rule_are_neither_signed_nor_believed() {
         assert!(matches!(refused, Err(DocumentError::Rule { .. })), "{what}: {refused:?}");
     }
     let mut later = lease_terms(&packed());
-    later.v = 2;
+    later.v = 3;
     assert!(matches!(
         later.sign(&[&key("hub lease")]),
-        Err(DocumentError::UnknownFormat { version: 2, .. })
+        Err(DocumentError::UnknownFormat { version: 3, .. })
     ));
 }
 
 #[test]
 fn a_lease_of_a_later_version_is_refused_by_that_name() {
     check(
-        "version 2",
+        "version 3",
         |shelf| {
             let mut value: Value = serde_json::from_slice(&shelf.lease).unwrap();
-            value["signed"]["v"] = json!(2);
+            value["signed"]["v"] = json!(3);
             value["signed"]["something_new"] = json!(true);
             shelf.lease = release::canonical::to_bytes(&value).unwrap();
         },
@@ -221,7 +223,7 @@ fn a_lease_of_a_later_version_is_refused_by_that_name() {
             matches!(
                 refusal,
                 Refusal::Lease(LeaseError::Unreadable(DocumentError::UnknownFormat {
-                    version: 2,
+                    version: 3,
                     ..
                 }))
             )
@@ -250,4 +252,58 @@ fn a_lease_with_a_field_too_many_or_too_few_is_refused() {
             |refusal| matches!(refusal, Refusal::Lease(LeaseError::Unreadable(_))),
         );
     }
+}
+
+#[test]
+fn a_lease_whose_key_was_erased_keeps_its_signature_and_opens_that_release_no_more() {
+    let whole = Shelf::good();
+    let erased = without_keys(&whole.lease, |_| true).unwrap();
+    assert!(!String::from_utf8(erased.clone()).unwrap().contains(&first_wrap(&whole.lease)));
+    check(
+        "an erased key",
+        |shelf| shelf.lease = erased,
+        |refusal| matches!(refusal, Refusal::Wrap(WrapError::Erased)),
+    );
+    let kept = without_keys(&whole.lease, |_| false).unwrap();
+    assert_eq!(kept, whole.lease);
+}
+
+#[test]
+fn a_lease_holds_only_the_keys_it_names() {
+    let spoil: [(&str, fn(&mut Value)); 3] = [
+        ("a key that no release names", |lease| {
+            lease["wraps"] = json!(["00".repeat(80)]);
+        }),
+        ("a key twice", |lease| {
+            let again = lease["wraps"][0].clone();
+            lease["wraps"].as_array_mut().unwrap().push(again);
+        }),
+        ("a digest of another key", |lease| {
+            lease["signed"]["releases"][0]["wrapped_key_sha256"] = json!("00".repeat(32));
+        }),
+    ];
+    for (what, change) in spoil {
+        check(
+            what,
+            |shelf| {
+                let mut value: Value = serde_json::from_slice(&shelf.lease).unwrap();
+                change(&mut value);
+                shelf.lease = release::canonical::to_bytes(&value).unwrap();
+            },
+            |refusal| {
+                matches!(
+                    refusal,
+                    Refusal::Lease(LeaseError::Unreadable(DocumentError::Rule { .. }))
+                )
+            },
+        );
+    }
+    let mut keyless = lease_terms(&packed());
+    keyless.releases[0].wrapped_key = None;
+    assert!(matches!(keyless.sign(&[&key("hub lease")]), Err(DocumentError::Rule { .. })));
+}
+
+fn first_wrap(lease: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(lease).unwrap();
+    value["wraps"][0].as_str().unwrap().to_owned()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use release::tuf::ReleaseTarget;
 use release::{
-    Channel, ContentKey, Digest, ImageFile, ImageFormat, Manifest, OpenError, Receiver,
-    WrapBinding, WrapError,
+    Channel, ContentKey, Digest, ImageFile, ImageFormat, LeasedRelease, Manifest, OpenError,
+    Receiver, WrapBinding, WrapError,
 };
 use zeroize::Zeroizing;
 
@@ -109,9 +109,8 @@ fn signed_with(shelf: &mut Shelf, change: impl FnOnce(&mut Manifest)) {
         *lease = terms;
         let binding = lease.binding(digest, CHANNEL);
         let station = wrap_key("station").public();
-        lease.releases[0].wrapped_key =
-            content_key.wrap_for(&station, &binding, &mut Numbered(5)).unwrap();
-        lease.releases[0].manifest_sha256 = digest;
+        let wrapped_key = content_key.wrap_for(&station, &binding, &mut Numbered(5)).unwrap();
+        lease.releases[0] = LeasedRelease::new(digest, CHANNEL, wrapped_key);
         lease.portions[0].manifest_sha256 = digest;
     });
 }

@@ -356,7 +356,7 @@ pub(crate) fn lease_terms(packed: &Packed) -> LeaseTerms {
     let binding = terms.binding(manifest_sha256, CHANNEL);
     let station = wrap_key("station").public();
     let wrapped_key = content_key.wrap_for(&station, &binding, &mut random).unwrap();
-    terms.releases.push(LeasedRelease { manifest_sha256, channel: CHANNEL, wrapped_key });
+    terms.releases.push(LeasedRelease::new(manifest_sha256, CHANNEL, wrapped_key));
     terms
 }
 

@@ -24,7 +24,7 @@ pub(crate) const BLOCK_AT: u64 = 0x7_F000;
 pub(crate) const STM32_BLOCK_AT: u64 = 0x0801_FC00;
 /// Where the radio's image begins.
 pub(crate) const RADIO_AT: u64 = 0x2000;
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const DEMO_HEX: &[u8] = include_bytes!("../../../device-sdk/demo/demo-lamp-1.0.0.hex");
 
 /// What the lease of one test says.
@@ -67,6 +67,7 @@ impl Plan {
 }
 
 /// Everything a station would have been sent.
+#[derive(Clone)]
 pub(crate) struct Parcel {
     pub(crate) documents: BTreeMap<String, Vec<u8>>,
     pub(crate) chunks: BTreeMap<Digest, Vec<u8>>,
@@ -75,25 +76,26 @@ pub(crate) struct Parcel {
 }
 
 pub(crate) struct Office {
-    targets_key: SigningKey,
-    product_key: SigningKey,
-    snapshot_key: SigningKey,
-    timestamp_key: SigningKey,
-    lease_key: SigningKey,
+    pub(crate) root_key: SigningKey,
+    pub(crate) targets_key: SigningKey,
+    pub(crate) product_key: SigningKey,
+    pub(crate) snapshot_key: SigningKey,
+    pub(crate) timestamp_key: SigningKey,
+    pub(crate) lease_key: SigningKey,
     activation: ProductKey,
-    hub_key: Ed25519KeyPair,
+    pub(crate) hub_key: Ed25519KeyPair,
     pub(crate) root: Vec<u8>,
 }
 
-fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
-fn label(text: &str) -> Label {
+pub(crate) fn label(text: &str) -> Label {
     Label::new(text).expect("a label")
 }
 
-fn one(key: &SigningKey) -> RoleKeys {
+pub(crate) fn one(key: &SigningKey) -> RoleKeys {
     RoleKeys { keys: vec![key.public()], threshold: 1 }
 }
 
@@ -116,6 +118,7 @@ impl Office {
         let activation = ProductKey::from_seed(seed.as_bytes()).expect("demo key");
         let hub_key = fresh_pair();
         Self {
+            root_key,
             targets_key,
             product_key,
             snapshot_key,
@@ -290,7 +293,7 @@ impl Office {
             version: plan.lease_version,
             issued_ms: now_ms.min(plan.lease_ends_ms - 1),
             not_after_ms: plan.lease_ends_ms,
-            releases: vec![LeasedRelease { manifest_sha256, channel, wrapped_key }],
+            releases: vec![LeasedRelease::new(manifest_sha256, channel, wrapped_key)],
             portions: vec![Portion {
                 order: plan.order.to_owned(),
                 product: name(PRODUCT),
