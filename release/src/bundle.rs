@@ -23,8 +23,8 @@ use crate::manifest::Manifest;
 use crate::names::{Channel, Name};
 use crate::summary::Summary;
 use crate::tuf::{
-    LEASE_KEYS_TARGET, LeaseKeys, PinnedRoot, SeenVersions, TrustError, delegations_of,
-    follow_roots, lease_keys, releases_of, time,
+    LEASE_KEYS_TARGET, LeaseKeys, ListedRelease, PinnedRoot, SeenVersions, TrustError,
+    delegations_of, follow_roots, lease_keys, releases_of, time,
 };
 use crate::wrap::{ContentKey, WrapError, WrapKey};
 
@@ -43,6 +43,21 @@ pub struct CheckedBundle {
     manifest_sha256: Digest,
     hub_wrap: HubWrap,
     root: Root,
+    lease_keys: LeaseKeys,
+}
+
+/// Documents without a release, each signed by its quorum under a pinned root.
+#[derive(Debug)]
+pub struct CheckedDocuments {
+    root_version: u64,
+    releases: Vec<ListedRelease>,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+/// The documents above the products', checked.
+struct CheckedRoles {
+    root: Root,
+    targets: Metadata<Targets>,
     lease_keys: LeaseKeys,
 }
 
@@ -237,7 +252,8 @@ impl Bundle {
             |name: &str, source| BundleError::Unreadable { name: name.to_owned(), source };
         let manifest = Manifest::from_bytes(manifest_bytes)
             .map_err(|source| unreadable(MANIFEST_FILE, source))?;
-        let (root, lease_keys) = self.check_documents(pin, &manifest, manifest_sha256, now_ms)?;
+        let CheckedRoles { root, lease_keys, .. } =
+            self.check_named(pin, &manifest, manifest_sha256, now_ms)?;
 
         let hub_wrap = HubWrap::from_bytes(self.file(HUB_WRAP_FILE)?)
             .map_err(|source| unreadable(HUB_WRAP_FILE, source))?;
@@ -267,16 +283,46 @@ impl Bundle {
         Ok(CheckedBundle { files, chunks, manifest, manifest_sha256, hub_wrap, root, lease_keys })
     }
 
-    fn check_documents(
+    /// Checks documents that come without a release: roots followed and not expired, top-level
+    /// targets and the document of every product that has one signed by their quorum and not
+    /// expired, nothing else there.
+    ///
+    /// # Errors
+    /// [`BundleError`] by kind of refusal.
+    pub fn check_documents(
+        self,
+        pin: &PinnedRoot,
+        now_ms: i64,
+    ) -> Result<CheckedDocuments, BundleError> {
+        let now = time(now_ms)?;
+        let roles = self.check_roles(pin, now)?;
+        let mut known = BTreeSet::from(["targets"]);
+        let mut releases = Vec::new();
+        let delegations = delegations_of(roles.targets.signed())?;
+        for (product, _) in &delegations {
+            if self.files.contains_key(&format!("{METADATA}{product}.json")) {
+                known.insert(product.as_str());
+                releases.extend(self.check_product(&roles, product, now)?);
+            }
+        }
+        self.nothing_but(&roles.root, &known)?;
+        let stray = self
+            .files
+            .keys()
+            .find(|name| !name.starts_with(METADATA) && name.as_str() != LEASE_KEYS_TARGET);
+        if let Some(name) = stray {
+            return Err(BundleError::StrangeFile { name: shown(name) });
+        }
+        Ok(CheckedDocuments { root_version: roles.root.version, releases, files: self.files })
+    }
+
+    /// The root, the targets and the lease keys.
+    fn check_roles(
         &self,
         pin: &PinnedRoot,
-        manifest: &Manifest,
-        manifest_sha256: Digest,
-        now_ms: i64,
-    ) -> Result<(Root, LeaseKeys), BundleError> {
-        let product = &manifest.product;
+        now: jiff::Timestamp,
+    ) -> Result<CheckedRoles, BundleError> {
         let documents = |name: &str| self.document(name);
-        let now = time(now_ms)?;
         let own = self.file(&format!("{METADATA}{}.root.json", pin.version()))?;
         if Digest::of(own) != pin.digest() {
             let (expected, found) = (pin.digest(), Digest::of(own));
@@ -284,13 +330,7 @@ impl Bundle {
         }
         let (set, _) = follow_roots(pin, &documents, &SeenVersions::default())?;
         set.check_root_expired(now).map_err(|error| TrustError::of("root", error))?;
-        let root = set.root();
-        if manifest.tenant != *pin.tenant() {
-            let (expected, found) = (pin.tenant().clone(), manifest.tenant.clone());
-            let name = MANIFEST_FILE.to_owned();
-            return Err(TrustError::OtherTenant { name, expected, found }.into());
-        }
-
+        let root = set.root().clone();
         let targets = self.signed_targets("targets")?;
         let authority = root
             .role("targets")
@@ -300,19 +340,60 @@ impl Bundle {
             .map_err(|error| TrustError::of("targets", error))?;
         not_expired("targets", targets.signed(), now)?;
         let lease_keys = lease_keys(&documents, targets.signed(), pin.tenant())?;
+        Ok(CheckedRoles { root, targets, lease_keys })
+    }
 
-        let delegations = delegations_of(targets.signed())?;
+    /// What a product's own document names, signed by the people the targets name.
+    fn check_product(
+        &self,
+        roles: &CheckedRoles,
+        product: &Name,
+        now: jiff::Timestamp,
+    ) -> Result<Vec<ListedRelease>, BundleError> {
+        let targets = roles.targets.signed();
+        let delegations = delegations_of(targets)?;
         let (_, authority) =
             delegations.iter().find(|(name, _)| name == product).ok_or(TrustError::Rule {
                 role: "targets".to_owned(),
                 rule: "the manifest's product is not delegated",
             })?;
         let own = self.signed_targets(product.as_str())?;
-        let keys = targets.signed().delegations.as_ref().map(|d| d.keys.clone());
+        let keys = targets.delegations.as_ref().map(|d| d.keys.clone());
         own.verify_threshold(&keys.unwrap_or_default(), &authority.role_keys(), product.as_str())
             .map_err(|error| TrustError::of(product.as_str(), error))?;
         not_expired(product.as_str(), own.signed(), now)?;
-        let listed = releases_of(product, own.signed())?
+        Ok(releases_of(product, own.signed())?)
+    }
+
+    /// Refuses a document that none of these roles is known by, and roots after the newest.
+    fn nothing_but(&self, root: &Root, roles: &BTreeSet<&str>) -> Result<(), BundleError> {
+        for name in self.files.keys().filter_map(|name| name.strip_prefix(METADATA)) {
+            let known = root_version(name).is_some_and(|version| version <= root.version)
+                || name.strip_suffix(".json").is_some_and(|role| roles.contains(role));
+            if !known {
+                return Err(BundleError::StrangeFile { name: shown(name) });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_named(
+        &self,
+        pin: &PinnedRoot,
+        manifest: &Manifest,
+        manifest_sha256: Digest,
+        now_ms: i64,
+    ) -> Result<CheckedRoles, BundleError> {
+        let product = &manifest.product;
+        let now = time(now_ms)?;
+        let roles = self.check_roles(pin, now)?;
+        if manifest.tenant != *pin.tenant() {
+            let (expected, found) = (pin.tenant().clone(), manifest.tenant.clone());
+            let name = MANIFEST_FILE.to_owned();
+            return Err(TrustError::OtherTenant { name, expected, found }.into());
+        }
+        let listed = self
+            .check_product(&roles, product, now)?
             .into_iter()
             .find(|listed| listed.manifest_sha256 == manifest_sha256)
             .ok_or(TrustError::NotNamed { manifest_sha256 })?;
@@ -323,16 +404,8 @@ impl Bundle {
         if version != manifest.version {
             return Err(TrustError::NotWhatItIsNamed { product, version }.into());
         }
-
-        let others: BTreeSet<&str> = ["targets", product.as_str()].into();
-        for name in self.files.keys().filter_map(|name| name.strip_prefix(METADATA)) {
-            let known = root_version(name).is_some_and(|version| version <= root.version)
-                || name.strip_suffix(".json").is_some_and(|role| others.contains(role));
-            if !known {
-                return Err(BundleError::StrangeFile { name: shown(name) });
-            }
-        }
-        Ok((root.clone(), lease_keys))
+        self.nothing_but(&roles.root, &["targets", manifest.product.as_str()].into())?;
+        Ok(roles)
     }
 
     fn signed_targets(&self, role: &str) -> Result<Metadata<Targets>, BundleError> {
@@ -385,20 +458,9 @@ impl CheckedBundle {
     /// `<N>.root.json`, `targets.json`, `<product>.json`, `lease-keys.json`, `manifest/<sha256>`.
     #[must_use]
     pub fn documents(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut out = BTreeMap::new();
-        let mut newest = 0;
-        for (name, bytes) in &self.files {
-            if let Some(document) = name.strip_prefix(METADATA) {
-                if let Some(version) = root_version(document).filter(|&version| version >= newest) {
-                    newest = version;
-                    out.insert("root.json".to_owned(), bytes.clone());
-                }
-                out.insert(document.to_owned(), bytes.clone());
-            } else if name == LEASE_KEYS_TARGET {
-                out.insert(name.clone(), bytes.clone());
-            } else if name == MANIFEST_FILE {
-                out.insert(format!("manifest/{}", self.manifest_sha256), bytes.clone());
-            }
+        let mut out = documents_of(&self.files);
+        if let Some(bytes) = self.files.get(MANIFEST_FILE) {
+            out.insert(format!("manifest/{}", self.manifest_sha256), bytes.clone());
         }
         out
     }
@@ -437,4 +499,42 @@ impl CheckedBundle {
     pub fn content_key(&self, hub: &WrapKey, channel: Channel) -> Result<ContentKey, WrapError> {
         self.hub_wrap.content_key(hub, &self.manifest.tenant, channel)
     }
+}
+
+impl CheckedDocuments {
+    /// The version of the newest root.
+    #[must_use]
+    pub const fn root_version(&self) -> u64 {
+        self.root_version
+    }
+
+    /// Every release that a product's document names, withdrawn ones too.
+    #[must_use]
+    pub fn releases(&self) -> &[ListedRelease] {
+        &self.releases
+    }
+
+    /// The documents by the names under which stations ask for them.
+    #[must_use]
+    pub fn documents(&self) -> BTreeMap<String, Vec<u8>> {
+        documents_of(&self.files)
+    }
+}
+
+/// A bundle's documents as stations know them.
+fn documents_of(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    let mut newest = 0;
+    for (name, bytes) in files {
+        if let Some(document) = name.strip_prefix(METADATA) {
+            if let Some(version) = root_version(document).filter(|&version| version >= newest) {
+                newest = version;
+                out.insert("root.json".to_owned(), bytes.clone());
+            }
+            out.insert(document.to_owned(), bytes.clone());
+        } else if name == LEASE_KEYS_TARGET {
+            out.insert(name.clone(), bytes.clone());
+        }
+    }
+    out
 }

@@ -86,6 +86,21 @@ pub(crate) fn check_signatures(
     Err(DocumentError::Rule { what, rule })
 }
 
+/// How many of these keys have put a good signature on a signed document.
+///
+/// # Errors
+/// [`DocumentError`] when the document is not a signed one in canonical form.
+pub fn good_signatures(
+    document: &[u8],
+    keys: &[PublicKey],
+    bytes_max: usize,
+) -> Result<usize, DocumentError> {
+    const WHAT: &str = "a signed document";
+    let envelope: Envelope<Value> = canonical::from_bytes(WHAT, document, bytes_max)?;
+    check_signatures(WHAT, &envelope.signatures)?;
+    envelope.signers(keys).map_err(|NoCanonicalForm| DocumentError::NotCanonical { what: WHAT })
+}
+
 /// Adds (or replaces) one key's signature on a signed document.
 ///
 /// # Errors

@@ -42,7 +42,7 @@ mod provider;
 mod trouble;
 mod words;
 
-pub use bundle::{Bundle, BundleError, CheckedBundle};
+pub use bundle::{Bundle, BundleError, CheckedBundle, CheckedDocuments};
 pub use canonical::{DocumentError, NoCanonicalForm};
 pub use digest::{BadDigest, Digest};
 pub use hub_keys::{HubKeys, HubSecrets, HubWrap};

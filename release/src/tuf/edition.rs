@@ -1,22 +1,26 @@
 //! R&D's next edition of a document: read the last one, change it, write it one version higher.
+//! Roots as [`RootPlan`]s, the tenant's products and their people, a product's releases.
 //!
 //! Reads what lies in R&D's own repository folder and does not judge its signatures: the next
 //! edition is signed anew, and every reader judges that.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
-use sigstore_tuf::{Metadata, Targets};
+use sigstore_tuf::metadata::Role;
+use sigstore_tuf::{Key, Metadata, Root, Targets};
 
 use super::error::TrustError;
 use super::lease_keys::LeaseKeys;
-use super::rules::{delegations_of, releases_of};
+use super::rules::{delegations_of, facts_of_root, releases_of};
 use super::write::{
-    ProductRole, ReleaseTarget, RoleKeys, WriteError, product_document, targets_document,
+    ProductRole, ReleaseTarget, RoleKeys, RootPlan, WriteError, product_document, targets_document,
 };
 use crate::canonical::{self, DocumentError};
 use crate::digest::{Digest, hex_array};
 use crate::envelope::{self, Envelope};
 use crate::key::{PublicKey, SigningKey};
-use crate::limits::TARGETS_BYTES_MAX;
+use crate::limits::{ROOT_BYTES_MAX, TARGETS_BYTES_MAX};
 use crate::names::{Label, Name};
 use crate::provider;
 
@@ -60,6 +64,46 @@ pub enum EditionError {
         /// The product.
         product: Name,
     },
+    /// There is no such product.
+    #[error("changing the people of {product}: there is no such product")]
+    NoSuchProduct {
+        /// The product.
+        product: Name,
+    },
+}
+
+impl RootPlan {
+    /// Reads what a root says: the plan of its next edition, once the version is raised.
+    ///
+    /// # Errors
+    /// [`TrustError`] when it is not a root in our shape. Who signed it is not judged.
+    pub fn read(document: &[u8]) -> Result<Self, TrustError> {
+        let root: Root = read("root", document, ROOT_BYTES_MAX)?;
+        let facts = facts_of_root(&root)?;
+        let role = |name: &str| {
+            let role = root.role(name);
+            RoleKeys {
+                keys: role.map(|role| publics(&role.keyids, &root.keys)).unwrap_or_default(),
+                threshold: role.map(|role| role.threshold).unwrap_or_default(),
+            }
+        };
+        Ok(Self {
+            tenant: facts.tenant,
+            version: root.version,
+            expires_ms: root.expires.as_millisecond(),
+            root: role("root"),
+            targets: role("targets"),
+            snapshot: role("snapshot"),
+            timestamp: role("timestamp"),
+        })
+    }
+}
+
+/// The public keys behind a role's ids. Keys that are not Ed25519 were refused before.
+fn publics(ids: &[String], keys: &BTreeMap<String, Key>) -> Vec<PublicKey> {
+    ids.iter()
+        .filter_map(|id| hex_array(&keys.get(id)?.keyval.public).map(PublicKey::from_bytes))
+        .collect()
 }
 
 impl ProductEdition {
@@ -74,7 +118,7 @@ impl ProductEdition {
     /// # Errors
     /// [`TrustError`] when it is not a product's document.
     pub fn read(product: &Name, document: &[u8]) -> Result<Self, TrustError> {
-        let targets = read(product.as_str(), document)?;
+        let targets: Targets = read(product.as_str(), document, TARGETS_BYTES_MAX)?;
         let releases = releases_of(product, &targets)?
             .into_iter()
             .map(|listed| ReleaseTarget {
@@ -136,20 +180,13 @@ impl TargetsEdition {
     /// # Errors
     /// [`TrustError`] when it is not a top-level targets document.
     pub fn read(document: &[u8]) -> Result<Self, TrustError> {
-        let targets = read("targets", document)?;
+        let targets: Targets = read("targets", document, TARGETS_BYTES_MAX)?;
         let keys = targets.delegations.as_ref().map(|d| d.keys.clone()).unwrap_or_default();
-        let public = |id: &String| {
-            let key = keys.get(id)?;
-            hex_array(&key.keyval.public).map(PublicKey::from_bytes)
-        };
         let products = delegations_of(&targets)?
             .into_iter()
             .map(|(product, role)| ProductRole {
                 product,
-                keys: RoleKeys {
-                    keys: role.keyids.iter().filter_map(public).collect(),
-                    threshold: role.threshold,
-                },
+                keys: RoleKeys { keys: publics(&role.keyids, &keys), threshold: role.threshold },
             })
             .collect();
         Ok(Self { version: targets.version, products })
@@ -165,6 +202,19 @@ impl TargetsEdition {
         }
         self.products.push(product);
         self.products.sort_by(|a, b| a.product.cmp(&b.product));
+        Ok(())
+    }
+
+    /// Puts other people in the place of a product's.
+    ///
+    /// # Errors
+    /// [`EditionError::NoSuchProduct`].
+    pub fn rotate(&mut self, product: ProductRole) -> Result<(), EditionError> {
+        let there = self.products.iter_mut().find(|there| there.product == product.product);
+        match there {
+            Some(there) => *there = product,
+            None => return Err(EditionError::NoSuchProduct { product: product.product }),
+        }
         Ok(())
     }
 
@@ -188,9 +238,9 @@ impl TargetsEdition {
     }
 }
 
-fn read(role: &str, document: &[u8]) -> Result<Targets, TrustError> {
+fn read<T: Role>(role: &str, document: &[u8], bytes_max: usize) -> Result<T, TrustError> {
     provider::install();
-    envelope::require("a signed document", document, TARGETS_BYTES_MAX)
+    envelope::require("a signed document", document, bytes_max)
         .map_err(|source| TrustError::Unreadable { name: format!("{role}.json"), source })?;
     Metadata::from_slice(document)
         .map(Metadata::into_signed)

@@ -27,3 +27,9 @@ pub use write::{
 
 pub(crate) use repository::{follow_roots, lease_keys, time};
 pub(crate) use rules::{delegations_of, releases_of, role_name_of};
+
+/// Makes `ring` the verifier's cryptography, once per process. Every entry point of this room does
+/// so by itself; only who uses the verifier without them needs to.
+pub fn use_ring() {
+    crate::provider::install();
+}

@@ -3,6 +3,7 @@
 use sigstore_tuf::TrustedMetadataSet;
 
 use super::error::TrustError;
+use super::repository::{Documents, SeenVersions, follow_roots};
 use super::rules::facts_of_root;
 use crate::digest::Digest;
 use crate::envelope;
@@ -99,6 +100,27 @@ impl PinnedRoot {
             }
         }
         Ok(self)
+    }
+
+    /// The newest root that follows this one, each signed by the quorum before it and by its own.
+    /// Expiry is not judged.
+    ///
+    /// # Errors
+    /// [`TrustError`] when a newer root is there and does not follow, or is another tenant's.
+    pub fn follow(&self, documents: Documents<'_>) -> Result<Self, TrustError> {
+        let (set, _) = follow_roots(self, documents, &SeenVersions::default())?;
+        let version = set.root().version;
+        if version == self.version() {
+            return Ok(self.clone());
+        }
+        let name = format!("{version}.root.json");
+        let bytes = documents(&name).ok_or_else(|| TrustError::Missing { name: name.clone() })?;
+        let tenant = facts_of_root(set.root())?.tenant;
+        if tenant != self.tenant {
+            let (expected, found) = (self.tenant.clone(), tenant);
+            return Err(TrustError::OtherTenant { name, expected, found });
+        }
+        Ok(Self { set, digest: Digest::of(&bytes), tenant })
     }
 
     pub(crate) fn set(&self) -> TrustedMetadataSet {

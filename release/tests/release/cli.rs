@@ -10,7 +10,7 @@ use release::{Digest, HubKeys, WrapKey};
 use tempfile::TempDir;
 
 use crate::images::writers;
-use crate::workbench::{CHANNEL, NOW_MS};
+use crate::workbench::{CHANNEL, DAY_MS, NOW_MS};
 
 struct Desk(TempDir);
 
@@ -178,6 +178,148 @@ fn two_people_sign_one_after_the_other() {
     assert!(desk.refuses(&verify).contains("1 good signatures of the 2 needed"));
     desk.says("sign --bundle bundle --key lamp3.key");
     desk.says(&verify);
+}
+
+#[test]
+fn a_root_of_two_of_three_is_signed_at_one_machine_after_another() {
+    let desk = Desk::new();
+    desk.keys(&["root1", "root2", "root3", "targets1", "targets2", "lamp"]);
+    // The first machine knows the others' public keys only.
+    let init = "root init --repo repo --tenant acme --threshold 2 --key root1.key \
+                --key root2.key.pub --key root3.key.pub --targets-key targets1.key \
+                --targets-key targets2.key.pub --targets-threshold 2 \
+                --hub-keys hub/hub-keys.json --product demo-lamp=lamp.key.pub";
+    let warning = desk.warns(init);
+    assert!(warning.contains("not yet a root: verifying root: 1 good signatures of the 2"));
+    assert!(desk.refuses(&format!("{PACK} --key lamp.key --out bundle")).contains("1 good"));
+    let stranger = desk.refuses("root sign --repo repo --key lamp.key");
+    assert!(stranger.contains("signs neither root 1 nor the targets"), "{stranger}");
+    let second = desk.says("root sign --repo repo --key root3.key");
+    assert!(second.contains("2 of the 2 needed for root 1, by its own keys"), "{second}");
+    assert!(second.contains("incomplete"), "the targets still lack a signature: {second}");
+    let third = desk.says("root sign --repo repo --key targets2.key");
+    assert!(third.contains("complete   publish it"), "{third}");
+    let digest = desk.root_sha256();
+    assert!(third.contains(&format!("root sha256 {digest}")), "{third}");
+    // A signature too many would change the digest that people have compared.
+    let late = desk.says("root sign --repo repo --key root2.key");
+    assert!(late.contains("has every signature it needs"), "{late}");
+    assert_eq!(desk.root_sha256(), digest);
+    desk.says(&format!("{PACK} --key lamp.key --out bundle"));
+    desk.says(&format!("verify bundle --root-sha256 {digest} --quorum 2"));
+}
+
+#[test]
+fn a_root_is_rotated_over_several_versions_and_the_first_pin_still_verifies() {
+    let desk = Desk::new();
+    desk.keys(&["root", "root2", "targets", "targets2", "lamp"]);
+    desk.says(
+        "root init --repo repo --tenant acme --root-key root.key --targets-key targets.key \
+         --hub-keys hub/hub-keys.json --product demo-lamp=lamp.key.pub",
+    );
+    let pin = desk.root_sha256();
+    // Root 2 adds a person; the old root signs, the new one too.
+    let rotated = desk.says(
+        "root rotate --repo repo --add-root-key root2.key.pub --root-threshold 2 --key root.key",
+    );
+    assert!(rotated.contains("1 of the 1 needed for root 2, by the keys of root 1"), "{rotated}");
+    assert!(rotated.contains("1 of the 2 needed for root 2, by its own keys"), "{rotated}");
+    let halfway = desk.refuses("root rotate --repo repo --key root.key");
+    assert!(halfway.contains("1 good signatures of the 2 needed"), "{halfway}");
+    desk.says("root sign --repo repo --key root2.key");
+    // Root 3 removes the first person and puts others in charge of the targets.
+    let rotated = desk.says(
+        "root rotate --repo repo --remove-root-key root.key.pub --root-threshold 1 \
+         --add-targets-key targets2.key.pub --remove-targets-key targets.key.pub --key root.key \
+         --key root2.key --key targets2.key",
+    );
+    assert!(rotated.contains("complete"), "{rotated}");
+    // Root 4 follows a hub that lost its keys.
+    desk.says("hub-keys --tenant acme --out hub2");
+    desk.says(
+        "root rotate --repo repo --hub-keys hub2/hub-keys.json --key root2.key --key targets2.key",
+    );
+    let old = desk.refuses("root rotate --repo repo --key root.key");
+    assert!(old.contains("signs neither root nor targets"), "{old}");
+    desk.says(&format!("{PACK} --key lamp.key --out bundle"));
+    let verified = desk.says(&format!("verify bundle --root-sha256 {pin}"));
+    assert!(verified.contains(&format!("signed under the root {pin}")), "{verified}");
+    let bundle = read_bundle(&desk.path().join("bundle")).unwrap();
+    let checked = bundle.clone().check(&bundle.pin(&pin).unwrap(), NOW_MS).unwrap();
+    let hub = |folder: &str| {
+        let keys = fs::read(desk.path().join(folder).join("hub-keys.json")).unwrap();
+        HubKeys::from_bytes(&keys).unwrap()
+    };
+    assert!(checked.is_for(&hub("hub2")) && !checked.is_for(&hub("hub")));
+
+    // A root that the old quorum did not sign leads nowhere.
+    let fourth = fs::read(desk.path().join("repo/metadata/4.root.json")).unwrap();
+    desk.put("bundle/metadata/2.root.json", &fourth);
+    desk.refuses(&format!("verify bundle --root-sha256 {pin}"));
+}
+
+#[test]
+fn a_products_people_are_replaced_and_the_ones_before_sign_nothing_more() {
+    let desk = Desk::new();
+    desk.keys(&["root", "targets", "lamp", "a", "b", "c"]);
+    desk.says(
+        "root init --repo repo --tenant acme --root-key root.key --targets-key targets.key \
+         --hub-keys hub/hub-keys.json --product demo-lamp=lamp.key.pub",
+    );
+    desk.says(&format!("{PACK} --key lamp.key --out bundle"));
+    let rotated = desk.says(
+        "product rotate --repo repo --product demo-lamp=a.key.pub,b.key.pub,c.key.pub \
+         --product-threshold 2 --targets-key targets.key --key a.key --key c.key",
+    );
+    assert!(rotated.contains("signed by 2 of the 2 needed"), "{rotated}");
+    let taken = desk.says("documents --repo repo --out documents");
+    assert!(taken.contains("release    demo-lamp 1.0.0 good"), "{taken}");
+    let second = PACK.replace("1.0.0", "2.0.0");
+    desk.says(&format!("{second} --key lamp.key --key b.key --out second"));
+    let verify = format!("verify second --root-sha256 {}", desk.root_sha256());
+    assert!(desk.refuses(&verify).contains("1 good signatures of the 2 needed"));
+    desk.says("sign --bundle second --key a.key");
+    desk.says(&verify);
+    let absent = desk
+        .refuses("product rotate --repo repo --product radio=a.key.pub --targets-key targets.key");
+    assert!(absent.contains("there is no such product"), "{absent}");
+}
+
+#[test]
+fn documents_without_a_release_carry_a_withdrawal_and_a_later_end() {
+    let desk = Desk::new();
+    desk.thin();
+    desk.says(&format!("{PACK} --key lamp.key --out bundle"));
+    desk.says("withdraw --repo repo --product demo-lamp --version 1.0.0 --key lamp.key");
+    let taken = desk.says("documents --repo repo --out withdrawn");
+    assert!(taken.contains("release    demo-lamp 1.0.0 withdrawn"), "{taken}");
+    let files: Vec<String> =
+        read_bundle(&desk.path().join("withdrawn")).unwrap().files().keys().cloned().collect();
+    let expected = [
+        "lease-keys.json",
+        "metadata/1.root.json",
+        "metadata/demo-lamp.json",
+        "metadata/targets.json",
+    ];
+    assert_eq!(files, expected);
+
+    // Two years later the targets have run out, and are written anew.
+    let later = (NOW_MS + 731 * DAY_MS).to_string();
+    let at = |line: &str| {
+        let line = format!("{line} --now-ms {later}");
+        let words = line.split_whitespace();
+        Command::new(env!("CARGO_BIN_EXE_flashline-release"))
+            .current_dir(desk.path())
+            .args(words)
+            .output()
+            .unwrap()
+    };
+    let over = at("documents --repo repo --out over");
+    let complaint = String::from_utf8(over.stderr).unwrap();
+    assert!(complaint.contains("verifying targets: it expired"), "{complaint}");
+    assert!(at("renew --repo repo --key targets.key").status.success());
+    assert!(at("renew --repo repo --product demo-lamp --key lamp.key").status.success());
+    assert!(at("documents --repo repo --out renewed").status.success());
 }
 
 #[test]

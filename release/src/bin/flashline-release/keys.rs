@@ -106,6 +106,26 @@ pub(crate) fn signing_keys(paths: &[PathBuf]) -> Result<Vec<SigningKey>> {
     paths.iter().map(read).collect()
 }
 
+/// A key file: the public half always, the private one if that is what was given.
+pub(crate) struct KeyFile {
+    pub(crate) public: PublicKey,
+    pub(crate) private: Option<SigningKey>,
+}
+
+pub(crate) fn key_files(paths: &[PathBuf]) -> Result<Vec<KeyFile>> {
+    let read = |path: &PathBuf| {
+        let text = read_text(path, KEY_FILE_BYTES_MAX)?;
+        let file = if text.contains("PRIVATE KEY") {
+            SigningKey::from_pem(&text)
+                .map(|key| KeyFile { public: key.public(), private: Some(key) })
+        } else {
+            PublicKey::from_pem(&text).map(|public| KeyFile { public, private: None })
+        };
+        file.with_context(|| path.display().to_string())
+    };
+    paths.iter().map(read).collect()
+}
+
 pub(crate) fn public_key(path: &Path) -> Result<PublicKey> {
     let text = read_text(path, KEY_FILE_BYTES_MAX)?;
     PublicKey::from_pem(&text).with_context(|| path.display().to_string())

@@ -9,6 +9,8 @@
 mod keys;
 mod look;
 mod pack;
+mod products;
+mod roots;
 mod workshop;
 
 use std::path::PathBuf;
@@ -47,6 +49,10 @@ enum Verb {
     Sign(pack::Sign),
     /// Take a release back: the product's next document says so.
     Withdraw(pack::Withdraw),
+    /// Write the top-level targets or a product's document anew, so that they do not run out.
+    Renew(products::Renew),
+    /// Collect the documents without a release for the hub: a rotation, a withdrawal, a renewal.
+    Documents(products::DocumentsOut),
     /// Show what a bundle, manifest, lease or signed document says. Proves nothing.
     Inspect(look::Inspect),
     /// Check a bundle against the tenant's root.
@@ -56,7 +62,11 @@ enum Verb {
 #[derive(Subcommand)]
 enum RootVerb {
     /// Make the repository folder: root, lease keys, top-level targets.
-    Init(workshop::RootInit),
+    Init(roots::RootInit),
+    /// Write the next root: other people, other thresholds, other hub keys.
+    Rotate(roots::RootRotate),
+    /// Add signatures to the newest root and to the targets.
+    Sign(roots::RootSign),
     /// Show a root: digest, short words, roles, thresholds.
     Show(look::RootShow),
 }
@@ -64,7 +74,9 @@ enum RootVerb {
 #[derive(Subcommand)]
 enum ProductVerb {
     /// Delegate one more product.
-    Add(workshop::ProductAdd),
+    Add(products::ProductAdd),
+    /// Put other people in the place of a product's.
+    Rotate(products::ProductRotate),
 }
 
 /// One product and its people's public keys.
@@ -109,12 +121,17 @@ fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Keygen(args) => keys::keygen(&args),
         Verb::HubKeys(args) => keys::hub_keys(&args),
-        Verb::Root(RootVerb::Init(args)) => workshop::root_init(&args, now_ms),
+        Verb::Root(RootVerb::Init(args)) => roots::root_init(&args, now_ms),
+        Verb::Root(RootVerb::Rotate(args)) => roots::root_rotate(&args, now_ms),
+        Verb::Root(RootVerb::Sign(args)) => roots::root_sign(&args),
         Verb::Root(RootVerb::Show(args)) => look::root_show(&args),
-        Verb::Product(ProductVerb::Add(args)) => workshop::product_add(&args, now_ms),
+        Verb::Product(ProductVerb::Add(args)) => products::product_add(&args, now_ms),
+        Verb::Product(ProductVerb::Rotate(args)) => products::product_rotate(&args, now_ms),
         Verb::Pack(args) => pack::pack(&args, now_ms),
         Verb::Sign(args) => pack::sign(&args),
         Verb::Withdraw(args) => pack::withdraw(&args, now_ms),
+        Verb::Renew(args) => products::renew(&args, now_ms),
+        Verb::Documents(args) => products::documents(&args, now_ms),
         Verb::Inspect(args) => look::inspect(&args),
         Verb::Verify(args) => look::verify(&args, now_ms),
     }
