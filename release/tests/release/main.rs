@@ -13,3 +13,4 @@ mod recipes;
 mod sealing;
 mod trust;
 mod workbench;
+mod zoo;

@@ -7,15 +7,17 @@ use std::fs;
 use std::path::PathBuf;
 
 use release::folder::{Readers, replace_file};
+use release::lease::without_keys;
 
 use super::writers::*;
-use crate::workbench::firmware;
+use crate::workbench::{Numbered, Shelf, firmware, packed_manifest};
 
 #[path = "../../../fuzz/judge.rs"]
 mod judge;
 
-/// The fuzz targets: each is named like its format.
-const TARGETS: [&str; 7] = ["intel-hex", "srec", "elf", "uf2", "raw", "esp", "dfu"];
+/// The fuzz targets: each is named like its format, or like its document.
+const TARGETS: [&str; 9] =
+    ["intel-hex", "srec", "elf", "uf2", "raw", "esp", "dfu", "manifest", "lease"];
 
 /// A small file to begin from.
 pub(super) struct Seed {
@@ -51,6 +53,8 @@ pub(super) fn seeds() -> Vec<Seed> {
         elements: vec![(0x800_0000, vec![1, 2, 3]), (0x800_1000, vec![4])],
     };
     let mcuboot_image = mcuboot(0, &firmware(20), &[(0x50, vec![1, 0, 0, 0])]);
+    let two_chips = crate::chips::lamp_with_radio().pack(&mut Numbered::default()).unwrap();
+    let lease = Shelf::good().lease;
     let seed = |target, name, bytes| Seed { target, name, bytes };
     vec![
         seed("intel-hex", "every-kind", hex.concat().into_bytes()),
@@ -62,6 +66,10 @@ pub(super) fn seeds() -> Vec<Seed> {
         seed("esp", "not-hashed", esp(0, 1, &[(0, vec![1]), (8, vec![2])], false)),
         seed("dfu", "dfuse", dfuse(&[target])),
         seed("dfu", "plain", dfu(0x0110, &firmware(9))),
+        seed("manifest", "one-chip", packed_manifest().to_vec()),
+        seed("manifest", "two-chips", two_chips.manifest_bytes),
+        seed("lease", "whole", lease.clone()),
+        seed("lease", "erased", without_keys(&lease, |_| true).unwrap()),
     ]
 }
 
