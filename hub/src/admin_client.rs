@@ -16,7 +16,7 @@ pub use crate::admin_api::{
     BundleFile, CodeCreate, CodeCreated, JournalPage, LogPage, OrderCreate, Publication,
     ReleaseView,
 };
-pub use crate::publish::Published;
+pub use crate::publish::{DocumentsTaken, Published};
 
 const CHUNKS: &str = "chunks/";
 
@@ -140,6 +140,21 @@ impl AdminClient {
     /// # Errors
     /// [`AdminError`].
     pub async fn publish(&self, folder: &Path) -> Result<Published, AdminError> {
+        let publication = self.handed_over(folder).await?;
+        parse(&self.post("/v1/admin/publications", &publication).await?)
+    }
+
+    /// Hands over the documents in a folder that come without a release.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn take_documents(&self, folder: &Path) -> Result<DocumentsTaken, AdminError> {
+        let publication = self.handed_over(folder).await?;
+        parse(&self.post("/v1/admin/documents", &publication).await?)
+    }
+
+    /// Uploads a bundle's chunks and gives what names them.
+    async fn handed_over(&self, folder: &Path) -> Result<Publication, AdminError> {
         let bundle = release::folder::read_bundle(folder)?;
         let mut publication = Publication { files: Vec::new(), chunks: Vec::new() };
         for (path, bytes) in bundle.files() {
@@ -156,7 +171,7 @@ impl AdminClient {
                 }),
             }
         }
-        parse(&self.post("/v1/admin/publications", &publication).await?)
+        Ok(publication)
     }
 
     /// Makes an enrolment code.

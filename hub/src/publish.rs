@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 
 use protocol::Sha256;
 use release::{
-    Bundle, CheckedBundle, Digest, FreshenWith, PinnedRoot, ReleaseTrouble, TrustedRepository,
-    freshen,
+    Bundle, Digest, FreshenWith, PinnedRoot, ReleaseTrouble, TrustedRepository, freshen,
 };
 
 use crate::hub::{Hub, TenantKeys};
@@ -82,7 +81,7 @@ pub(crate) async fn publish(
         let checked = Bundle::from_files(files)
             .and_then(|bundle| bundle.check(&pin, now_ms))
             .map_err(|error| refused_because(&error))?;
-        let documents = renewed(&pin, &checked, held, &keys, now_ms)?;
+        let documents = renewed(&pin, checked.documents(), held, &keys, now_ms)?;
         Ok::<_, Refusal>((checked, pin, documents))
     })
     .await
@@ -114,6 +113,60 @@ pub(crate) async fn publish(
     hub.store.publish(scope, new, who, now_ms).await?;
     hub.announce_change();
     Ok(published)
+}
+
+/// What documents without a release changed.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct DocumentsTaken {
+    /// Version of the newest root.
+    pub root_version: u64,
+    /// SHA-256 of the pinned root.
+    pub root_sha256: Sha256,
+    /// Releases that are withdrawn, as `product version`.
+    pub withdrawn: Vec<String>,
+}
+
+/// Takes documents that come without a release: a newer root, other people, a withdrawal.
+pub(crate) async fn take_documents(
+    hub: &Hub,
+    scope: &TenantScope,
+    files: BTreeMap<String, Vec<u8>>,
+    who: &str,
+) -> Result<DocumentsTaken, Refusal> {
+    let now_ms = hub.now_ms();
+    let _freshening = hub.freshening.lock().await;
+    let (root, _) = hub
+        .store
+        .root(scope)
+        .await?
+        .ok_or_else(|| Refusal::of(protocol::ProblemType::NothingPublished))?;
+    let held = hub.store.metadata(scope).await?;
+    let keys = hub.keys(scope).await?;
+    let tenant = scope.name().clone();
+    let (checked, pin, documents) = tokio::task::spawn_blocking(move || {
+        let pin = pinned(&root, tenant.as_str())?;
+        let checked = Bundle::from_files(files)
+            .and_then(|bundle| bundle.check_documents(&pin, now_ms))
+            .map_err(|error| refused_because(&error))?;
+        let documents = renewed(&pin, checked.documents(), held, &keys, now_ms)?;
+        Ok::<_, Refusal>((checked, pin, documents))
+    })
+    .await
+    .map_err(|error| Refusal::internal(&error))??;
+    let withdrawn: Vec<String> = checked
+        .releases()
+        .iter()
+        .filter(|listed| listed.withdrawn)
+        .map(|listed| format!("{} {}", listed.product, listed.version))
+        .collect();
+    let root_version = checked.root_version();
+    let what = match withdrawn.as_slice() {
+        [] => format!("documents under root {root_version} taken"),
+        _ => format!("documents under root {root_version} taken; withdrawn: {withdrawn:?}"),
+    };
+    hub.store.take_documents(scope, &documents, who, what, now_ms).await?;
+    hub.announce_change();
+    Ok(DocumentsTaken { root_version, root_sha256: Sha256(*pin.digest().as_bytes()), withdrawn })
 }
 
 /// Writes snapshot and timestamp anew when they are older than [`REFRESH_MS`].
@@ -170,22 +223,43 @@ fn pinned(root: &[u8], tenant: &str) -> Result<PinnedRoot, Refusal> {
     Ok(pin)
 }
 
-/// Every document that changes with this bundle.
+/// Every document that changes with those that arrived.
 fn renewed(
     pin: &PinnedRoot,
-    checked: &CheckedBundle,
+    arrived: BTreeMap<String, Vec<u8>>,
     held: BTreeMap<String, Vec<u8>>,
     keys: &TenantKeys,
     now_ms: i64,
 ) -> Result<BTreeMap<String, Vec<u8>>, Refusal> {
-    let arrived = checked.documents();
+    // A station may have followed the root of this version: it never becomes another one.
+    let other = arrived.iter().find(|(name, bytes)| {
+        name.ends_with(ROOT_SUFFIX) && held.get(*name).is_some_and(|root| root != *bytes)
+    });
+    if let Some((name, _)) = other {
+        return Err(Refusal::release(
+            ReleaseTrouble::NotTrusted,
+            format!("{name} is not the one that was published before"),
+        ));
+    }
     let mut all = held;
     for (name, bytes) in &arrived {
         all.insert(name.clone(), bytes.clone());
     }
+    // A bundle that was packed before a rotation brings older roots only.
+    let newest = newest_root(&all).cloned();
     let mut documents = fresh(pin, all, keys, now_ms)?;
     documents.extend(arrived);
+    if let Some(newest) = newest {
+        documents.insert("root.json".to_owned(), newest);
+    }
     Ok(documents)
+}
+
+/// The root of the highest version among documents by name.
+fn newest_root(documents: &BTreeMap<String, Vec<u8>>) -> Option<&Vec<u8>> {
+    let version = |name: &str| name.strip_suffix(ROOT_SUFFIX)?.parse::<u64>().ok();
+    let roots = documents.iter().filter_map(|(name, bytes)| Some((version(name)?, bytes)));
+    roots.max_by_key(|(version, _)| *version).map(|(_, bytes)| bytes)
 }
 
 /// A new snapshot and timestamp over `all`, judged as a station will judge them.

@@ -33,6 +33,6 @@ pub use journal::{JournalAck, JournalPush, JournalState};
 pub use order::{OrderState, OrdersDocument, StationOrder, WorkOrder};
 pub use problem::{Problem, ProblemType};
 pub use roster::{Operator, Role, Roster};
-pub use statement::{EnrolmentStatement, SignedStatement, TimeStatement};
+pub use statement::{EnrolmentStatement, RevocationStatement, SignedStatement, TimeStatement};
 pub use station::Station;
 pub use verdict::{Unit, UnitPage, Verdict};

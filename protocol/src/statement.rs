@@ -72,6 +72,27 @@ impl TimeStatement {
     pub const KIND: &'static str = "flashline hub time v1";
 }
 
+/// `GET /v1/revocation`: the station was turned away, and erases what it was lent. Kind:
+/// [`RevocationStatement::KIND`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationStatement {
+    /// Version of this form: 1.
+    pub v: u32,
+    /// Whose station.
+    pub tenant: TenantName,
+    /// Which station.
+    pub station: StationName,
+    /// SHA-256 of its X25519 public key: a later station of the same name is not meant.
+    pub hpke_key_sha256: Sha256,
+    /// Milliseconds since the Unix epoch.
+    pub revoked_ms: i64,
+}
+
+impl RevocationStatement {
+    /// First line of the signed bytes.
+    pub const KIND: &'static str = "flashline station revocation v1";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -265,6 +265,11 @@ impl Hub {
         json("the time", self.request(Method::GET, &format!("time?nonce={nonce}"))?).await
     }
 
+    /// The hub's signed word that this station is revoked.
+    pub(crate) async fn revocation(&self) -> Result<wire::SignedStatement, HubError> {
+        json("the revocation", self.request(Method::GET, "revocation")?).await
+    }
+
     /// Streams a chunk from `offset` on into `keep`, which says whether it wants more.
     pub(crate) async fn chunk(
         &self,

@@ -135,6 +135,14 @@ pub trait DocumentSink: Send + Sync + 'static {
         Ok(())
     }
 
+    /// The hub's signed word that this station is revoked: the statement and the signature over it.
+    ///
+    /// # Errors
+    /// The station's own trouble, or a statement that does not verify.
+    fn revoked(&self, _payload: &str, _signature: &str) -> Result<(), PartyError> {
+        Ok(())
+    }
+
     /// A certificate request in PEM, when the station's certificate is due to be renewed.
     ///
     /// # Errors

@@ -198,6 +198,9 @@ impl Postman {
                 Err(error) => Err(error),
             };
             if let Err(error) = ended {
+                if matches!(&error, RoundError::Hub(HubError::StationRefused(None))) {
+                    self.ask_whether_revoked().await;
+                }
                 failures = failures.saturating_add(1);
                 self.cursor = None;
                 let wait_ms = self.back_off.wait_ms(failures, &mut *self.jitter);
@@ -205,6 +208,23 @@ impl Postman {
                 self.show(HubState::Offline(error.reason()));
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             }
+        }
+    }
+
+    /// A hub that refuses the station may have turned it away, or have lost its memory: only its
+    /// signed word counts, and the station judges that.
+    async fn ask_whether_revoked(&mut self) {
+        let told = match self.hub.revocation().await {
+            Ok(statement) => {
+                self.party(move |_, documents| {
+                    documents.revoked(&statement.payload, &statement.signature)
+                })
+                .await
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = told {
+            tracing::info!(error = %chain(&error), "refused, and no revocation that counts");
         }
     }
 

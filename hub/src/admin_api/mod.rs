@@ -55,6 +55,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(orders::grant))
         .routes(routes!(publications::upload_chunk))
         .routes(routes!(publications::publish))
+        .routes(routes!(publications::take_documents))
         .split_for_parts();
     let (open, health_description) = OpenApiRouter::new().routes(routes!(health)).split_for_parts();
     description.merge(health_description);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Caller;
 use crate::body::{read_bytes, read_json};
 use crate::hub::Hub;
-use crate::publish::{self, Published};
+use crate::publish::{self, DocumentsTaken, Published};
 use crate::refusal::Refusal;
 use crate::store::ReleaseRow;
 
@@ -98,8 +98,33 @@ pub(super) async fn publish(
     body: Body,
 ) -> Result<(StatusCode, Json<Published>), Refusal> {
     let publication: Publication = read_json(&headers, body, PUBLICATION_BYTES_MAX).await?;
+    let files = files_of(publication.files)?;
+    let published =
+        publish::publish(&hub, &caller.scope, files, &publication.chunks, &caller.who).await?;
+    Ok((StatusCode::CREATED, Json(published)))
+}
+
+/// Takes documents that come without a release: a newer root, other people, a withdrawal.
+#[utoipa::path(post, path = "/v1/admin/documents", request_body = Publication,
+    responses((status = 200, body = DocumentsTaken), (status = 422, body = Problem)))]
+pub(super) async fn take_documents(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<DocumentsTaken>, Refusal> {
+    let publication: Publication = read_json(&headers, body, PUBLICATION_BYTES_MAX).await?;
+    if !publication.chunks.is_empty() {
+        let detail = "documents come without chunks";
+        return Err(Refusal::because(ProblemType::RequestMalformed, detail));
+    }
+    let files = files_of(publication.files)?;
+    Ok(Json(publish::take_documents(&hub, &caller.scope, files, &caller.who).await?))
+}
+
+fn files_of(given: Vec<BundleFile>) -> Result<BTreeMap<String, Vec<u8>>, Refusal> {
     let mut files = BTreeMap::new();
-    for file in publication.files {
+    for file in given {
         let bytes =
             base64::engine::general_purpose::STANDARD.decode(&file.base64).map_err(|_| {
                 let detail = format!("{:?} is not base64", file.path);
@@ -110,7 +135,5 @@ pub(super) async fn publish(
             return Err(Refusal::because(ProblemType::RequestMalformed, detail));
         }
     }
-    let published =
-        publish::publish(&hub, &caller.scope, files, &publication.chunks, &caller.who).await?;
-    Ok((StatusCode::CREATED, Json(published)))
+    Ok(files)
 }

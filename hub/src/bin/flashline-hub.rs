@@ -61,7 +61,8 @@ enum Verb {
         #[arg(long)]
         allow_simulated_boards: bool,
     },
-    /// Publishes a bundle that `flashline-release pack` made.
+    /// Publishes a bundle that `flashline-release pack` made, or the documents without a release
+    /// that `flashline-release documents` collected.
     Publish {
         #[command(flatten)]
         to: To,
@@ -329,7 +330,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let hub = Hub::open(&at.data, &secret, terms, Arc::new(now_ms)).await?;
             serve(hub, ServeWith { station_listen, admin_listen, station_address }).await
         }
-        Verb::Publish { to, bundle } => print(&to.client()?.publish(&bundle).await?),
+        Verb::Publish { to, bundle } => {
+            let client = to.client()?;
+            if bundle.join(release::bundle::MANIFEST_FILE).exists() {
+                print(&client.publish(&bundle).await?)
+            } else {
+                print(&client.take_documents(&bundle).await?)
+            }
+        }
         Verb::Station(verb) => station(verb).await,
         Verb::Order(verb) => order(verb).await,
         Verb::Portion(PortionVerb::Grant {

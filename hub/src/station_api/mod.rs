@@ -2,13 +2,15 @@
 //!
 //! Owns the routes and the guard before them. Promises: every route but enrolment sees a station
 //! whose certificate the hub's CA issued and nobody revoked, and through it exactly one tenant; a
-//! station whose certificate is over may renew it, ask the time and bring records, nothing else.
+//! station whose certificate is over may renew it, ask the time and bring records, nothing else; one
+//! that was revoked is told so over the hub's signature, nothing else.
 
 mod chunks;
 mod documents;
 mod enrol;
 mod journal;
 mod renewal;
+mod revocation;
 mod time;
 
 use std::sync::Arc;
@@ -51,6 +53,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .layer(from_fn_with_state(hub.clone(), known_station));
     Router::new()
         .route("/v1/enrol", post(enrol::enrol))
+        .route("/v1/revocation", get(revocation::revocation))
         .merge(guarded)
         .fallback(crate::body::nothing_there)
         .method_not_allowed_fallback(crate::body::method_not_allowed)

@@ -125,6 +125,21 @@ impl Store {
         writing.commit().await
     }
 
+    /// Keeps documents that people brought without a release, and says so in the hub's log.
+    pub(crate) async fn take_documents(
+        &self,
+        scope: &TenantScope,
+        documents: &BTreeMap<String, Vec<u8>>,
+        who: &str,
+        what: String,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let writing = self.write().await?;
+        note_change(&writing.transaction, scope, now_ms, who, what).await?;
+        keep_documents(&writing.transaction, scope, documents, now_ms).await?;
+        writing.commit().await
+    }
+
     /// Names and digests of the tenant's documents, by name.
     pub(crate) async fn document_list(
         &self,

@@ -68,6 +68,15 @@ impl Store {
         &self,
         certificate_sha256: &Sha256,
     ) -> Result<Option<(TenantScope, StationRow, KnownCertificate)>, StoreError> {
+        let found = self.station_of_any_certificate(certificate_sha256).await?;
+        Ok(found.filter(|(_, station, _)| !station.revoked))
+    }
+
+    /// The station that has this certificate, turned away or not.
+    pub(crate) async fn station_of_any_certificate(
+        &self,
+        certificate_sha256: &Sha256,
+    ) -> Result<Option<(TenantScope, StationRow, KnownCertificate)>, StoreError> {
         let row = certificate::Entity::find()
             .filter(certificate::Column::Sha256.eq(certificate_sha256.0.to_vec()))
             .one(&self.db)
@@ -78,9 +87,6 @@ impl Store {
             .one(&self.db)
             .await?
             .ok_or(StoreError::Damaged { what: "a certificate's station" })?;
-        if station.revoked_ms.is_some() {
-            return Ok(None);
-        }
         let scope = self.scope(certificate.tenant_id).await?;
         let known = KnownCertificate { id: certificate.id, not_after_ms: certificate.not_after_ms };
         Ok(Some((scope, StationRow::try_from(station)?, known)))

@@ -51,6 +51,8 @@ pub(crate) struct StationRow {
     pub(crate) enrolled_ms: i64,
     pub(crate) last_contact_ms: Option<i64>,
     pub(crate) revoked: bool,
+    /// When it was turned away, milliseconds since the Unix epoch.
+    pub(crate) revoked_ms: Option<i64>,
     pub(crate) forked: bool,
     pub(crate) lease: Option<SignedLease>,
     pub(crate) lease_version: u64,
@@ -98,6 +100,7 @@ impl TryFrom<station::Model> for StationRow {
             enrolled_ms: row.enrolled_ms,
             last_contact_ms: row.last_contact_ms,
             revoked: row.revoked_ms.is_some(),
+            revoked_ms: row.revoked_ms,
             forked: row.forked,
             lease,
             lease_version,

@@ -68,6 +68,33 @@ impl Desk {
         &self.root
     }
 
+    /// The documents without a release: a second root by a new person, and every release taken back.
+    pub(crate) fn rotated_and_withdrawn(&mut self) -> BTreeMap<String, Vec<u8>> {
+        let mut plan = RootPlan::read(&self.root_document).unwrap();
+        let next = SigningKey::generate(&mut SystemRandom).unwrap();
+        plan.version = 2;
+        plan.root = RoleKeys { keys: vec![next.public()], threshold: 1 };
+        let root = root_document(&plan, &[&self.root, &next]).unwrap();
+        self.root = next;
+        for release in &mut self.releases {
+            release.withdrawn = true;
+        }
+        let product = Name::new(PRODUCT).unwrap();
+        let (edition, expires_ms) = (self.releases.len() as u64 + 1, self.now_ms + LIFE_MS);
+        let lamp = product_document(&product, edition, expires_ms, &self.releases, &[&self.lamp]);
+        let lease_keys = LeaseKeys::new(self.tenant.clone(), 1, vec![self.hub.lease]).unwrap();
+        let keys = RoleKeys { keys: vec![self.lamp.public()], threshold: 1 };
+        let role = ProductRole { product, keys };
+        let targets = targets_document(1, expires_ms, &lease_keys, &[role], &[&self.targets]);
+        BTreeMap::from([
+            ("metadata/1.root.json".to_owned(), self.root_document.clone()),
+            ("metadata/2.root.json".to_owned(), root),
+            ("metadata/targets.json".to_owned(), targets.unwrap()),
+            (format!("metadata/{PRODUCT}.json"), lamp.unwrap()),
+            ("lease-keys.json".to_owned(), lease_keys.to_bytes().unwrap()),
+        ])
+    }
+
     /// Packs, seals and signs a release; the files of its bundle.
     pub(crate) fn release(&mut self, version: &str, bytes: usize) -> BTreeMap<String, Vec<u8>> {
         let recipe: Recipe = toml::from_str(&format!(

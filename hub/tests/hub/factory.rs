@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use audit::{Checkpoint, Event, Frontier, Origin, Record};
-use hub::admin_client::{AdminClient, AdminError, CodeCreate, OrderCreate, Published};
+use hub::admin_client::{
+    AdminClient, AdminError, CodeCreate, DocumentsTaken, OrderCreate, Published,
+};
 use hub::hub::Terms;
 use hub::vault::Secret;
 use hub::{Hub, InitWith, Made, ServeWith, Serving};
@@ -131,6 +133,16 @@ impl Factory {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         desk::write(files, folder.path());
         self.admin(tenant).publish(folder.path()).await
+    }
+
+    pub(crate) async fn take_documents(
+        &self,
+        tenant: &str,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<DocumentsTaken, AdminError> {
+        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+        desk::write(files, folder.path());
+        self.admin(tenant).take_documents(folder.path()).await
     }
 
     pub(crate) async fn code(&self, tenant: &str, station: &str) -> EnrolmentCode {

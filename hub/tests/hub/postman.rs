@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use protocol::JournalAck;
+use protocol::{JournalAck, RevocationStatement, SignedStatement};
+use ring::signature::{ED25519, UnparsedPublicKey};
 use sync::{
     ArrivedDocument, BackOff, BulkWindows, DocumentSink, HubState, JournalHead, JournalRange,
     JournalRefusal, JournalSource, NextCertificate, Nudge, OfflineReason, PartyError, Postman,
@@ -29,6 +30,7 @@ struct Seen {
     chunks: BTreeMap<[u8; 32], Vec<u8>>,
     time: Option<String>,
     renewed: Vec<NextCertificate>,
+    revoked: Option<(String, String)>,
 }
 
 struct Party {
@@ -126,6 +128,12 @@ impl DocumentSink for Party {
 
     fn time_nonce(&self) -> Option<String> {
         Some("c0ffee".to_owned())
+    }
+
+    fn revoked(&self, payload: &str, signature: &str) -> Result<(), PartyError> {
+        let told = Some((payload.to_owned(), signature.to_owned()));
+        self.seen.send_modify(|seen| seen.revoked = told);
+        Ok(())
     }
 
     fn hub_time(&self, payload: &str, _signature: &str) -> Result<(), PartyError> {
@@ -328,14 +336,24 @@ async fn refused_certificates_on_either_side_are_told_apart_from_a_hub_that_is_a
     };
     let round = carry_with(stranger, config);
     round.until_state(HubState::Offline(OfflineReason::StationRefused)).await;
-    round.end().await;
+    // Being unknown is no revocation: nothing is erased for it.
+    let (_, seen) = round.end().await;
+    assert_eq!(seen.revoked, None);
 
     // The hub turned the station away.
     let round = carry(station, &factory.station_address(), &staging.path().join("3"));
     round.until_state(HubState::Online).await;
     factory.admin("acme").revoke("st-1").await.unwrap();
     round.until_state(HubState::Offline(OfflineReason::StationRefused)).await;
-    round.end().await;
+    let seen = round.until("the signed word", |seen| seen.revoked.is_some()).await;
+    let (station, _) = round.end().await;
+    let (payload, signature) = seen.revoked.unwrap();
+    let message = SignedStatement::signed_bytes(RevocationStatement::KIND, &payload);
+    let key = UnparsedPublicKey::new(&ED25519, station.enrolled.hub_cosign_key.0);
+    key.verify(&message, &hex::decode(signature).unwrap()).unwrap();
+    let statement: RevocationStatement = serde_json::from_str(&payload).unwrap();
+    assert_eq!(statement.station, station.enrolled.station);
+    assert_eq!(statement.hpke_key_sha256.0, *station.keys.hpke.public().digest().as_bytes());
 }
 
 #[tokio::test]

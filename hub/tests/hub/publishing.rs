@@ -109,6 +109,44 @@ async fn publishing_again_is_harmless_an_older_edition_or_a_taken_version_is_ref
 }
 
 #[tokio::test]
+async fn documents_without_a_release_bring_a_rotation_and_a_withdrawal_to_the_stations() {
+    let factory = Factory::of(&["acme"]).await;
+    let mut desk = factory.desk("acme");
+    let release = desk.release("1.0.0", 500);
+    let mut other_desk = factory.desk("acme");
+    let other = other_desk.rotated_and_withdrawn();
+    let changed = desk.rotated_and_withdrawn();
+    let early = factory.take_documents("acme", &changed).await;
+    assert!(early.is_err(), "before anything was published there is no root to judge by");
+    factory.publish("acme", &release).await.unwrap();
+    let station = factory.enrolled("acme", "st-1").await;
+    let before = documents(&station.client()).await;
+
+    assert!(factory.take_documents("acme", &other).await.is_err(), "another tenant's root");
+    let mut with_chunk = changed.clone();
+    with_chunk.insert("manifest.json".to_owned(), release["manifest.json"].clone());
+    assert!(factory.take_documents("acme", &with_chunk).await.is_err(), "half a release");
+    assert_eq!(documents(&station.client()).await, before);
+
+    let taken = factory.take_documents("acme", &changed).await.unwrap();
+    assert_eq!((taken.root_version, taken.withdrawn), (2, vec!["demo-lamp 1.0.0".to_owned()]));
+    let after = documents(&station.client()).await;
+    assert_eq!(after["2.root.json"], changed["metadata/2.root.json"]);
+    assert_eq!(after["root.json"], changed["metadata/2.root.json"]);
+    assert_eq!(after["demo-lamp.json"], changed["metadata/demo-lamp.json"]);
+    assert_ne!(after["timestamp.json"], before["timestamp.json"]);
+    factory.take_documents("acme", &changed).await.unwrap();
+
+    // A root that stations may have followed never becomes another one, even a good one.
+    let again = desk.rotated_and_withdrawn();
+    assert_ne!(again["metadata/2.root.json"], changed["metadata/2.root.json"]);
+    assert!(factory.take_documents("acme", &again).await.is_err(), "a second root 2");
+    let log = factory.admin("acme").log().await.unwrap();
+    let told = |line: &String| line.contains("withdrawn") && line.contains("demo-lamp 1.0.0");
+    assert!(log.records.iter().any(told), "{:?}", log.records);
+}
+
+#[tokio::test]
 async fn snapshot_and_timestamp_are_written_anew_before_they_expire() {
     let (factory, _, _, station) = Factory::running("acme").await;
     let client = station.client();
