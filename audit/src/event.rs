@@ -374,7 +374,8 @@ pub enum Event {
     ReleaseErased {
         /// SHA-256 of the release's manifest.
         manifest_sha256: Digest,
-        /// `lease_over`, `withdrawn` or `revoked`.
+        /// `lease_over`, `withdrawn`, `revoked`, or `retired`: the tenant no longer stands for the
+        /// key that signed the lease.
         why: String,
     },
     /// Station time was moved by a hub-signed time.

@@ -130,6 +130,14 @@ pub enum JoinError {
     /// Not a station's name.
     #[error("reading the station's name")]
     Name(#[source] protocol::IdError),
+    /// The code names another root than R&D does.
+    #[error("the code's root has the words \"{found}\", R&D's root has \"{expected}\"")]
+    OtherRoot {
+        /// The words of the code's root.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
     /// It has a membership.
     #[error("the station belongs to {station} of {tenant} already")]
     AlreadyEnrolled {
@@ -165,7 +173,7 @@ impl From<&JoinError> for TroubleCode {
                 Self::EnrolmentCodeBad
             }
             JoinError::Exchange(error) => Self::from(error),
-            JoinError::Root(_) => Self::ReleaseNotTrusted,
+            JoinError::Root(_) | JoinError::OtherRoot { .. } => Self::ReleaseNotTrusted,
             JoinError::Answer(_) => Self::HubCertificate,
             JoinError::Keys(error) => Self::from(error),
             JoinError::Store(error) => Self::from(error),
@@ -194,6 +202,9 @@ pub struct Joined {
 
 /// Enrols this station: makes its keys, asks the hub, proves the answer, keeps everything.
 ///
+/// The code comes from the hub. `root_words` do not: whoever has them from R&D need not believe the
+/// hub about the root, and a code with another one is refused before it is used.
+///
 /// # Errors
 /// [`JoinError`]; nothing is kept then.
 pub async fn join(
@@ -201,9 +212,17 @@ pub async fn join(
     secret: &StationSecret,
     code: &str,
     name: Option<&str>,
+    root_words: Option<&str>,
     protection: KeyProtection,
 ) -> Result<Joined, JoinError> {
     let code: EnrolmentCode = code.parse().map_err(JoinError::Code)?;
+    if let Some(expected) = root_words {
+        let found = Digest::from_bytes(code.root_sha256.0).words();
+        let told = expected.split_whitespace().map(str::to_lowercase);
+        if !told.eq(found.split(' ').map(str::to_owned)) {
+            return Err(JoinError::OtherRoot { found, expected: expected.to_owned() });
+        }
+    }
     let station_name: Option<StationName> =
         name.map(str::parse).transpose().map_err(JoinError::Name)?;
     if let Some(known) = store.read(Membership::load)? {

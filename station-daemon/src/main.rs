@@ -73,6 +73,9 @@ struct EnrolArgs {
     /// The name the code was made for, if it should be checked.
     #[arg(long)]
     name: Option<String>,
+    /// The eight words of the tenant's root, from R&D and not from the hub; another root is refused.
+    #[arg(long, value_name = "WORDS")]
+    root_words: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -184,7 +187,8 @@ fn enrol(args: &EnrolArgs) -> anyhow::Result<()> {
         .context("starting the runtime")?;
     let protection = protocol::KeyProtection::None;
     let name = args.name.as_deref();
-    match runtime.block_on(join(&mut store, &secret, &args.code, name, protection)) {
+    let words = args.root_words.as_deref();
+    match runtime.block_on(join(&mut store, &secret, &args.code, name, words, protection)) {
         Ok(joined) => {
             println!("{}", serde_json::to_string(&joined)?);
             Ok(())

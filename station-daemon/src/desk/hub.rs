@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use audit::{Cosigner, Event, SignedCheckpoint};
-use protocol::TimeStatement;
+use protocol::{RevocationStatement, TimeStatement};
 use release::Digest;
 use ring::rand::SecureRandom;
 use sync::{
@@ -176,6 +176,11 @@ impl DocumentSink for HubDesk {
         let (payload, signature) = (payload.to_owned(), signature.to_owned());
         self.ask(move |desk| desk.take_time(&payload, &signature))
     }
+
+    fn revoked(&self, payload: &str, signature: &str) -> Result<(), PartyError> {
+        let (payload, signature) = (payload.to_owned(), signature.to_owned());
+        self.ask(move |desk| desk.take_revocation(&payload, &signature))
+    }
 }
 
 impl Desk {
@@ -282,7 +287,31 @@ impl Desk {
         });
         self.enrolled = Some(enrolled);
         done?;
+        // The older lease, and keys of withdrawn releases, are to leave no trace.
+        self.traces = true;
+        self.erase();
         self.journal_arrivals()
+    }
+
+    /// Believes the hub's signed word that this station is revoked, and nobody else's.
+    fn take_revocation(&mut self, payload: &str, signature: &str) -> Result<(), PartyError> {
+        let enrolled = self.enrolled.as_mut().ok_or(Refusal::NotEnrolled)?;
+        let membership = &enrolled.membership;
+        if !membership.hub_signed(RevocationStatement::KIND, payload, signature) {
+            return Err(Refusal::Note.into());
+        }
+        let statement: RevocationStatement = serde_json::from_str(payload)?;
+        let own_key: Digest = enrolled.keys.hpke_public().digest();
+        if statement.station.as_str() != membership.station
+            || statement.tenant.as_str() != membership.tenant
+            || Digest::from_bytes(statement.hpke_key_sha256.0) != own_key
+        {
+            return Err(Refusal::Note.into());
+        }
+        tracing::warn!(revoked_ms = statement.revoked_ms, "the hub has revoked this station");
+        enrolled.shelf.revoke();
+        self.erase();
+        Ok(())
     }
 
     /// Journals the releases that have come to lie whole on the shelf.

@@ -141,6 +141,8 @@ pub struct Desk {
     halted: Option<Trouble>,
     nudge: Option<sync::Nudge>,
     time_nonce: Option<String>,
+    /// The database's log may still hold keys that were erased.
+    traces: bool,
     closing: bool,
     view: watch::Sender<Arc<StationView>>,
 }
@@ -234,6 +236,8 @@ impl Desk {
             halted: None,
             nudge: None,
             time_nonce: None,
+            // A power cut may have come between the erasure and the emptying of the log.
+            traces: true,
             closing: false,
             view,
         };
@@ -258,18 +262,19 @@ impl Desk {
 
     /// Runs until [`Desk::close`] was told or every [`DeskHandle`] is gone.
     fn run(mut self, work: &Receiver<Work>) {
+        // By the clock and not by idleness: a busy desk looks at the time as well.
+        let mut next_tick = Instant::now() + TICK;
         while !self.closing {
-            match work.recv_timeout(TICK) {
-                Ok(work) => {
-                    work(&mut self);
-                    self.publish();
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.tick();
-                    self.publish();
-                }
+            match work.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
+                Ok(work) => work(&mut self),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            if Instant::now() >= next_tick {
+                self.tick();
+                next_tick = Instant::now() + TICK;
+            }
+            self.publish();
         }
         let stopped = self.record(vec![Event::StationStopped {}], |_| Ok(()));
         if let Err(code) = stopped {
@@ -295,11 +300,35 @@ impl Desk {
     fn tick(&mut self) {
         let now_ms = self.now_ms();
         let Some(enrolled) = &mut self.enrolled else { return };
-        let ended = enrolled.shelf.end_lease(now_ms);
-        if !ended.is_empty()
-            && let Err(code) = self.record(ended, Shelf::erase_lease)
-        {
-            tracing::warn!(code = code.text(), "the end of the lease was not journalled");
+        enrolled.shelf.end_lease(now_ms);
+        self.erase();
+    }
+
+    /// Brings onto the disk what the shelf has let go, and its journalling; again at the next tick
+    /// where that failed.
+    fn erase(&mut self) {
+        let Some(enrolled) = &self.enrolled else { return };
+        let events = enrolled.shelf.to_erase().to_vec();
+        if !events.is_empty() {
+            match self.record(events, Shelf::erase_lease) {
+                Ok(()) => {
+                    if let Some(enrolled) = &mut self.enrolled {
+                        enrolled.shelf.erased();
+                    }
+                    self.traces = true;
+                }
+                Err(code) => {
+                    tracing::warn!(code = code.text(), "an erasure was not journalled");
+                }
+            }
+        }
+        if self.traces {
+            match self.store.forget_erased() {
+                Ok(done) => self.traces = !done,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "erased keys are still in the log file");
+                }
+            }
         }
     }
 

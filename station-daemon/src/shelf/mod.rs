@@ -6,10 +6,10 @@
 //!
 //! Promises: a set of documents that does not verify changes nothing; an image is in memory only
 //! and is let go when its lease ends; nothing is opened that the trusted targets and the lease do
-//! not both name.
+//! not both name; a key that may not be used any more is erased, and its erasure journalled.
 
+mod erase;
 mod missing;
-
 mod open;
 
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::{Commit, Store, StoreError};
 use crate::trouble::{TroubleCode, chain};
 
+use erase::{LeaseFate, Why};
 use missing::Missing;
 pub use open::OpenRelease;
 use open::open;
@@ -68,7 +69,7 @@ pub struct Taken {
     pub events: Vec<Event>,
     entered: Option<Entered>,
     repository: Option<TrustedRepository>,
-    lease: Option<(LeaseSeen, Lease)>,
+    lease: LeaseFate,
 }
 
 /// The shelf of one enrolled station.
@@ -83,6 +84,8 @@ pub struct Shelf {
     sealed: BTreeMap<Digest, SealedRelease>,
     missing: Missing,
     opened: BTreeMap<(Digest, Channel), Arc<OpenRelease>>,
+    /// Erasures that are not on the disk yet.
+    to_erase: Vec<Event>,
 }
 
 impl Shelf {
@@ -106,6 +109,7 @@ impl Shelf {
             sealed: BTreeMap::new(),
             missing: Missing::default(),
             opened: BTreeMap::new(),
+            to_erase: Vec::new(),
         };
         store.read(|commit| {
             shelf.lease_seen = setting(commit, LEASE_SEEN)?;
@@ -130,6 +134,10 @@ impl Shelf {
                 Some(Ok(lease)) => LeaseState::InForce(Box::new(lease)),
                 Some(Err(error)) => {
                     tracing::warn!(error = %chain(&error), "the stored lease is not in force");
+                    if matches!(error, LeaseError::Over { .. }) {
+                        // It ended while the station was off.
+                        shelf.to_erase = erase::keys_in(document, Why::LeaseOver);
+                    }
                     shelf.lease_after_end()
                 }
                 None => shelf.lease_after_end(),
@@ -201,9 +209,12 @@ impl Shelf {
     /// # Errors
     /// As the store says.
     pub fn judge(&mut self, store: &mut Store, now_ms: i64) -> Result<Taken, StoreError> {
-        let mut taken = Taken { events: Vec::new(), entered: None, repository: None, lease: None };
-        let (documents, entered) = store.read(|commit| {
-            Ok::<_, StoreError>((commit.documents(false)?, setting::<Entered>(commit, SEEN)?))
+        let mut taken =
+            Taken { events: Vec::new(), entered: None, repository: None, lease: LeaseFate::Stays };
+        let (documents, entered, in_force) = store.read(|commit| {
+            let entered = setting::<Entered>(commit, SEEN)?;
+            let in_force = commit.document(LEASE_NAME, true)?;
+            Ok::<_, StoreError>((commit.documents(false)?, entered, in_force))
         })?;
         let versions = entered.map(|entered| entered.versions);
         let verified = TrustedRepository::verify(
@@ -221,8 +232,10 @@ impl Shelf {
             }
         };
         self.refused = None;
-        let lease_bytes = documents.get(LEASE_NAME).filter(|bytes| !bytes.is_empty());
-        match lease_bytes.map(|bytes| (bytes, self.judge_lease_under(&repository, bytes, now_ms))) {
+        let arrived = documents.get(LEASE_NAME).filter(|bytes| !bytes.is_empty());
+        let judged =
+            arrived.map(|bytes| (bytes, self.judge_lease_under(&repository, bytes, now_ms)));
+        match judged {
             Some((bytes, Ok(lease))) => {
                 let seen = LeaseSeen { version: lease.version, not_after_ms: lease.not_after_ms };
                 if self.lease_seen != Some(seen) {
@@ -232,14 +245,29 @@ impl Shelf {
                         lease_sha256: audit::Digest::of(bytes),
                     });
                 }
-                taken.lease = Some((seen, lease));
+                taken.lease = LeaseFate::Taken { seen, lease, document: bytes.clone() };
             }
-            Some((_, Err(error))) => {
-                tracing::warn!(error = %chain(&error), "the lease was not taken");
-                self.refused = Some(TroubleCode::from(&error));
+            refused => {
+                if let Some((_, Err(error))) = refused {
+                    tracing::warn!(error = %chain(&error), "the lease was not taken");
+                    self.refused = Some(TroubleCode::from(&error));
+                }
+                if let Some(document) = in_force {
+                    // The one in force stays, if the tenant still stands for who signed it.
+                    let judged = self.judge_lease_under(&repository, &document, now_ms);
+                    taken.lease = match judged {
+                        Err(LeaseError::TooFewSignatures { .. }) => {
+                            let keys = erase::keys_in(Some(&document), Why::Retired);
+                            taken.events.extend(keys);
+                            LeaseFate::Ends
+                        }
+                        Ok(lease) => LeaseFate::Kept { lease, document },
+                        Err(_) => LeaseFate::Stays,
+                    };
+                }
             }
-            None => {}
         }
+        taken.events.extend(taken.lease.erase_withdrawn(&repository));
         taken.entered = Some(Entered { at_ms: now_ms, versions: repository.seen().clone() });
         taken.repository = Some(repository);
         Ok(taken)
@@ -255,11 +283,16 @@ impl Shelf {
         commit.trust_documents()?;
         put(commit, SEEN, entered)?;
         match &taken.lease {
-            Some((seen, _)) => put(commit, LEASE_SEEN, seen)?,
+            LeaseFate::Taken { seen, document, .. } => {
+                commit.put_trusted(LEASE_NAME, Some(document))?;
+                commit.replace_body(LEASE_NAME, document)?;
+                put(commit, LEASE_SEEN, seen)
+            }
             // The one that came was no good: the one in force stays.
-            None => commit.put_trusted(LEASE_NAME, old_lease.as_deref())?,
+            LeaseFate::Kept { document, .. } => commit.put_trusted(LEASE_NAME, Some(document)),
+            LeaseFate::Stays => commit.put_trusted(LEASE_NAME, old_lease.as_deref()),
+            LeaseFate::Ends => Self::erase_lease(commit),
         }
-        Ok(())
     }
 
     /// Takes what was committed.
@@ -270,8 +303,8 @@ impl Shelf {
         let Some(repository) = taken.repository else { return Ok(()) };
         let documents = store.read(|commit| commit.documents(true))?;
         self.put_repository(repository, &documents);
-        if let Some((seen, lease)) = taken.lease {
-            if self.lease_seen != Some(seen) {
+        match taken.lease {
+            LeaseFate::Taken { seen, lease, .. } => {
                 // What the new lease no longer names goes at once.
                 let still = &lease;
                 self.opened.retain(|(digest, channel), _| {
@@ -280,9 +313,15 @@ impl Shelf {
                         .iter()
                         .any(|named| named.manifest_sha256 == *digest && named.channel == *channel)
                 });
+                self.lease_seen = Some(seen);
+                self.lease = LeaseState::InForce(Box::new(lease));
             }
-            self.lease_seen = Some(seen);
-            self.lease = LeaseState::InForce(Box::new(lease));
+            LeaseFate::Kept { lease, .. } => self.lease = LeaseState::InForce(Box::new(lease)),
+            LeaseFate::Stays => {}
+            LeaseFate::Ends => {
+                self.opened.clear();
+                self.lease = self.lease_after_end();
+            }
         }
         self.missing = store.read(|commit| Missing::look(&self.lease, &self.sealed, commit))?;
         Ok(())
@@ -319,36 +358,6 @@ impl Shelf {
     /// As the store says.
     pub fn keep_arrivals(commit: &Commit<'_>, whole: &[Digest]) -> Result<(), StoreError> {
         missing::keep_arrivals(commit, whole)
-    }
-
-    /// Ends the lease when its time has come: opened images go at once, the wraps with the
-    /// returned events' commit ([`Shelf::erase_lease`]).
-    #[must_use]
-    pub fn end_lease(&mut self, now_ms: i64) -> Vec<Event> {
-        let LeaseState::InForce(lease) = &self.lease else { return Vec::new() };
-        if now_ms <= lease.not_after_ms {
-            return Vec::new();
-        }
-        let events = lease
-            .releases
-            .iter()
-            .map(|leased| Event::ReleaseErased {
-                manifest_sha256: audit::Digest(*leased.manifest_sha256.as_bytes()),
-                why: "lease_over".to_owned(),
-            })
-            .collect();
-        self.lease = LeaseState::Over { not_after_ms: lease.not_after_ms };
-        self.opened.clear();
-        events
-    }
-
-    /// Erases the wrapped keys of the ended lease.
-    ///
-    /// # Errors
-    /// As the store says.
-    pub fn erase_lease(commit: &Commit<'_>) -> Result<(), StoreError> {
-        commit.put_trusted(LEASE_NAME, None)?;
-        commit.empty_document(LEASE_NAME)
     }
 
     /// The lease as it stands.

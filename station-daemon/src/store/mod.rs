@@ -130,6 +130,17 @@ impl Store {
         Ok(done)
     }
 
+    /// Empties the write-ahead log into the file, so that what was erased is in neither. Whether it
+    /// could: a reader of the same file (a backup) may be in the way.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn forget_erased(&mut self) -> Result<bool, StoreError> {
+        let busy: i64 =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+
     /// Reads without changing anything.
     ///
     /// # Errors

@@ -96,6 +96,19 @@ impl Commit<'_> {
         Ok(())
     }
 
+    /// Puts another body into a document that came in, if it is there; its ETag stays, so that the
+    /// same one is not fetched again.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn replace_body(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
+        self.transaction.execute(
+            "UPDATE document SET body = ?2 WHERE trusted = 0 AND name = ?1",
+            params![name, body],
+        )?;
+        Ok(())
+    }
+
     /// Forgets a document that the hub no longer lists.
     ///
     /// # Errors

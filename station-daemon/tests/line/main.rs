@@ -4,12 +4,15 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test picks out the events it is about")]
 
 mod desk;
+mod erasure;
 mod faults;
+mod marker;
 mod paper;
 mod ports;
 mod process;
 mod station;
 mod units;
+mod zoo;
 
 use std::path::Path;
 
@@ -264,7 +267,7 @@ fn an_edited_or_cut_journal_is_noticed_at_the_next_start() {
 }
 
 /// An enrolled folder with everything delivered, as a station that worked before has it.
-fn stocked(world: &World) -> Parcel {
+pub(crate) fn stocked(world: &World) -> Parcel {
     let station = Station::start(world.path(), &[]);
     let parcel = world.parcel();
     station.deliver(&parcel);

@@ -1,5 +1,6 @@
 //! The real program as its own process, watched through its own page's door.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,15 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(folder: &Path, slots: &[SlotConfig]) -> Self {
+        Self::start_with(folder, slots, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(
+        folder: &Path,
+        slots: &[SlotConfig],
+        environment: &[(&str, &OsStr)],
+    ) -> Self {
         let mut text = "data = \".\"\nlisten = \"127.0.0.1:0\"\n".to_owned();
         for slot in slots {
             let ports: Vec<String> = slot.ports.iter().map(ToString::to_string).collect();
@@ -40,6 +50,7 @@ impl Daemon {
         let child = Command::new(env!("CARGO_BIN_EXE_station-daemon"))
             .args(["run", "--config"])
             .arg(&config)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

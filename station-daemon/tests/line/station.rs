@@ -145,6 +145,17 @@ impl Station {
 
     /// Hands over documents and chunks as the postman does.
     pub(crate) fn deliver(&self, parcel: &Parcel) {
+        self.deliver_documents(parcel);
+        let sink = HubDesk(self.desk.clone());
+        for wanted in sink.chunks_wanted().expect("wanted") {
+            let digest = release::Digest::from_bytes(wanted.sha256);
+            let chunk = parcel.chunks.get(&digest).expect("a chunk of the parcel");
+            sink.store_chunk(wanted.sha256, chunk.clone()).expect("chunk");
+        }
+    }
+
+    /// Hands over documents only; those that the parcel does not hold are gone.
+    pub(crate) fn deliver_documents(&self, parcel: &Parcel) {
         let arrived = parcel
             .documents
             .iter()
@@ -155,12 +166,9 @@ impl Station {
             })
             .collect();
         let sink = HubDesk(self.desk.clone());
-        sink.store(arrived, Vec::new()).expect("documents");
-        for wanted in sink.chunks_wanted().expect("wanted") {
-            let digest = release::Digest::from_bytes(wanted.sha256);
-            let chunk = parcel.chunks.get(&digest).expect("a chunk of the parcel");
-            sink.store_chunk(wanted.sha256, chunk.clone()).expect("chunk");
-        }
+        let held = sink.etags().expect("etags");
+        let gone = held.into_keys().filter(|name| !parcel.documents.contains_key(name)).collect();
+        sink.store(arrived, gone).expect("documents");
     }
 
     /// Waits until the view satisfies `holds`, and returns it.
