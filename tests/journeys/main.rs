@@ -7,4 +7,5 @@
 
 mod faults;
 mod real_firmware;
+mod stolen_hub;
 mod tampered;

@@ -127,12 +127,26 @@ impl Hub {
         &self.folder
     }
 
+    /// The file that holds the secret under which the hub's keys are sealed.
+    #[must_use]
+    pub fn secret_file(&self) -> PathBuf {
+        self.folder.with_extension("secret")
+    }
+
     /// Takes a bundle from R&D.
     ///
     /// # Errors
     /// When the hub refuses it.
     pub fn publish(&self, release: &Release) -> Result<()> {
         self.ask(&["publish", &release.bundle.to_string_lossy()]).map(drop)
+    }
+
+    /// Takes documents without a release from R&D.
+    ///
+    /// # Errors
+    /// When the hub refuses them.
+    pub fn take_documents(&self, folder: &Path) -> Result<()> {
+        self.ask(&["publish", &folder.to_string_lossy()]).map(drop)
     }
 
     /// A one-use enrolment code for a new station.
@@ -210,6 +224,16 @@ impl Hub {
         .map(drop)
     }
 
+    /// Gives a station its portion of an order that activates nothing.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub fn grant_plain(&self, station: &str, order: &str, quantity: u32) -> Result<()> {
+        let quantity = quantity.to_string();
+        let words = ["--station", station, "--order", order, "--quantity", &quantity];
+        self.ask(&[&["portion", "grant"], &words[..]].concat()).map(drop)
+    }
+
     /// The units the hub knows, from verified records only.
     ///
     /// # Errors
@@ -263,7 +287,7 @@ impl Hub {
     }
 
     fn secret(&self) -> String {
-        self.folder.with_extension("secret").to_string_lossy().into_owned()
+        self.secret_file().to_string_lossy().into_owned()
     }
 }
 

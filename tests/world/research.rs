@@ -92,9 +92,11 @@ impl Research {
     pub fn begin(programs: &Programs, folder: &Path, hub_keys: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let research = Self { programs: programs.clone(), folder: folder.to_owned() };
-        for key in ["root", "targets", "product"] {
+        for key in ["root-1", "root-2", "root-3", "targets-1", "targets-2", "targets-3", "product"]
+        {
             research.release(&["keygen", "--out", &research.file(&format!("{key}.key"))])?;
         }
+        // Two of three sign, at two machines; one person's product is warned about.
         research.release(&[
             "root",
             "init",
@@ -102,14 +104,36 @@ impl Research {
             &research.file("repo"),
             "--tenant",
             TENANT,
+            "--root-threshold",
+            "2",
             "--root-key",
-            &research.file("root.key"),
+            &research.file("root-1.key"),
+            "--root-key",
+            &research.file("root-2.key.pub"),
+            "--root-key",
+            &research.file("root-3.key.pub"),
+            "--targets-threshold",
+            "2",
             "--targets-key",
-            &research.file("targets.key"),
+            &research.file("targets-1.key"),
+            "--targets-key",
+            &research.file("targets-2.key.pub"),
+            "--targets-key",
+            &research.file("targets-3.key.pub"),
             "--hub-keys",
             &hub_keys.to_string_lossy(),
             "--product",
             &format!("{PRODUCT}={}", research.file("product.key.pub")),
+        ])?;
+        research.release(&[
+            "root",
+            "sign",
+            "--repo",
+            &research.file("repo"),
+            "--key",
+            &research.file("root-3.key"),
+            "--key",
+            &research.file("targets-2.key"),
         ])?;
         Ok(research)
     }
@@ -145,6 +169,47 @@ impl Research {
         ])?;
         let manifest_sha256 = self.manifest_sha256(&bundle)?;
         Ok(Release { bundle, manifest_sha256 })
+    }
+
+    /// Writes the next root, in which a new person stands for one who left, and collects the
+    /// documents for the hub; gives their folder.
+    ///
+    /// # Errors
+    /// When one of R&D's programs refuses.
+    pub fn rotate_root(&self) -> Result<PathBuf> {
+        let file = |name: &str| self.file(name);
+        self.release(&["keygen", "--out", &file("root-4.key")])?;
+        let repo = ["--repo", &*file("repo")].map(str::to_owned);
+        let words = |verb: &[&str], more: &[&str]| -> Vec<String> {
+            let more = more.iter().map(|word| (*word).to_owned());
+            verb.iter().map(|word| (*word).to_owned()).chain(repo.clone()).chain(more).collect()
+        };
+        let (new, left) = (file("root-4.key.pub"), file("root-1.key.pub"));
+        let change = ["--add-root-key", &*new, "--remove-root-key", &*left];
+        let keys =
+            ["--key", &*file("root-2.key"), "--key", &*file("root-4.key")].map(str::to_owned);
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.programs.run(
+            "flashline-release",
+            &words(&["root", "rotate"], &[&change[..], &keys].concat()),
+        )?;
+        // The person who stays signs at a machine of their own.
+        let key = file("root-3.key");
+        self.programs.run("flashline-release", &words(&["root", "sign"], &["--key", &key]))?;
+        let out = self.folder.join("documents");
+        let place = out.to_string_lossy().into_owned();
+        self.programs.run("flashline-release", &words(&["documents"], &["--out", &place]))?;
+        Ok(out)
+    }
+
+    /// The eight words of the tenant's root.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn root_words(&self) -> Result<String> {
+        let shown = self.release(&["root", "show", &self.file("repo")])?;
+        let words = shown.lines().find_map(|line| line.strip_prefix("words"));
+        Ok(words.context("a root without words")?.trim().to_owned())
     }
 
     /// What `flashline-release inspect` says of a bundle.

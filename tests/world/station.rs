@@ -42,9 +42,25 @@ impl Station {
     /// # Errors
     /// When `station-daemon enrol` refuses.
     pub fn enrol(programs: &Programs, folder: &Path, name: &str, code: &str) -> Result<Self> {
+        Self::enrol_with(programs, folder, name, code, &[])
+    }
+
+    /// The same, with more words on the command line.
+    ///
+    /// # Errors
+    /// When `station-daemon enrol` refuses.
+    pub fn enrol_with(
+        programs: &Programs,
+        folder: &Path,
+        name: &str,
+        code: &str,
+        more: &[&str],
+    ) -> Result<Self> {
         let data = folder.join(name);
-        let said = programs
-            .run("station-daemon", &["enrol", "--data", &data.to_string_lossy(), "--code", code])?;
+        let place = data.to_string_lossy();
+        let mut words = vec!["enrol", "--data", &*place, "--code", code];
+        words.extend(more);
+        let said = programs.run("station-daemon", &words)?;
         let enrolled = serde_json::from_str(&said)
             .with_context(|| format!("`station-daemon enrol` answered {said:?}"))?;
         Ok(Self {

@@ -20,6 +20,8 @@ use crate::{
 const NEXTEST: &str = "0.9.143";
 /// The stock probe-rs CLI the simulated board is judged by.
 pub(crate) const PROBE_RS_TOOLS: &str = "0.32.0";
+/// What judges releases at our hub: the TUF project's own client, and an HPKE.
+const JUDGES: &[&str] = &["tuf==7.0.0", "securesystemslib[crypto]==1.4.0", "pyhpke==0.6.5"];
 /// Espressif's own flashing program, which the simulated ESP32s are judged by.
 const ESPTOOL: &str = "5.6.0";
 /// WebDriver for Tauri windows.
@@ -140,6 +142,26 @@ pub(crate) fn tauri_driver() -> Result<PathBuf> {
 pub(crate) fn esptool() -> Result<PathBuf> {
     debian(TO_RUN_PYTHON)?;
     python_tool("esptool", ESPTOOL)
+}
+
+/// A Python that has the packages of [`JUDGES`], in a folder of its own.
+pub(crate) fn judges() -> Result<PathBuf> {
+    debian(TO_RUN_PYTHON)?;
+    let home = tools()?.join(format!("judges-{}", JUDGES.join("-").replace(['=', '[', ']'], "_")));
+    let (python, done) = (home.join("bin/python"), home.join("installed"));
+    if done.is_file() {
+        return Ok(python);
+    }
+    println!("installing {} (once per machine)", JUDGES.join(", "));
+    must(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&home))?;
+    must(
+        Command::new(home.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(JUDGES),
+    )?;
+    // Written last: a folder without it was left half-made.
+    replace(&done, b"")?;
+    Ok(python)
 }
 
 /// Installs a program from the Python registry once per machine, in a folder of its own that the

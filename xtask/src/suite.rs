@@ -65,6 +65,11 @@ pub(crate) fn test(deep: bool) -> Result<()> {
     });
     stages.run("the ten slowest Rust tests", slowest::print);
     stages.run("worked examples, in Python", worked_examples);
+    stages.run("a release at our hub, judged by python-tuf", || {
+        let python = machine::judges()?;
+        let features = format!("{USUAL},tests/judges");
+        tests_with(&features, "binary(judges)", &[("JUDGE_PYTHON", python.as_os_str())])
+    });
     stages.run("front-end types", || npm_run("check"));
     stages.run("front-end types are those of the API", types_have_not_drifted);
     stages.run("front-end tests", || npm_run("test"));
@@ -159,7 +164,7 @@ fn worked_examples() -> Result<()> {
             Command::new("/usr/bin/python3").arg(top().join(room).join("tests/worked_example.py")),
         )?;
     }
-    Ok(())
+    must(Command::new(machine::judges()?).arg(top().join("release/tests/worked_example.py")))
 }
 
 fn npm_run(script: &str) -> Result<()> {
@@ -182,8 +187,16 @@ fn types_have_not_drifted() -> Result<()> {
 
 /// Tests that `test` leaves out, chosen by a nextest filter.
 fn deep_tests(filter: &str, environment: &[(&str, &std::ffi::OsStr)]) -> Result<()> {
+    tests_with(DEEP, filter, environment)
+}
+
+fn tests_with(
+    features: &str,
+    filter: &str,
+    environment: &[(&str, &std::ffi::OsStr)],
+) -> Result<()> {
     let mut nextest = machine::nextest(linting_cargo())?;
-    nextest.args(["run", "--locked", "--workspace", "--features", DEEP, "-E", filter]);
+    nextest.args(["run", "--locked", "--workspace", "--features", features, "-E", filter]);
     nextest.envs(environment.iter().copied());
     must(&mut nextest)
 }
