@@ -95,7 +95,8 @@ fn peer_chunks(key: &LessSafeKey) -> Result<Vec<Vec<u8>>> {
 fn packed() -> Result<Packed> {
     let recipe = "family = \"nrf52\"\nchip = \"bench\"\nchannels = [\"production\"]\n\
                   [[memory]]\nname = \"flash\"\nstart = 0\nbytes = 268435456\n";
-    let image: Vec<u8> = (0..IMAGE_BYTES as u32).map(|at| (at.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
+    let image: Vec<u8> =
+        (0..IMAGE_BYTES as u32).map(|at| (at.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
     let pack = Pack {
         tenant: Name::new("acme")?,
         product: Name::new("bench")?,
