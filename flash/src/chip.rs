@@ -176,9 +176,18 @@ pub struct Way {
     pub verified: Verified,
 }
 
-/// How one kind of probe talks to one chip. A chip is stopped by AIRCR.SYSRESETREQ with the core's
-/// vector catch; there is no connecting under reset: probe-rs' sequence for it arms the catch before
-/// debugging is enabled and times out.
+/// How a chip is stopped before its first instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reset {
+    /// By request through its debug port (AIRCR.SYSRESETREQ), with the core's vector catch.
+    Request,
+    /// The same; a chip whose debug port is silent is caught by its reset pin, which brings back
+    /// debug pins that firmware took for something else. It loses what it was doing: a board that
+    /// runs such firmware is reset whenever somebody looks whether it is still there.
+    RequestOrPin,
+}
+
+/// How one kind of probe talks to one chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeProfile {
     /// Which probes: the beginning of their kind as leases name it (`1366:` for every J-Link);
@@ -190,6 +199,8 @@ pub struct ProbeProfile {
     pub double_buffering: bool,
     /// Most bytes one call of the flash routine programs; 0 = the target file's page size.
     pub program_bytes_max: u32,
+    /// How the chip is stopped.
+    pub reset: Reset,
 }
 
 /// A qualified chip.

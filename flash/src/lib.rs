@@ -35,7 +35,7 @@ pub use backend::{
 };
 pub use chip::{
     BackEnd, Chip, EmptyCheck, FlashCache, ProbeProfile, Proof, Protect, Readout, Region,
-    RegionKind, Segment, Verified, Way,
+    RegionKind, Reset, Segment, Verified, Way,
 };
 pub use chips::{CHIPS, chip};
 pub use error::FlashError;

@@ -11,6 +11,7 @@ mod attached;
 mod calls;
 mod classify;
 mod core_state;
+mod held;
 mod pass;
 mod presence;
 mod readout;
@@ -34,7 +35,7 @@ use crate::backend::{
     VerifyReport,
 };
 use crate::checksum::Checksum;
-use crate::chip::{Chip, ProbeProfile, Protect};
+use crate::chip::{Chip, ProbeProfile, Protect, Reset};
 use crate::error::{FlashError, chain};
 use crate::identity::Identity;
 use crate::plan::Plan;
@@ -113,6 +114,12 @@ impl ProbeBackend {
             probe
         } else {
             let (probe, found) = presence::look(probe, during)?;
+            let (probe, found) = match (found, profile.reset) {
+                (presence::Found::Silence(_), Reset::RequestOrPin) => {
+                    held::look(probe, held::Then::Catch, during)?
+                }
+                (found, Reset::Request | Reset::RequestOrPin) => (probe, found),
+            };
             if let presence::Found::Silence(detail) = found {
                 self.link = Link::Open(probe);
                 return Err(FlashError::Silent { during, detail });
@@ -133,6 +140,21 @@ impl ProbeBackend {
                 .attach_with_registry(target, permissions, &self.registry)
                 .map_err(|error| classify(&error, during))
         })
+    }
+
+    /// Looks for a board; one whose firmware took the debug pins is found by its reset pin, and
+    /// only that says so (`seen` is for boards that answer by themselves).
+    fn look(&mut self, during: Step) -> Result<presence::Found, FlashError> {
+        let (probe, found) = presence::look(self.open()?, during)?;
+        let (probe, found) = match found {
+            presence::Found::Port => {
+                self.seen = Some(Instant::now());
+                (probe, presence::Found::Port)
+            }
+            presence::Found::Silence(_) => held::look(probe, held::Then::Run, during)?,
+        };
+        self.link = Link::Open(probe);
+        Ok(found)
     }
 
     /// How this probe talks to the chip.
@@ -166,7 +188,8 @@ impl ProbeBackend {
         let session = self.attach(chip, Permissions::new(), during)?;
         let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
         let checksum = Checksum::draw(random_words()?);
-        let mut attached = Attached { session, chip, images, checksum };
+        let reset = self.profile(chip)?.reset;
+        let mut attached = Attached { session, chip, reset, images, checksum };
         let protected = attached.is_protected();
         self.link = Link::Attached(Box::new(attached));
         protected
@@ -209,20 +232,13 @@ impl Backend for ProbeBackend {
         }
         (self.locked, self.seen) = (false, None);
         let reused = matches!(self.link, Link::Open(_));
-        let looked = presence::look(self.open()?, Step::Contact);
-        let (probe, found) = match looked {
+        let looked = match self.look(Step::Contact) {
             // The probe was replugged since the last look: that is no trouble, it is opened anew.
-            Err(FlashError::ProbeLost { .. }) if reused => {
-                presence::look(self.open()?, Step::Contact)?
-            }
-            looked => looked?,
+            Err(FlashError::ProbeLost { .. }) if reused => self.look(Step::Contact),
+            looked => looked,
         };
-        self.link = Link::Open(probe);
-        Ok(match found {
-            presence::Found::Port => {
-                self.seen = Some(Instant::now());
-                Contact::Board
-            }
+        Ok(match looked? {
+            presence::Found::Port => Contact::Board,
             presence::Found::Silence(_) => Contact::Nothing,
         })
     }
@@ -239,7 +255,8 @@ impl Backend for ProbeBackend {
         };
         let checksum = Checksum::draw(random_words()?);
         let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
-        self.link = Link::Attached(Box::new(Attached { session, chip, images, checksum }));
+        let reset = self.profile(chip)?.reset;
+        self.link = Link::Attached(Box::new(Attached { session, chip, reset, images, checksum }));
         let read = self.attached(during).and_then(|attached| {
             // Other chips did not let themselves be attached to.
             if let Protect::Stm32Readout(_) = chip.protect
@@ -363,11 +380,9 @@ impl Backend for ProbeBackend {
     fn presence(&mut self) -> Result<Presence, FlashError> {
         self.seen = None;
         let still = match &mut self.link {
-            Link::Attached(attached) => attached.is_still_there(),
+            Link::Attached(attached) => attached.is_there(),
             Link::Closed | Link::Open(_) => {
-                let (probe, found) = presence::look(self.open()?, Step::Presence)?;
-                self.link = Link::Open(probe);
-                return Ok(match found {
+                return Ok(match self.look(Step::Presence)? {
                     presence::Found::Port => Presence::Still,
                     presence::Found::Silence(_) => Presence::Gone,
                 });

@@ -120,6 +120,8 @@ impl Fixture for Circuit {
             return;
         }
         if asserted {
+            // Its peripherals are in reset with it; what firmware took the debug pins for, too.
+            self.chip.borrow_mut().reset(true);
             self.cpu.hold();
         } else if was_held {
             self.reset(true);

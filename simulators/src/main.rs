@@ -22,8 +22,8 @@ const NRF52: [&str; 2] = ["nRF52832", "nRF52832_xxAA"];
 #[derive(Debug, Parser)]
 #[command(name = "simulated-board", version)]
 struct Arguments {
-    /// The chip to model, by the name probe-rs has for it: nRF52832_xxAA, STM32G071RB,
-    /// STM32F103CB, STM32L476RG.
+    /// The chip to model, by the name probe-rs has for it: nRF52832_xxAA, STM32F072RB, STM32F103CB,
+    /// STM32F303CB, STM32F405RG, STM32G071RB, STM32G431RB, STM32L476RG.
     #[arg(long, default_value = NRF52[0])]
     chip: String,
     /// nRF52832: silicon revision: `old` is open unless UICR locks it, `3` is locked unless UICR

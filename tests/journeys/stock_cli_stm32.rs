@@ -14,8 +14,15 @@ use journeys::world::{Board, BoardKind, Programs};
 use super::output;
 
 /// Name, address of the unique id.
-const PARTS: [(&str, u32); 3] =
-    [("STM32G071RB", 0x1FFF_7590), ("STM32F103CB", 0x1FFF_F7E8), ("STM32L476RG", 0x1FFF_7590)];
+const PARTS: [(&str, u32); 7] = [
+    ("STM32G071RB", 0x1FFF_7590),
+    ("STM32F103CB", 0x1FFF_F7E8),
+    ("STM32L476RG", 0x1FFF_7590),
+    ("STM32F072RB", 0x1FFF_F7AC),
+    ("STM32F303CB", 0x1FFF_F7AC),
+    ("STM32F405RG", 0x1FFF_7A10),
+    ("STM32G431RB", 0x1FFF_7590),
+];
 const FLASH: u32 = 0x0800_0000;
 
 /// `probe-rs VERB` for a board with this chip.

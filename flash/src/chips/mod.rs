@@ -9,7 +9,7 @@ mod nordic;
 mod rp2040;
 mod stm32;
 
-use crate::chip::{Chip, ProbeProfile};
+use crate::chip::{Chip, ProbeProfile, Reset};
 
 pub use esp32::{ESP32, ESP32C3, ESP32S3};
 pub use nordic::{NRF51822_XXAA, NRF52832_XXAA};
@@ -55,7 +55,14 @@ pub fn chip(name: &str) -> Option<&'static Chip> {
 
 /// A profile for all probes.
 const fn any_probe(clock_khz: u32, program_bytes_max: u32, double_buffering: bool) -> ProbeProfile {
-    ProbeProfile { probe: "", clock_khz, double_buffering, program_bytes_max }
+    let reset = Reset::Request;
+    ProbeProfile { probe: "", clock_khz, double_buffering, program_bytes_max, reset }
+}
+
+/// The same for a chip whose firmware can turn its debug pins off, and whose debug port answers
+/// while the reset pin is held.
+const fn caught_by_pin(rest: ProbeProfile) -> ProbeProfile {
+    ProbeProfile { reset: Reset::RequestOrPin, ..rest }
 }
 
 /// The same for SEGGER's J-Links, which lose pages when two buffers are in use (probe-rs issue

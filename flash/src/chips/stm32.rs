@@ -4,7 +4,7 @@
 //! electronic signature". Which device it is: DBGMCU_IDCODE.DEV_ID, chapter "Debug support". Sectors,
 //! write units and what erased flash reads as: chapter "Embedded flash memory".
 
-use super::{any_probe, j_link};
+use super::{any_probe, caught_by_pin, j_link};
 use crate::chip::{
     BackEnd, Chip, EmptyCheck, FlashCache, ProbeProfile, Proof, Protect, Readout, Region,
     RegionKind, Segment, Verified, Way,
@@ -133,12 +133,14 @@ const IDCODE_APB: u32 = 0x4001_5800;
 const FLASH_START: u64 = 0x0800_0000;
 const SRAM: u64 = 0x2000_0000;
 
-// ST-Links run at 4 MHz or less over wires of a fixture.
+// ST-Links run at 4 MHz or less over wires of a fixture. The debug pins are pins of a port (chapter
+// "Debug support", "SWJ debug port pins"): firmware may take them, a reset gives them back.
+const ANY: ProbeProfile = caught_by_pin(any_probe(2000, 4096, true));
 // ST's routines take any length.
-const PROBES: &[ProbeProfile] = &[j_link(any_probe(2000, 4096, true)), any_probe(2000, 4096, true)];
+const PROBES: &[ProbeProfile] = &[j_link(ANY), ANY];
 // The routines of L0 and L1 write half pages.
-const SMALL_PROBES: &[ProbeProfile] =
-    &[j_link(any_probe(2000, 0, false)), any_probe(2000, 0, false)];
+const SMALL: ProbeProfile = caught_by_pin(any_probe(2000, 0, false));
+const SMALL_PROBES: &[ProbeProfile] = &[j_link(SMALL), SMALL];
 
 const PROBE: Way =
     Way { back_end: BackEnd::Probe, proof: Proof::Unproven, verified: Verified::CrcOnTarget };
@@ -192,7 +194,7 @@ pub static STM32F072RB: Chip = Chip {
     cache: None,
     empty_check: None,
     probes: PROBES,
-    ways: &[PROBE, DFU, UART],
+    ways: &[PROBE_SIMULATED, DFU, UART],
 };
 
 /// RM0008 and PM0075: pages of 1 KiB, half words.
@@ -252,7 +254,7 @@ pub static STM32F303CB: Chip = Chip {
     cache: None,
     empty_check: None,
     probes: PROBES,
-    ways: &[PROBE, UART],
+    ways: &[PROBE_SIMULATED, UART],
 };
 
 /// RM0090: four sectors of 16 KiB, one of 64 KiB, seven of 128 KiB; words.
@@ -283,7 +285,7 @@ pub static STM32F405RG: Chip = Chip {
     cache: None,
     empty_check: None,
     probes: PROBES,
-    ways: &[PROBE, DFU],
+    ways: &[PROBE_SIMULATED, DFU],
 };
 
 /// RM0444: pages of 2 KiB, double words with ECC.

@@ -10,13 +10,14 @@ use probe_rs::{Core, MemoryInterface, Session};
 
 use super::classify::classify;
 use super::core_state;
+use super::held;
 use super::readout;
 use super::routine::Images;
 use super::rtt;
 use super::semihosting;
 use crate::backend::{Progress, SelfTest, Step, Via};
 use crate::checksum::Checksum;
-use crate::chip::{Chip, EmptyCheck, Protect};
+use crate::chip::{Chip, EmptyCheck, Protect, Reset};
 use crate::error::FlashError;
 use crate::listen::{Heard, Listener};
 
@@ -36,9 +37,6 @@ const NVMC_READY: u64 = 0x4001_E400;
 const NVMC_CONFIG: u64 = 0x4001_E504;
 const NVMC_CONFIG_WRITE: u32 = 1;
 
-/// nRESET among the pins of a probe (CMSIS-DAP, command DAP_SWJ_Pins).
-const RESET_PIN: u32 = 1 << 7;
-
 /// Where the self-test's line comes from.
 enum Line {
     Uart(Listener),
@@ -50,6 +48,7 @@ enum Line {
 pub(super) struct Attached {
     pub(super) session: Session,
     pub(super) chip: &'static Chip,
+    pub(super) reset: Reset,
     pub(super) images: Images,
     /// Drawn for this visit.
     pub(super) checksum: Checksum,
@@ -58,7 +57,7 @@ pub(super) struct Attached {
 impl Attached {
     /// Tells a board that is gone from one that answers but refused a transfer.
     pub(super) fn look_again(&mut self, during: Step, detail: String) -> FlashError {
-        if self.is_still_there().is_err() {
+        if self.is_there().is_err() {
             return FlashError::Silent { during, detail };
         }
         if self.is_protected() == Ok(true) {
@@ -84,6 +83,32 @@ impl Attached {
             let detail = "the debug port was without power".to_owned();
             Err(FlashError::Silent { during, detail })
         }
+    }
+
+    /// The same; a chip that may have taken its debug pins for something else is asked once more
+    /// while its reset pin is held. Its power-up acknowledge is older than that.
+    pub(super) fn is_there(&mut self) -> Result<(), FlashError> {
+        match self.is_still_there() {
+            Err(FlashError::Silent { during, .. }) if self.reset == Reset::RequestOrPin => {
+                self.with_pin_held(during, Self::is_still_there)
+            }
+            answered => answered,
+        }
+    }
+
+    /// Does something while the reset pin is held, and lets it go whatever comes of it.
+    fn with_pin_held<T>(
+        &mut self,
+        during: Step,
+        work: impl FnOnce(&mut Self) -> Result<T, FlashError>,
+    ) -> Result<T, FlashError> {
+        let failed = |error| classify(&error, during);
+        let port = self.session.get_arm_interface().map_err(|error| classify(&error, during))?;
+        held::hold(port).map_err(failed)?;
+        let done = held::wake(port).map_err(failed).and_then(|()| work(self));
+        let port = self.session.get_arm_interface().map_err(|error| classify(&error, during))?;
+        let released = held::release(port).map_err(failed);
+        done.and_then(|done| released.map(|()| done))
     }
 
     pub(super) fn is_protected(&mut self) -> Result<bool, FlashError> {
@@ -141,11 +166,23 @@ impl Attached {
 
     /// Resets the chip and stops it before its first instruction.
     pub(super) fn halt(&mut self, during: Step) -> Result<(), FlashError> {
-        let mut core = self.core(during)?;
-        core_state::forget_halts(&mut core)
-            .and_then(|()| core.reset_and_halt(HALT_WITHIN))
-            .map(drop)
-            .map_err(|error| classify(&error, during))
+        let halted = self.core(during).and_then(|mut core| {
+            core_state::forget_halts(&mut core)
+                .and_then(|()| core.reset_and_halt(HALT_WITHIN))
+                .map(drop)
+                .map_err(|error| classify(&error, during))
+        });
+        match halted {
+            Err(FlashError::Silent { .. }) if self.reset == Reset::RequestOrPin => self
+                .with_pin_held(during, |attached| {
+                    attached
+                        .session
+                        .get_arm_interface()
+                        .map_err(|error| classify(&error, during))
+                        .and_then(|port| held::catch(port, during))
+                }),
+            halted => halted,
+        }
     }
 
     pub(super) fn run(&mut self) -> Result<(), FlashError> {
@@ -162,9 +199,17 @@ impl Attached {
                 })
                 .map_err(|error| classify(&error, Step::Reset))?;
         }
-        core_state::forget_halts(&mut core)
+        let reset = core_state::forget_halts(&mut core)
             .and_then(|()| core.reset())
-            .map_err(|error| classify(&error, Step::Reset))
+            .map_err(|error| classify(&error, Step::Reset));
+        drop(core);
+        match reset {
+            // Firmware that takes the debug pins may do so before the driver has seen it run.
+            Err(FlashError::Silent { .. }) if self.reset == Reset::RequestOrPin => {
+                self.with_pin_held(Step::Reset, Self::is_still_there)
+            }
+            reset => reset,
+        }
     }
 
     pub(super) fn core(&mut self, during: Step) -> Result<Core<'_>, FlashError> {
@@ -191,12 +236,18 @@ impl Attached {
         let begun = Instant::now();
         let within = Duration::from_millis(test.within_ms);
         let mut heard = Heard::default();
-        let mut core = self.core(Step::SelfTest)?;
+        // Firmware that took the debug pins is heard over its UART all the same.
+        let may_be_silent = self.reset == Reset::RequestOrPin && matches!(channel, Line::Uart(_));
+        let mut core = match self.core(Step::SelfTest) {
+            Err(FlashError::Silent { .. }) if may_be_silent => None,
+            core => Some(core?),
+        };
         loop {
-            match &mut channel {
-                Line::Uart(listener) => heard.take(&listener.read_some()?),
-                Line::Rtt(channel) => channel.read(&mut core, &mut heard)?,
-                Line::Semihosting => semihosting::hear(&mut core, &mut heard)?,
+            match (&mut channel, &mut core) {
+                (Line::Uart(listener), _) => heard.take(&listener.read_some()?),
+                (Line::Rtt(channel), Some(core)) => channel.read(core, &mut heard)?,
+                (Line::Semihosting, Some(core)) => semihosting::hear(core, &mut heard)?,
+                (Line::Rtt(_) | Line::Semihosting, None) => {}
             }
             if let Some(line) = heard.line_with(&test.expect) {
                 return Ok(line);
@@ -209,7 +260,11 @@ impl Attached {
                 });
             }
             // Shows that the board is still there, and only then that the step goes on.
-            core_state::check_running(&mut core)?;
+            match core.as_mut().map(core_state::check_running) {
+                Some(Err(FlashError::Silent { .. })) if may_be_silent => core = None,
+                Some(running) => running?,
+                None => {}
+            }
             on_progress(Progress {
                 step: Step::SelfTest,
                 done_bytes: ms(begun),
@@ -275,10 +330,9 @@ impl Attached {
 
     pub(super) fn pulse_reset_pin(&mut self, during: Step) -> Result<(), FlashError> {
         let port = self.session.get_arm_interface().map_err(|error| classify(&error, during))?;
-        for level in [0, RESET_PIN] {
-            port.swj_pins(level, RESET_PIN, 0).map_err(|error| classify(&error, during))?;
-        }
-        Ok(())
+        held::hold(port)
+            .and_then(|()| held::release(port))
+            .map_err(|error| classify(&error, during))
     }
 }
 

@@ -11,9 +11,11 @@ use crate::error::FlashError;
 pub(super) const DHCSR: u64 = 0xE000_EDF0;
 pub(super) const DCRSR: u64 = 0xE000_EDF4;
 pub(super) const DCRDR: u64 = 0xE000_EDF8;
+pub(super) const DEMCR: u64 = 0xE000_EDFC;
 const DFSR: u64 = 0xE000_ED30;
 const DFSR_ALL: u32 = 0x1F;
 pub(super) const DHCSR_RUN: u32 = 0xA05F_0001; // DBGKEY, C_DEBUGEN
+pub(super) const VC_CORERESET: u32 = 1 << 0;
 pub(super) const S_REGRDY: u32 = 1 << 16;
 pub(super) const S_HALT: u32 = 1 << 17;
 pub(super) const S_LOCKUP: u32 = 1 << 19;

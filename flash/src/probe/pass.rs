@@ -89,7 +89,7 @@ impl Attached {
         work: impl FnOnce(&mut Pass<'_, '_>) -> Result<T, FlashError>,
     ) -> Result<T, FlashError> {
         self.turn_cache_off(during)?;
-        let Self { session, chip, images, checksum } = self;
+        let Self { session, chip, images, checksum, .. } = self;
         let by_checksum =
             chip.way(BackEnd::Probe).is_some_and(|way| way.verified == Verified::CrcOnTarget);
         let routine = Routine::load(session, images, chip, during)?;

@@ -6,7 +6,7 @@
 
 use probe_rs::architecture::arm::dp::{DPIDR, DpAddress, DpRegister};
 use probe_rs::architecture::arm::sequences::ArmDebugSequence;
-use probe_rs::architecture::arm::{ArmError, DapProbe, RegisterAddress};
+use probe_rs::architecture::arm::{ArmDebugInterface, ArmError, DapProbe, RegisterAddress};
 use probe_rs::probe::Probe;
 
 use super::classify::{classify, contained};
@@ -55,8 +55,15 @@ fn ask(mut probe: Probe, during: Step) -> Result<(Probe, Found), FlashError> {
     }
 }
 
+/// Puts the debug port behind an open link back to the beginning of its conversation.
+pub(super) fn line_reset(port: &mut dyn ArmDebugInterface) -> Result<(), ArmError> {
+    port.swj_sequence(LINE_RESET_AND_IDLE_BITS, LINE_RESET)?;
+    Ok(())
+}
+
+/// Asks for the debug port's identification once, where probe-rs' own sequence asks for seconds.
 #[derive(Debug)]
-struct AskOnce;
+pub(super) struct AskOnce;
 
 impl ArmDebugSequence for AskOnce {
     fn debug_port_setup(
@@ -79,5 +86,10 @@ impl ArmDebugSequence for AskOnce {
             .raw_read_register(RegisterAddress::DpRegister(DPIDR::ADDRESS))
             .map(drop)
             .map_err(|error| ArmError::NoTargetResponse { source: Box::new(error) })
+    }
+
+    /// The port keeps its power: a core that was just caught stays where it is.
+    fn debug_port_stop(&self, _: &mut dyn DapProbe, _: DpAddress) -> Result<(), ArmError> {
+        Ok(())
     }
 }

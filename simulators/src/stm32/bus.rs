@@ -1,8 +1,6 @@
 //! The memory map: what the core and a debugger find at each address.
 
 use super::chip::{Chip, Controller};
-use super::clocks;
-use super::double_word;
 use super::keys::Access;
 use super::part::{FLASH_BASE, RAM_BASE, UID_BYTES};
 use crate::silicon::{BusFault, Master};
@@ -84,38 +82,47 @@ impl Chip {
 
     pub(super) fn read_register(&mut self, address: u32, by: Master) -> u32 {
         let debugger = by == Master::Debugger;
-        if let Some(offset) = block(address, double_word::BASE) {
+        if let Some(offset) = block(address, self.part.flash_at) {
             return match &self.controller {
                 Controller::DoubleWord(controller) => {
                     controller.read(offset, &self.cells, debugger)
                 }
                 Controller::HalfWord(controller) => controller.read(offset, &self.cells, debugger),
+                Controller::Sector(controller) => controller.read(offset, &self.cells, debugger),
             };
         }
-        if let Some(offset) = block(address, clocks::BASE) {
+        if let Some(offset) = block(address, self.part.clocks.at) {
             return self.clocks.read(offset);
         }
         if address & !7 == self.part.dbgmcu_at {
             return self.debug_register(address);
+        }
+        if address == self.part.debug_pins.register() {
+            return self.debug_pins;
         }
         self.fed_usart(address).map_or(0, |(index, offset)| self.usarts[index].read(offset))
     }
 
     pub(super) fn write_register(&mut self, address: u32, value: u32) -> Result<(), BusFault> {
         let access = self.access();
-        if let Some(offset) = block(address, double_word::BASE) {
+        if let Some(offset) = block(address, self.part.flash_at) {
             let cells = &mut self.cells;
             return match &mut self.controller {
                 Controller::DoubleWord(controller) => {
                     controller.write(offset, value, cells, access)
                 }
                 Controller::HalfWord(controller) => controller.write(offset, value, cells, access),
+                Controller::Sector(controller) => controller.write(offset, value, cells, access),
             };
         }
-        if let Some(offset) = block(address, clocks::BASE) {
+        if let Some(offset) = block(address, self.part.clocks.at) {
             self.clocks.write(offset, value);
         } else if address == self.part.dbgmcu_at + DBGMCU_CR {
             self.dbgmcu_cr = value;
+        } else if address == self.part.debug_pins.register() {
+            if self.clocks.feeds(self.part.debug_pins.enable()) {
+                self.debug_pins = value;
+            }
         } else if let Some((index, offset)) = self.fed_usart(address) {
             self.usarts[index].write(offset, value);
         }
@@ -148,6 +155,10 @@ impl Chip {
                 controller.program(address, place, value, &mut self.cells);
                 Ok(())
             }
+            Controller::Sector(controller) => {
+                controller.program(place, &value.to_le_bytes(), &mut self.cells);
+                Ok(())
+            }
             Controller::HalfWord(_) => {
                 self.cells.counters.refused += 1;
                 Err(BusFault)
@@ -159,6 +170,10 @@ impl Chip {
         match (&mut self.controller, bytes) {
             (Controller::DoubleWord(controller), _) => {
                 controller.program_narrow(&mut self.cells);
+                Ok(())
+            }
+            (Controller::Sector(controller), _) => {
+                controller.program(place, bytes, &mut self.cells);
                 Ok(())
             }
             (Controller::HalfWord(controller), &[low, high]) if place.is_multiple_of(2) => {

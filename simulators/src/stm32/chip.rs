@@ -10,6 +10,7 @@ use super::double_word::DoubleWord;
 use super::half_word::HalfWord;
 use super::keys::Access;
 use super::part::{ControllerKind, Part, UID_BYTES};
+use super::sector::Sector;
 use super::usart::Usart;
 use crate::board::Setup;
 use crate::cells::Cells;
@@ -46,6 +47,7 @@ impl From<Config> for Setup {
 pub(super) enum Controller {
     DoubleWord(DoubleWord),
     HalfWord(HalfWord),
+    Sector(Sector),
 }
 
 /// Everything behind the bus.
@@ -60,6 +62,8 @@ pub struct Chip {
     pub(super) uid: Option<[u8; UID_BYTES]>,
     pub(super) device_id: u32,
     pub(super) dbgmcu_cr: u32,
+    /// The register that firmware takes the debug pins with.
+    pub(super) debug_pins: u32,
     /// Bytes of flash that answer.
     pub(super) flash_bytes: u32,
     /// The boot loader's memory is at address 0 since the last reset, not flash.
@@ -77,7 +81,8 @@ impl Chip {
             ControllerKind::DoubleWord(layout) => {
                 Controller::DoubleWord(DoubleWord::new(part, layout))
             }
-            ControllerKind::HalfWord => Controller::HalfWord(HalfWord::new(part)),
+            ControllerKind::HalfWord(layout) => Controller::HalfWord(HalfWord::new(part, layout)),
+            ControllerKind::Sector(layout) => Controller::Sector(Sector::new(part, layout)),
         };
         Self {
             part,
@@ -89,6 +94,7 @@ impl Chip {
             uid: Some(config.uid),
             device_id: part.device_id,
             dbgmcu_cr: 0,
+            debug_pins: part.debug_pins.after_reset(),
             flash_bytes: part.flash_bytes(),
             loader_booted: false,
             debugger_seen: false,
@@ -99,19 +105,21 @@ impl Chip {
         match &self.controller {
             Controller::DoubleWord(controller) => controller.level(),
             Controller::HalfWord(controller) => controller.level(),
+            Controller::Sector(controller) => controller.level(),
         }
     }
 
     fn choose_boot(&mut self) {
         self.loader_booted = match &self.controller {
             Controller::DoubleWord(controller) => controller.boots_loader(),
-            Controller::HalfWord(_) => false,
+            Controller::HalfWord(_) | Controller::Sector(_) => false,
         };
     }
 
     fn reset_peripherals(&mut self) {
         self.cells.abandon();
         self.clocks.reset();
+        self.debug_pins = self.part.debug_pins.after_reset();
         for usart in &mut self.usarts {
             usart.reset();
         }
@@ -137,11 +145,10 @@ impl Silicon for Chip {
     }
 
     fn page(&self, place: usize) -> Range<usize> {
-        let (flash, page) = (self.part.flash_bytes() as usize, self.part.page_bytes as usize);
+        let flash = self.part.flash_bytes() as usize;
         let options = self.part.options_place();
         if place < flash {
-            let start = place / page * page;
-            start..start + page
+            self.part.page(place)
         } else if place < options {
             flash..options
         } else {
@@ -156,6 +163,7 @@ impl Silicon for Chip {
         match &mut self.controller {
             Controller::DoubleWord(controller) => controller.power_up(&self.cells),
             Controller::HalfWord(controller) => controller.reset(&self.cells),
+            Controller::Sector(controller) => controller.reset(&self.cells),
         }
         self.reset_peripherals();
     }
@@ -164,6 +172,7 @@ impl Silicon for Chip {
         match &mut self.controller {
             Controller::DoubleWord(controller) => controller.reset(&self.cells),
             Controller::HalfWord(controller) => controller.reset(&self.cells),
+            Controller::Sector(controller) => controller.reset(&self.cells),
         }
         self.reset_peripherals();
     }
@@ -251,7 +260,8 @@ impl Silicon for Chip {
     }
 
     fn port(&self) -> Port {
-        if self.level() == 2 { Port::Silent } else { Port::Open }
+        let taken = self.part.debug_pins.taken(self.debug_pins);
+        if taken || self.level() == 2 { Port::Silent } else { Port::Open }
     }
 
     fn locked(&self) -> bool {
@@ -266,6 +276,7 @@ impl Silicon for Chip {
         match &mut self.controller {
             Controller::DoubleWord(controller) => controller.protect(level, &mut self.cells),
             Controller::HalfWord(controller) => controller.protect(level, &mut self.cells),
+            Controller::Sector(controller) => controller.protect(level, &mut self.cells),
         }
     }
 
@@ -292,7 +303,8 @@ impl Silicon for Chip {
     fn pauses_core(&self) -> bool {
         let asks = match &self.controller {
             Controller::DoubleWord(controller) => controller.asks_for_reset(),
-            Controller::HalfWord(_) => false,
+            Controller::HalfWord(controller) => controller.asks_for_reset(),
+            Controller::Sector(_) => false,
         };
         asks || self.cells.ahead() || self.cells.power_lost()
     }
@@ -300,7 +312,8 @@ impl Silicon for Chip {
     fn take_reset_request(&mut self) -> bool {
         match &mut self.controller {
             Controller::DoubleWord(controller) => controller.take_reset_request(),
-            Controller::HalfWord(_) => false,
+            Controller::HalfWord(controller) => controller.take_reset_request(),
+            Controller::Sector(_) => false,
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Reset and clock control: oscillators that are ready as soon as they are switched on, and the
 //! bits that give a peripheral its clock.
 
-/// Address of the block on every STM32 modelled.
-pub(super) const BASE: u32 = 0x4002_1000;
 const REGISTERS: usize = 256;
 const CONTROL: u32 = 0x00;
 
 /// What differs between families.
 #[derive(Debug)]
 pub(super) struct ClockLayout {
+    /// Address of the block.
+    pub(super) at: u32,
     /// Registers that are not 0 after a reset.
     pub(super) after_reset: &'static [(u32, u32)],
     /// In the control register: an oscillator's switch and its ready bit.

@@ -1,8 +1,8 @@
-//! The flash controller of G0 and L4: double words with error correction.
+//! The flash controller of G0, G4 and L4: double words with error correction.
 //!
 //! Owns keys, status bits, option bytes and the rules: a double word is programmed once, by two
-//! word writes, low address first; a second time only to all zeros. RM0444 §3.3 to §3.7, RM0351
-//! §3.3 to §3.7.
+//! word writes, low address first; a second time only to all zeros. RM0444 §3.3 to §3.7, RM0440
+//! §3.3 to §3.7, RM0351 §3.3 to §3.7.
 
 use super::keys::{Access, Keyhole};
 use super::layout::{DoubleWordLayout, write_option};
@@ -10,8 +10,6 @@ use super::part::Part;
 use crate::cells::Cells;
 use crate::silicon::BusFault;
 
-/// Address of the controller, and of the F1's.
-pub(super) const BASE: u32 = 0x4002_2000;
 const ACR: u32 = 0x00;
 const KEYR: u32 = 0x08;
 const OPTKEYR: u32 = 0x0C;

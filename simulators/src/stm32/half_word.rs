@@ -1,9 +1,12 @@
-//! The flash controller (FPEC) of the F1: half-words.
+//! The flash controller (FPEC) of the F0, F1 and F3: half-words.
 //!
 //! Owns keys, status bits, option bytes and the rules: a half-word is programmed once, and a second
-//! time only to zero; wider and narrower writes are bus errors. PM0075, RM0008 §3.3.3.
+//! time only to zero; wider and narrower writes are bus errors. F1: PM0075, RM0008 §3.3.3. F0: RM0091
+//! §3.2 and §3.3. F3: RM0316 §4.2 and §4.3. Option bytes are loaded at every system reset (RM0365
+//! §5 says so in words; the F0's and F3's OBL_LAUNCH asks for such a reset).
 
 use super::keys::{Access, Keyhole};
+use super::layout::HalfWordLayout;
 use super::part::{FLASH_BASE, Part};
 use crate::cells::Cells;
 use crate::silicon::BusFault;
@@ -34,20 +37,15 @@ const STRT: u32 = 1 << 6;
 const LOCK: u32 = 1 << 7;
 const OPTWRE: u32 = 1 << 9;
 
-const UNPROTECTED: u8 = 0xA5;
 const OPTION_BYTES: usize = 16;
-/// Pages that read-out protection also protects from writing.
-const PAGES_PROTECTED_WITH_RDP: u32 = 4;
-
-/// RDP, USER, two data bytes, four write protection bytes, each with its complement.
-pub(super) const FACTORY_OPTIONS: [u8; OPTION_BYTES] = [
-    0xA5, 0x5A, 0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00,
-];
+/// RDP of level 2, where there is one.
+const LEVEL_2: u8 = 0xCC;
 
 /// The controller.
 #[derive(Debug)]
 pub(super) struct HalfWord {
     part: &'static Part,
+    layout: &'static HalfWordLayout,
     acr: u32,
     sr: u32,
     cr: u32,
@@ -58,13 +56,16 @@ pub(super) struct HalfWord {
     loaded: [u8; OPTION_BYTES / 2],
     /// A complement did not fit.
     option_error: bool,
-    protected: bool,
+    /// Read-out protection in force.
+    level: u8,
+    reset_requested: bool,
 }
 
 impl HalfWord {
-    pub(super) fn new(part: &'static Part) -> Self {
+    pub(super) fn new(part: &'static Part, layout: &'static HalfWordLayout) -> Self {
         Self {
             part,
+            layout,
             acr: 0,
             sr: 0,
             cr: 0,
@@ -73,18 +74,28 @@ impl HalfWord {
             option_lock: Keyhole::Locked,
             loaded: [0xFF; OPTION_BYTES / 2],
             option_error: false,
-            protected: false,
+            level: 0,
+            reset_requested: false,
         }
     }
 
     /// Read-out protection in force.
     pub(super) fn level(&self) -> u8 {
-        u8::from(self.protected)
+        self.level
+    }
+
+    /// OBL_LAUNCH was written.
+    pub(super) fn asks_for_reset(&self) -> bool {
+        self.reset_requested
+    }
+
+    pub(super) fn take_reset_request(&mut self) -> bool {
+        std::mem::take(&mut self.reset_requested)
     }
 
     /// Any reset loads the option bytes.
     pub(super) fn reset(&mut self, cells: &Cells) {
-        *self = Self { acr: 0x30, ..Self::new(self.part) };
+        *self = Self { acr: 0x30, ..Self::new(self.part, self.layout) };
         let base = self.part.options_place();
         for index in 0..self.loaded.len() {
             let pair = &cells.bytes()[base + 2 * index..][..2];
@@ -93,15 +104,22 @@ impl HalfWord {
             self.option_error |= !fits && pair != [0xFF, 0xFF];
             self.loaded[index] = if fits { pair[0] } else { 0xFF };
         }
-        self.protected = cells.bytes()[base..base + 2] != [UNPROTECTED, !UNPROTECTED];
+        let open = self.layout.open;
+        self.level = match cells.bytes()[base..base + 2] {
+            [rdp, complement] if [rdp, complement] == [open, !open] => 0,
+            [LEVEL_2, complement] if complement == !LEVEL_2 && self.layout.has_level_2 => 2,
+            _ => 1,
+        };
     }
 
     /// The lever: the RDP byte erased and programmed to 0, loaded at the next reset.
     pub(super) fn protect(&mut self, level: u8, cells: &mut Cells) -> Result<(), String> {
-        if level != 1 {
-            return Err("this part has one level of read-out protection, 1".to_owned());
-        }
-        cells.set(self.part.options_place(), &[0x00, 0xFF]);
+        let rdp = match level {
+            1 => 0x00,
+            2 if self.layout.has_level_2 => LEVEL_2,
+            _ => return Err("this part has one level of read-out protection, 1".to_owned()),
+        };
+        cells.set(self.part.options_place(), &[rdp, !rdp]);
         Ok(())
     }
 
@@ -117,12 +135,14 @@ impl HalfWord {
             AR => self.ar,
             OBR => {
                 let [_, user, data0, data1, ..] = self.loaded;
+                let (layout, at) = (self.layout, self.layout.user_at);
+                // RDPRT: 1 is level 1, 3 is level 2.
                 u32::from(self.option_error)
-                    | u32::from(self.protected) << 1
-                    | u32::from(user & 7) << 2
-                    | 0x3E0
-                    | u32::from(data0) << 10
-                    | u32::from(data1) << 18
+                    | [0b00, 0b01, 0b11][usize::from(self.level)] << 1
+                    | u32::from(user & layout.user_mask) << at
+                    | layout.obr_ones
+                    | u32::from(data0) << (at + 8)
+                    | u32::from(data1) << (at + 16)
             }
             WRPR => {
                 let [_, _, _, _, a, b, c, d] = self.loaded;
@@ -153,7 +173,10 @@ impl HalfWord {
     }
 
     fn control(&mut self, value: u32, cells: &mut Cells, access: Access) {
-        self.cr = value & !(STRT | LOCK | OPTWRE);
+        self.cr = value & !(STRT | LOCK | OPTWRE | self.layout.load);
+        if value & self.layout.load != 0 {
+            self.reset_requested = true;
+        }
         if value & OPTWRE == 0 {
             self.option_lock = Keyhole::Locked;
         }
@@ -202,10 +225,10 @@ impl HalfWord {
     }
 
     fn protects(&self, page: u32) -> bool {
-        // One bit speaks for four pages, the last one for all pages above.
-        let group = (page / 4).min(31);
+        let group = (page / self.layout.pages_per_bit).min(31);
         let byte = self.loaded[4 + group as usize / 8];
-        byte >> (group % 8) & 1 == 0 || self.protected && page < PAGES_PROTECTED_WITH_RDP
+        byte >> (group % 8) & 1 == 0
+            || self.level > 0 && page < self.layout.pages_protected_with_rdp
     }
 
     /// A half-word written to flash or to the option bytes, which is offset `place` in the cells.
@@ -238,7 +261,7 @@ impl HalfWord {
             return Err(PGERR);
         }
         let byte = value as u8;
-        if place == self.part.options_place() && self.protected && byte == UNPROTECTED {
+        if place == self.part.options_place() && self.level == 1 && byte == self.layout.open {
             self.mass_erase(cells);
         }
         cells.set(place, &[byte, !byte]);

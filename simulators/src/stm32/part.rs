@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::clocks::ClockLayout;
-use super::layout::DoubleWordLayout;
+use super::debug_pins::DebugPins;
+use super::layout::{DoubleWordLayout, HalfWordLayout, SectorLayout};
 use super::usart::UsartLayout;
 use crate::cells::Correction;
 use crate::rom::RomTable;
@@ -24,7 +25,7 @@ pub struct Part {
     pub name: &'static str,
     /// KiB of flash.
     pub flash_kib: u32,
-    /// Bytes of one erase page.
+    /// Bytes of one erase page; of the first sector where sectors differ.
     pub page_bytes: u32,
     /// Bytes of RAM at 0x2000_0000.
     pub ram_bytes: u32,
@@ -53,7 +54,11 @@ pub struct Part {
     pub(super) code_ram: Range<u32>,
     /// First address and first address behind, per bus.
     pub(super) peripherals: &'static [(u32, u32)],
+    /// Address of the flash controller.
+    pub(super) flash_at: u32,
     pub(super) controller: ControllerKind,
+    /// What firmware takes the debug pins with.
+    pub(super) debug_pins: DebugPins,
     pub(super) clocks: ClockLayout,
     pub(super) usart_layout: UsartLayout,
     pub(super) usarts: &'static [UsartAt],
@@ -64,7 +69,8 @@ pub struct Part {
 #[derive(Debug)]
 pub(super) enum ControllerKind {
     DoubleWord(DoubleWordLayout),
-    HalfWord,
+    HalfWord(HalfWordLayout),
+    Sector(SectorLayout),
 }
 
 /// Where a transmitter is and which bit of which clock register feeds it.
@@ -77,7 +83,7 @@ pub(super) struct UsartAt {
 /// The data sheet's typical times.
 #[derive(Debug)]
 pub(super) struct Times {
-    /// One unit of programming: a double word or a half-word.
+    /// One unit of programming: a double word, a word or a half-word.
     pub(super) program: Duration,
     pub(super) page_erase: Duration,
     pub(super) mass_erase: Duration,
@@ -99,9 +105,22 @@ impl Part {
             ControllerKind::DoubleWord(layout) => {
                 cells.extend(layout.factory_options(self.options_bytes()));
             }
-            ControllerKind::HalfWord => cells.extend(super::half_word::FACTORY_OPTIONS),
+            ControllerKind::HalfWord(layout) => cells.extend(layout.factory_options()),
+            ControllerKind::Sector(layout) => {
+                cells.extend(layout.factory_options(self.options_bytes()));
+            }
         }
         cells
+    }
+
+    /// The cells of flash that are erased together with the one at `place`.
+    pub(super) fn page(&self, place: usize) -> Range<usize> {
+        let page = self.page_bytes as usize;
+        let start = place / page * page;
+        match &self.controller {
+            ControllerKind::Sector(layout) => layout.sector(place).unwrap_or(start..start + page),
+            ControllerKind::DoubleWord(_) | ControllerKind::HalfWord(_) => start..start + page,
+        }
     }
 
     pub(super) fn otp_bytes(&self) -> u32 {
@@ -147,7 +166,7 @@ impl Part {
     pub(super) fn correction(&self) -> Correction {
         match self.controller {
             ControllerKind::DoubleWord(_) => Correction::DoubleWord,
-            ControllerKind::HalfWord => Correction::None,
+            ControllerKind::HalfWord(_) | ControllerKind::Sector(_) => Correction::None,
         }
     }
 }
