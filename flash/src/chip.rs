@@ -243,6 +243,11 @@ impl Chip {
         self.regions.first().map_or(0, |region| region.start)
     }
 
+    /// Whether its program flash is another chip, seen through a window that somebody has to open.
+    pub fn has_external_flash(&self) -> bool {
+        matches!(self.uid, UidReader::ExternalFlash(_))
+    }
+
     /// The way through `back_end`, if there is one.
     pub fn way(&self, back_end: BackEnd) -> Option<&'static Way> {
         self.ways.iter().find(|way| way.back_end == back_end)

@@ -50,6 +50,16 @@ pub enum FlashError {
         /// The selector as configured.
         selector: String,
     },
+    /// The probe does not speak the wire protocol that its selector names.
+    #[error("{selector} does not speak {wire}")]
+    WireUnsupported {
+        /// The selector as configured.
+        selector: String,
+        /// The wire protocol.
+        wire: String,
+        /// The driver's words.
+        detail: String,
+    },
     /// The operating system refuses the probe or the port.
     #[error("no permission to use {what}")]
     PermissionDenied {

@@ -67,9 +67,9 @@ pub enum UidReader {
     NordicDeviceId(UidVector),
     /// Three words of an STM32's device electronic signature.
     Stm32(&'static UidPlace),
-    /// In the flash chip beside it (RP2040): read only by the flash chip's own commands, which no
-    /// back end here sends. Such a chip has no identity.
-    ExternalFlash,
+    /// In the flash chip beside it (RP2040), which tells it by its own command 0x4B; with a public
+    /// dump, its bytes as they come in words of four.
+    ExternalFlash(UidVector),
     /// The factory MAC address in eFuse, read by the ROM loader's back end (ESP32 family).
     EfuseMac,
 }
@@ -90,7 +90,7 @@ impl UidReader {
         match self {
             Self::NordicDeviceId(_) => vec![0x1000_0060, 0x1000_0064],
             Self::Stm32(place) => place.words.map(u64::from).to_vec(),
-            Self::ExternalFlash | Self::EfuseMac => Vec::new(),
+            Self::ExternalFlash(_) | Self::EfuseMac => Vec::new(),
         }
     }
 
@@ -112,9 +112,9 @@ impl UidReader {
     /// A real chip's words that this reader was checked with; without them it is unproven.
     pub fn vector(self) -> Option<UidVector> {
         match self {
-            Self::NordicDeviceId(vector) => Some(vector),
+            Self::NordicDeviceId(vector) | Self::ExternalFlash(vector) => Some(vector),
             Self::Stm32(place) => place.vector,
-            Self::ExternalFlash | Self::EfuseMac => None,
+            Self::EfuseMac => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | text | is |
 //! |---|---|
-//! | `VID:PID[-INTERFACE][:SERIAL]` | a debug probe by its ids; `1d50:6018:HOST:PORT` a simulated board's |
+//! | `VID:PID[-INTERFACE][:SERIAL]` | a debug probe by its ids; `1d50:6018:HOST:PORT` and `20b7:9db1:tcp:HOST:PORT` a simulated board's; with `+jtag` behind it, by JTAG in place of SWD |
 //! | `VID:PID@BUS-PORT[.PORT…]` | the debug probe of these ids in that USB socket, whatever its serial |
 //! | `usb:BUS-PORT[.PORT…]` | a USB socket that boards in DFU mode are plugged into |
 //! | `tty:PATH[@BAUD]` | a serial port with a ROM loader behind it; 115200 unless said |
@@ -85,7 +85,7 @@ impl Port {
     #[must_use]
     pub fn kind(&self) -> PortKind {
         match self {
-            Self::Probe(selector) if selector.is_tcp() => PortKind::BlackMagicTcp,
+            Self::Probe(selector) if selector.is_black_magic_tcp() => PortKind::BlackMagicTcp,
             Self::Probe(selector) => PortKind::of_probe(selector.ids()),
             Self::Placed(placed) => PortKind::of_probe(placed.ids),
             Self::Usb(_) => PortKind::Dfu,

@@ -11,6 +11,7 @@ mod attached;
 mod calls;
 mod classify;
 mod core_state;
+mod external_flash;
 mod held;
 mod pass;
 mod presence;
@@ -20,13 +21,14 @@ mod routine;
 mod rtt;
 mod selector;
 mod semihosting;
+mod server;
 
 use std::time::{Duration, Instant};
 
 use probe_rs::config::{Registry, TargetSelector};
 use probe_rs::probe::blackmagic::BlackMagicProbeFactory;
 use probe_rs::probe::list::Lister;
-use probe_rs::probe::{Probe, ProbeFactory, WireProtocol};
+use probe_rs::probe::{Probe, ProbeFactory};
 use probe_rs::{Permissions, Session};
 use zeroize::Zeroizing;
 
@@ -95,8 +97,8 @@ impl ProbeBackend {
         };
         let mut probe = opened.map_err(|error| classify::opening(&error, &self.selector))?;
         probe
-            .select_protocol(WireProtocol::Swd)
-            .map_err(|error| classify(&error, Step::Contact))?;
+            .select_protocol(self.selector.wire())
+            .map_err(|error| classify::choosing(&error, &self.selector))?;
         Ok(probe)
     }
 
@@ -189,7 +191,8 @@ impl ProbeBackend {
         let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
         let checksum = Checksum::draw(random_words()?);
         let reset = self.profile(chip)?.reset;
-        let mut attached = Attached { session, chip, reset, images, checksum };
+        let mut attached =
+            Attached { session, chip, reset, images, checksum, external_bytes: None };
         let protected = attached.is_protected();
         self.link = Link::Attached(Box::new(attached));
         protected
@@ -256,7 +259,9 @@ impl Backend for ProbeBackend {
         let checksum = Checksum::draw(random_words()?);
         let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
         let reset = self.profile(chip)?.reset;
-        self.link = Link::Attached(Box::new(Attached { session, chip, reset, images, checksum }));
+        let external_bytes = None;
+        let attached = Attached { session, chip, reset, images, checksum, external_bytes };
+        self.link = Link::Attached(Box::new(attached));
         let read = self.attached(during).and_then(|attached| {
             // Other chips did not let themselves be attached to.
             if let Protect::Stm32Readout(_) = chip.protect
@@ -269,6 +274,9 @@ impl Backend for ProbeBackend {
             let words = attached.read_twice(&[part.as_slice(), uid.as_slice()].concat(), during)?;
             let (part, words) = words.split_at(part.len());
             let part = chip.part.judge(part)?;
+            if chip.has_external_flash() {
+                return attached.ask_external_flash(part);
+            }
             if uid.is_empty() {
                 return Ok((part, None));
             }

@@ -19,6 +19,7 @@ use crate::control::{self, Lever};
 use crate::counters::Counters;
 use crate::cpu::{Activity, in_words};
 use crate::flash_file::FlashFile;
+use crate::glasgow::Glasgow;
 use crate::nrf52::{Approtect, Chip, Ficr, Nvmc, Revision};
 use crate::probe::Probe;
 use crate::silicon::{SharedSilicon, Silicon};
@@ -103,6 +104,8 @@ enum Hang {
 pub struct Board {
     circuit: Circuit,
     probe: Probe,
+    /// The other probe, in front of the same chip.
+    glasgow: Glasgow,
     plug: Plug,
     hang: Hang,
     slow: Duration,
@@ -114,7 +117,9 @@ impl Board {
     #[must_use]
     pub fn new(setup: impl Into<Setup>) -> Self {
         let setup = setup.into();
+        let targets = setup.chip.borrow().targets();
         let mut board = Self {
+            glasgow: Glasgow::new(targets),
             circuit: Circuit::new(setup.chip, setup.seated),
             probe: Probe::new("Flashline simulated Black Magic Probe v3"),
             plug: Plug::In,
@@ -139,6 +144,7 @@ impl Board {
             return None;
         }
         self.circuit.counters(|counters| counters.probe_transactions += 1);
+        (self.circuit.chooses, self.circuit.port) = (false, 0);
         let request = bmp::parse(text);
         let wait = match &request {
             Ok(request) if self.touches_flash(request) => {
@@ -149,6 +155,23 @@ impl Board {
         let answer = self.probe.answer(&mut self.circuit, request);
         self.after();
         Some(Reply { bytes: answer.encode(), delay: self.timing.latency + self.slow + wait })
+    }
+
+    /// Handles one packet of the other probe's protocol, without the zero that ends it. `None` while
+    /// the probe hangs: ask again later. A packet that means nothing has no answer.
+    pub fn glasgow(&mut self, packet: &[u8], now: Duration) -> Option<Reply> {
+        self.at(now);
+        if self.hang != Hang::No {
+            return None;
+        }
+        self.circuit.counters(|counters| counters.probe_transactions += 1);
+        self.circuit.chooses = true;
+        let bytes = self.glasgow.answer(&mut self.circuit, packet).unwrap_or_else(|error| {
+            tracing::debug!(?error, "a packet of no meaning");
+            Vec::new()
+        });
+        self.after();
+        Some(Reply { bytes, delay: self.timing.latency + self.slow })
     }
 
     /// Handles one line of the control port; the answer has no line end.
@@ -235,6 +258,7 @@ impl Board {
         self.circuit.notice_power_loss();
         if !self.circuit.alive {
             self.probe.forget_target();
+            self.glasgow.forget_target();
         }
         let flushed = self.circuit.chip.borrow_mut().cells_mut().flush();
         if let Err(error) = flushed {

@@ -13,6 +13,8 @@ use crate::debug_registers::DHCSR;
 use crate::probe::Fixture;
 use crate::silicon::{Effect, Identity, Master, PRIVATE_BUS, Port, SharedSilicon};
 
+/// SIO.CPUID of an RP2040: the number of the core that asks.
+const CORE_NUMBER: u32 = 0xD000_0000;
 /// Instructions executed between two looks at the outside world.
 const SLICE: u32 = 20_000;
 
@@ -20,6 +22,12 @@ const SLICE: u32 = 20_000;
 pub(crate) struct Circuit {
     pub(crate) chip: SharedSilicon,
     pub(crate) cpu: Cpu,
+    /// A second core, which nothing launches: it never executes, and a debugger sees it stand.
+    second: Option<Cpu>,
+    /// Through which debug port what follows comes.
+    pub(crate) port: usize,
+    /// The probe that asks can choose between debug ports.
+    pub(crate) chooses: bool,
     pub(crate) seated: bool,
     pub(crate) supply: bool,
     pub(crate) alive: bool,
@@ -31,8 +39,12 @@ pub(crate) struct Circuit {
 impl Circuit {
     /// A chip that has not seen power yet.
     pub(crate) fn new(chip: SharedSilicon, seated: bool) -> Self {
+        let several = chip.borrow().targets().len() > 1;
         Self {
             cpu: Cpu::new(Rc::clone(&chip)),
+            second: several.then(|| Cpu::new(Rc::clone(&chip))),
+            port: 0,
+            chooses: false,
             chip,
             seated,
             supply: true,
@@ -51,6 +63,9 @@ impl Circuit {
             self.counters(|counters| counters.power_ons += 1);
             self.chip.borrow_mut().power_up();
             self.cpu.power_up();
+            if let Some(second) = &mut self.second {
+                second.power_up();
+            }
             if self.pin_held {
                 self.cpu.hold();
             }
@@ -74,6 +89,9 @@ impl Circuit {
         self.counters(|counters| counters.resets += 1);
         self.chip.borrow_mut().reset(hard);
         self.cpu.reset();
+        if let Some(second) = &mut self.second {
+            second.reset();
+        }
         if self.pin_held {
             self.cpu.hold();
         }
@@ -91,7 +109,8 @@ impl Circuit {
 
     fn notice_reset_request(&mut self) {
         let by_chip = self.chip.borrow_mut().take_reset_request();
-        if self.cpu.take_reset_request() || by_chip {
+        let by_second = self.second.as_mut().is_some_and(Cpu::take_reset_request);
+        if self.cpu.take_reset_request() || by_second || by_chip {
             self.reset(false);
         }
     }
@@ -107,7 +126,8 @@ impl Fixture for Circuit {
     }
 
     fn answers(&self) -> bool {
-        self.alive && self.chip.borrow().port() != Port::Silent
+        let chip = self.chip.borrow();
+        self.alive && chip.port() != Port::Silent && (self.chooses || chip.targets().is_empty())
     }
 
     fn is_lasting(&self, address: u32) -> bool {
@@ -140,6 +160,19 @@ impl Target for Circuit {
 
     fn read(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), ApFault> {
         self.chip.borrow_mut().debugged();
+        if let Some(second) = self.second.as_mut().filter(|_| self.port == 1) {
+            let word = match address & !3 {
+                CORE_NUMBER => Some(1_u32),
+                register @ PRIVATE_BUS.. => Some(second.read_debug(register)),
+                _ => None,
+            };
+            if let Some(word) = word {
+                let lane = (address & 3) as usize;
+                let word = word.to_le_bytes();
+                bytes.copy_from_slice(word.get(lane..lane + bytes.len()).ok_or(ApFault)?);
+                return Ok(());
+            }
+        }
         if address >= PRIVATE_BUS {
             let register = address & !3;
             // A debugger polls this; the core gets on with its work while it does.
@@ -165,7 +198,11 @@ impl Target for Circuit {
         self.chip.borrow_mut().debugged();
         let word = bytes.try_into().ok().map(u32::from_le_bytes);
         if address >= PRIVATE_BUS {
-            self.cpu.write_debug(address, word.ok_or(ApFault)?);
+            let core = match &mut self.second {
+                Some(second) if self.port == 1 => second,
+                Some(_) | None => &mut self.cpu,
+            };
+            core.write_debug(address, word.ok_or(ApFault)?);
             self.notice_reset_request();
             return Ok(());
         }
@@ -191,6 +228,19 @@ impl Target for Circuit {
             Effect::Nothing => {}
             Effect::Hold => self.cpu.hold(),
             Effect::Reset => self.reset(false),
+        }
+    }
+
+    fn address(&mut self, port: usize) {
+        self.port = port;
+    }
+
+    fn rescue(&mut self) {
+        self.counters(|counters| counters.resets += 1);
+        self.chip.borrow_mut().rescue();
+        self.cpu.power_up();
+        if let Some(second) = &mut self.second {
+            second.power_up();
         }
     }
 }

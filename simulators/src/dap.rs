@@ -10,7 +10,10 @@ const STICKY_ORUN: u32 = 1 << 1;
 const STICKY_CMP: u32 = 1 << 4;
 const STICKY_ERR: u32 = 1 << 5;
 const ORUN_DETECT: u32 = 1;
-const POWER_REQUESTS: u32 = 1 << 28 | 1 << 30;
+/// Of an id: which of the chip's ports.
+const INSTANCE: u32 = 0xF000_0000;
+const DEBUG_POWER: u32 = 1 << 28;
+const POWER_REQUESTS: u32 = DEBUG_POWER | 1 << 30;
 /// TAR increments inside this many bytes and then wraps.
 const TAR_WINDOW: u32 = 1024;
 
@@ -38,6 +41,10 @@ pub trait Target {
     fn vendor_read(&mut self, ap: u8, register: u8) -> u32;
     /// Writes a register of another access port.
     fn vendor_write(&mut self, ap: u8, register: u8, value: u32);
+    /// What follows comes through this debug port, of several.
+    fn address(&mut self, _port: usize) {}
+    /// The rescue port resets the chip.
+    fn rescue(&mut self) {}
 }
 
 /// The registers of the port.
@@ -49,15 +56,34 @@ pub struct Dap {
     rdbuff: u32,
     csw: u32,
     tar: u32,
+    /// The debugger's request for power went away.
+    power_fell: bool,
+    /// What it is chosen by, of several; 0 where there is no choice.
+    id: u32,
 }
 
 impl Default for Dap {
     fn default() -> Self {
-        Self { ctrl: 0, sticky: 0, select: 0, rdbuff: 0, csw: CSW_RESET, tar: 0 }
+        Self {
+            ctrl: 0,
+            sticky: 0,
+            select: 0,
+            rdbuff: 0,
+            csw: CSW_RESET,
+            tar: 0,
+            power_fell: false,
+            id: 0,
+        }
     }
 }
 
 impl Dap {
+    /// A port of several, which is chosen by this id.
+    #[must_use]
+    pub fn of(id: u32) -> Self {
+        Self { id, ..Self::default() }
+    }
+
     /// Whether an earlier fault waits to be cleared through ABORT.
     #[must_use]
     pub fn faulted(&self) -> bool {
@@ -68,6 +94,11 @@ impl Dap {
     #[must_use]
     pub fn overrun_detect(&self) -> bool {
         self.ctrl & ORUN_DETECT != 0
+    }
+
+    /// Whether the request for debug power went away since the last call.
+    pub(crate) fn take_power_down(&mut self) -> bool {
+        std::mem::take(&mut self.power_fell)
     }
 
     /// Clears what ABORT would.
@@ -81,6 +112,9 @@ impl Dap {
         match (address & 0xC, self.select & 0xF) {
             (0x0, _) => target.identity().dpidr,
             (0x4, 0) => self.ctrl | self.sticky | (self.ctrl & POWER_REQUESTS) << 1,
+            // TARGETID and, of SWD version 2, DLPIDR.
+            (0x4, 2) => self.id & !INSTANCE,
+            (0x4, 3) => self.id & INSTANCE | u32::from(self.id != 0),
             (0xC, _) => self.rdbuff,
             _ => 0,
         }
@@ -98,7 +132,10 @@ impl Dap {
                     }
                 }
             }
-            (0x4, 0) => self.ctrl = value & (POWER_REQUESTS | ORUN_DETECT | 0xF00),
+            (0x4, 0) => {
+                self.power_fell |= self.ctrl & !value & DEBUG_POWER != 0;
+                self.ctrl = value & (POWER_REQUESTS | ORUN_DETECT | 0xF00);
+            }
             (0x8, _) => self.select = value,
             _ => {}
         }

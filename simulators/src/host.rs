@@ -44,6 +44,14 @@ impl HostCable {
         end.client.is_some()
     }
 
+    /// What a client is told that cannot have the probe, in ser2net's words.
+    pub(crate) fn refusal(&self) -> &'static [u8] {
+        match self.end().plug {
+            Plug::Out => b"Port's device failed open\r\n",
+            Plug::In | Plug::Busy => b"Port already in use\r\n",
+        }
+    }
+
     /// Moves the plug. Pulled out, the client loses its connection.
     pub(crate) fn set(&self, plug: Plug) {
         let mut end = self.end();

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use simulators::flash_file::FlashFile;
 use simulators::nrf52::Revision;
+use simulators::rp2040;
 use simulators::stm32::{self, PARTS};
 use simulators::timing::Timing;
 use simulators::{Addresses, BoardConfig, Served, serve};
@@ -18,20 +19,23 @@ use tracing_subscriber::EnvFilter;
 /// Names of the first model, with and without its package.
 const NRF52: [&str; 2] = ["nRF52832", "nRF52832_xxAA"];
 
+/// The chip without flash of its own.
+const RP2040: &str = "RP2040";
+
 /// A board with a Black Magic Probe and a chip that runs what is flashed into it.
 #[derive(Debug, Parser)]
 #[command(name = "simulated-board", version)]
 struct Arguments {
-    /// The chip to model, by the name probe-rs has for it: nRF52832_xxAA, STM32F072RB, STM32F103CB,
-    /// STM32F303CB, STM32F405RG, STM32G071RB, STM32G431RB, STM32L476RG.
+    /// The chip to model, by the name probe-rs has for it: nRF52832_xxAA, RP2040, STM32F072RB,
+    /// STM32F103CB, STM32F303CB, STM32F405RG, STM32G071RB, STM32G431RB, STM32L476RG.
     #[arg(long, default_value = NRF52[0])]
     chip: String,
     /// nRF52832: silicon revision: `old` is open unless UICR locks it, `3` is locked unless UICR
     /// and firmware open it.
     #[arg(long, value_enum)]
     revision: Option<RevisionName>,
-    /// The unique id as its bytes lie in memory: 16 hex digits (DEVICEID) for an nRF52832, 24 for
-    /// an STM32.
+    /// The unique id as its bytes lie in memory: 16 hex digits for an nRF52832 (DEVICEID) or for
+    /// the flash of an RP2040, 24 for an STM32.
     #[arg(long)]
     uid: String,
     /// File that keeps everything non-volatile; created as the factory delivers the chip. Without
@@ -128,9 +132,19 @@ fn start(arguments: &Arguments, timing: Timing) -> anyhow::Result<Served> {
         let config = BoardConfig { uid, revision, timing, cells, seated };
         return serve(addresses, config).context(listening);
     }
+    if arguments.chip.eq_ignore_ascii_case(RP2040) {
+        let cells = cells(vec![0xFF; rp2040::FLASH_BYTES])?;
+        let config = rp2040::Config { uid: uid(&arguments.uid)?, timing, cells, seated };
+        return serve(addresses, config).context(listening);
+    }
     let Some(part) = stm32::part(&arguments.chip) else {
-        let known: Vec<&str> =
-            NRF52.iter().skip(1).copied().chain(PARTS.iter().map(|part| part.name)).collect();
+        let known: Vec<&str> = NRF52
+            .iter()
+            .skip(1)
+            .copied()
+            .chain([RP2040])
+            .chain(PARTS.iter().map(|part| part.name))
+            .collect();
         bail!("no model of {:?}; there are {}", arguments.chip, known.join(", "));
     };
     if arguments.revision.is_some() {

@@ -5,7 +5,7 @@
 //! blocks whenever the chip has nothing to do.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
@@ -17,6 +17,8 @@ use crate::bmp::{Answer, REQUEST_BYTES_MAX, Refusal};
 use crate::board::{Board, Plug, Reply, Setup, Wants};
 use crate::host::HostCable;
 
+/// A packet of the Glasgow protocol; probe-rs puts whole blocks of transfers into one.
+const PACKET_BYTES_MAX: u64 = 1 << 20;
 /// A reader of the UART that does not read for this long loses its connection.
 const UART_WRITE_MS_MAX: u64 = 500;
 /// A core that executes without a request for this long is throttled: firmware that spins must
@@ -56,8 +58,15 @@ impl Addresses {
     }
 }
 
+/// Which probe's protocol a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    BlackMagic,
+    Glasgow,
+}
+
 enum Message {
-    Probe(Vec<u8>, SyncSender<Reply>),
+    Probe(Protocol, Vec<u8>, SyncSender<Reply>),
     Control(String, SyncSender<String>),
     Stop,
 }
@@ -101,6 +110,10 @@ impl Drop for Served {
 pub trait Wired: 'static {
     /// Handles the text between `!` and `#`. `None` while the probe hangs: ask again later.
     fn probe(&mut self, text: &[u8], now: Duration) -> Option<Reply>;
+    /// Handles one packet of the other probe's protocol, where the board has that probe.
+    fn glasgow(&mut self, _packet: &[u8], _now: Duration) -> Option<Reply> {
+        Some(Reply { bytes: Vec::new(), delay: Duration::ZERO })
+    }
     /// Handles one line of the control port; the answer has no line end.
     fn control(&mut self, line: &str, now: Duration) -> String;
     /// What happens next without a request.
@@ -118,6 +131,10 @@ pub trait Wired: 'static {
 impl Wired for Board {
     fn probe(&mut self, text: &[u8], now: Duration) -> Option<Reply> {
         Board::probe(self, text, now)
+    }
+
+    fn glasgow(&mut self, packet: &[u8], now: Duration) -> Option<Reply> {
+        Board::glasgow(self, packet, now)
     }
 
     fn control(&mut self, line: &str, now: Duration) -> String {
@@ -172,7 +189,15 @@ pub fn serve_board<B: Wired>(
     let (messages, inbox) = channel();
     let cable = HostCable::plugged();
     let claim = cable.clone();
-    accept(probe, messages.clone(), move |stream| claim.claim(stream), probe_connection);
+    let welcome = move |stream: &TcpStream| {
+        let welcome = claim.claim(stream);
+        if !welcome {
+            // A client that has gone already needs no reason.
+            let _ = (&*stream).write_all(claim.refusal());
+        }
+        welcome
+    };
+    accept(probe, messages.clone(), welcome, probe_connection);
     accept(control, messages.clone(), |_| true, control_connection);
     let thread = thread::Builder::new().name("board".to_owned()).spawn(move || {
         let uart = UartPort { listener: uart, readers: Vec::new() };
@@ -197,7 +222,7 @@ struct BoardLoop<B> {
     uart: UartPort,
     start: Instant,
     last_request: Instant,
-    waiting: VecDeque<(Vec<u8>, SyncSender<Reply>)>,
+    waiting: VecDeque<(Protocol, Vec<u8>, SyncSender<Reply>)>,
 }
 
 impl<B: Wired> BoardLoop<B> {
@@ -223,9 +248,9 @@ impl<B: Wired> BoardLoop<B> {
                     // Whoever asked may have gone; the lever is pulled all the same.
                     let _ = answer.send(text);
                 }
-                Ok(Message::Probe(text, answer)) => {
+                Ok(Message::Probe(protocol, text, answer)) => {
                     self.last_request = Instant::now();
-                    self.waiting.push_back((text, answer));
+                    self.waiting.push_back((protocol, text, answer));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.now();
@@ -243,14 +268,18 @@ impl<B: Wired> BoardLoop<B> {
     }
 
     fn answer_probes(&mut self) {
-        while let Some((text, answer)) = self.waiting.pop_front() {
+        while let Some((protocol, text, answer)) = self.waiting.pop_front() {
             let now = self.now();
-            match self.board.probe(&text, now) {
+            let reply = match protocol {
+                Protocol::BlackMagic => self.board.probe(&text, now),
+                Protocol::Glasgow => self.board.glasgow(&text, now),
+            };
+            match reply {
                 Some(reply) => {
                     let _ = answer.send(reply);
                 }
                 None => {
-                    self.waiting.push_front((text, answer));
+                    self.waiting.push_front((protocol, text, answer));
                     return;
                 }
             }
@@ -315,8 +344,18 @@ fn probe_connection(stream: TcpStream, messages: Sender<Message>) -> io::Result<
     stream.set_nodelay(true)?;
     let mut output = stream.try_clone()?;
     let mut input = BufReader::new(stream);
+    // A Black Magic Probe's requests are text, the other's packets begin with a length.
+    let protocol = match input.fill_buf()?.first() {
+        None => return Ok(()),
+        Some(0..0x20) => Protocol::Glasgow,
+        Some(_) => Protocol::BlackMagic,
+    };
     loop {
-        let text = match read_request(&mut input)? {
+        let text = match protocol {
+            Protocol::BlackMagic => read_request(&mut input)?,
+            Protocol::Glasgow => read_packet(&mut input)?,
+        };
+        let text = match text {
             None => return Ok(()),
             Some(Ok(text)) => text,
             Some(Err(refusal)) => {
@@ -325,12 +364,23 @@ fn probe_connection(stream: TcpStream, messages: Sender<Message>) -> io::Result<
             }
         };
         let (answer, reply) = sync_channel(1);
-        if messages.send(Message::Probe(text, answer)).is_err() {
+        if messages.send(Message::Probe(protocol, text, answer)).is_err() {
             return Ok(());
         }
         let Ok(reply) = reply.recv() else { return Ok(()) };
         latency(reply.delay);
         output.write_all(&reply.bytes)?;
+    }
+}
+
+/// Reads up to the zero that ends a packet, which is not part of it.
+fn read_packet(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, Refusal>>> {
+    let mut packet = Vec::new();
+    input.take(PACKET_BYTES_MAX).read_until(0, &mut packet)?;
+    match packet.pop() {
+        Some(0) => Ok(Some(Ok(packet))),
+        // The client is gone, or sends what is no packet.
+        Some(_) | None => Ok(None),
     }
 }
 

@@ -124,6 +124,12 @@ pub enum Disguise {
 pub trait Silicon: fmt::Debug {
     /// Who it is to a debugger.
     fn identity(&self) -> &'static Identity;
+    /// The ids of its debug ports, where it has several: one per core, in order, then a rescue port.
+    fn targets(&self) -> &'static [u32] {
+        &[]
+    }
+    /// The rescue port resets it.
+    fn rescue(&mut self) {}
     /// Its non-volatile cells.
     fn cells(&self) -> &Cells;
     /// Its non-volatile cells, for the levers.

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 
 use crate::dap::{Dap, Target};
 
-const LINE_RESET_ONES: u32 = 50;
+/// Ones in a row that bring a lost target back.
+pub(crate) const LINE_RESET_ONES: u32 = 50;
 const ACK_OK: u32 = 1;
 const ACK_FAULT: u32 = 4;
 const DPIDR_READ: u8 = 0x0;
@@ -74,6 +75,16 @@ impl Wire {
         }
     }
 
+    /// A target that was just chosen: it waits for its identification to be read.
+    pub(crate) fn after_line_reset() -> Self {
+        Self { phase: Phase::Idle, fresh_from_reset: true, ..Self::default() }
+    }
+
+    /// Whatever was not sampled is gone.
+    pub(crate) fn forget_answer(&mut self) {
+        self.answer.clear();
+    }
+
     /// The probe samples `count` bits, least significant first.
     pub fn sample(&mut self, count: u32) -> u64 {
         (0..count).fold(0, |value, index| {
@@ -81,7 +92,7 @@ impl Wire {
         })
     }
 
-    fn bit(&mut self, bit: bool, dap: &mut Dap, target: &mut impl Target) {
+    pub(crate) fn bit(&mut self, bit: bool, dap: &mut Dap, target: &mut impl Target) {
         self.ones = if bit { self.ones + 1 } else { 0 };
         if self.ones >= LINE_RESET_ONES {
             self.phase = Phase::Idle;

@@ -141,6 +141,7 @@ impl From<&FlashError> for TroubleCode {
                 Self::SelfTestFailed
             }
             FlashError::SelectorInvalid { .. }
+            | FlashError::WireUnsupported { .. }
             | FlashError::NotIdentified { .. }
             | FlashError::Unsupported { .. } => Self::Internal,
         }

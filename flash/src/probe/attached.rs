@@ -18,6 +18,7 @@ use super::semihosting;
 use crate::backend::{Progress, SelfTest, Step, Via};
 use crate::checksum::Checksum;
 use crate::chip::{Chip, EmptyCheck, Protect, Reset};
+use crate::chips::RP2040_CORE_0;
 use crate::error::FlashError;
 use crate::listen::{Heard, Listener};
 
@@ -52,6 +53,8 @@ pub(super) struct Attached {
     pub(super) images: Images,
     /// Drawn for this visit.
     pub(super) checksum: Checksum,
+    /// Bytes that the flash beside the chip says it has.
+    pub(super) external_bytes: Option<u64>,
 }
 
 impl Attached {
@@ -71,9 +74,13 @@ impl Attached {
     pub(super) fn is_still_there(&mut self) -> Result<(), FlashError> {
         let during = Step::Presence;
         let port = self.session.get_arm_interface().map_err(|error| classify(&error, during))?;
+        let address = if self.chip.has_external_flash() {
+            dp::DpAddress::Multidrop(RP2040_CORE_0)
+        } else {
+            dp::DpAddress::Default
+        };
         let read = |port: &mut dyn probe_rs::architecture::arm::ArmDebugInterface, register| {
-            port.read_raw_dp_register(dp::DpAddress::Default, register)
-                .map_err(|error| classify(&error, during))
+            port.read_raw_dp_register(address, register).map_err(|error| classify(&error, during))
         };
         read(port, <dp::DPIDR as dp::DpRegister>::ADDRESS)?;
         let control = dp::Ctrl(read(port, <dp::Ctrl as dp::DpRegister>::ADDRESS)?);
@@ -152,12 +159,17 @@ impl Attached {
         Err(FlashError::LineNoise { during, detail })
     }
 
+    /// Reads words; flash behind a window is read with the core stopped and the window opened.
     pub(super) fn read_words(
         &mut self,
         address: u64,
         words: &mut [u32],
         during: Step,
     ) -> Result<(), FlashError> {
+        let region = self.chip.region_of(address, words.len() as u64 * 4);
+        if self.chip.has_external_flash() && region.is_some() {
+            return self.read_through_window(address, words, during);
+        }
         self.session
             .core(0)
             .and_then(|mut core| core.read_32(address, words))

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use probe_rs::architecture::arm::{ArmError, DapError};
 use probe_rs::probe::{DebugProbeError, ProbeCreationError};
 
-use super::ProbeSelector;
+use super::{ProbeSelector, server};
 use crate::backend::Step;
 use crate::error::{FlashError, chain};
 
@@ -41,14 +41,28 @@ pub(super) fn opening(error: &DebugProbeError, selector: &ProbeSelector) -> Flas
             error,
             DebugProbeError::ProbeCouldNotBeCreated(ProbeCreationError::CouldNotOpen)
         );
+    let address = selector.address();
     let (selector, detail) = (selector.to_string(), chain(error));
     match cause_of(error) {
-        _ if hung_up => FlashError::ProbeBusy { what: selector, detail },
+        _ if hung_up => match server::refusal(address.unwrap_or_default()) {
+            server::Refusal::Busy => FlashError::ProbeBusy { what: selector, detail },
+            server::Refusal::Missing => FlashError::ProbeMissing { selector, detail },
+        },
         Some(Cause::Denied) => FlashError::PermissionDenied { what: selector, detail },
         Some(Cause::Busy) => FlashError::ProbeBusy { what: selector, detail },
         Some(Cause::Silent | Cause::Lost | Cause::Stuck | Cause::Locked | Cause::Disturbed)
         | None => FlashError::ProbeMissing { selector, detail },
     }
+}
+
+/// The fact behind a probe that does not take the wire protocol its selector names.
+pub(super) fn choosing(error: &DebugProbeError, selector: &ProbeSelector) -> FlashError {
+    let fact = classify(error, Step::Contact);
+    if let FlashError::ProbeLost { .. } | FlashError::PermissionDenied { .. } = fact {
+        return fact;
+    }
+    let (wire, detail) = (selector.wire().to_string(), chain(error));
+    FlashError::WireUnsupported { selector: selector.to_string(), wire, detail }
 }
 
 /// Runs a part of the driver that panics where it should fail: probe-rs 0.32 unwraps answers of a

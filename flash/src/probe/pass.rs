@@ -32,6 +32,7 @@ impl Attached {
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<ProgramReport, FlashError> {
         let begun = Instant::now();
+        self.check_external_flash(plan)?;
         self.halt(Step::Survey)?;
         self.with_routine(Step::Survey, |pass| {
             let sectors = pass.survey(plan, on_progress)?;
@@ -92,7 +93,10 @@ impl Attached {
         let Self { session, chip, images, checksum, .. } = self;
         let by_checksum =
             chip.way(BackEnd::Probe).is_some_and(|way| way.verified == Verified::CrcOnTarget);
-        let routine = Routine::load(session, images, chip, during)?;
+        let mut routine = Routine::load(session, images, chip, during)?;
+        if chip.has_external_flash() {
+            routine.open_window(during)?;
+        }
         let by_checksum = (by_checksum && routine.jobs_max() > 0).then_some(&*checksum);
         let mut pass = Pass { routine, checksum: by_checksum };
         let done = work(&mut pass);

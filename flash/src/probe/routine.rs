@@ -250,6 +250,27 @@ impl<'s> Routine<'s> {
         self.calls.core().write_32(buffer, &words).map_err(|error| classify(&error, Step::Program))
     }
 
+    /// The routine's Init and UnInit leave the flash beside the chip readable through its window,
+    /// which a reset closes.
+    pub(super) fn open_window(&mut self, during: Step) -> Result<(), FlashError> {
+        self.between(during, |_| Ok(()))
+    }
+
+    /// Does something between Init and UnInit: nobody but who does it speaks to the flash.
+    pub(super) fn between<T>(
+        &mut self,
+        during: Step,
+        work: impl FnOnce(&mut Core<'s>) -> Result<T, FlashError>,
+    ) -> Result<T, FlashError> {
+        let silent: &mut dyn FnMut(Progress) = &mut |_| ();
+        let mut course = Course::begin(during, 0, silent);
+        self.begin(FOR_PROGRAM, &mut course)?;
+        self.calls.await_all(&mut course)?;
+        let done = work(self.calls.core())?;
+        self.end(FOR_PROGRAM, &mut course)?;
+        Ok(done)
+    }
+
     fn begin(&mut self, operation: u32, course: &mut Course<'_>) -> Result<(), FlashError> {
         let Some(init) = self.images.algorithm.pc_init else {
             return Ok(());

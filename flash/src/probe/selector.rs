@@ -3,50 +3,78 @@
 use std::fmt;
 use std::str::FromStr;
 
-use probe_rs::probe::DebugProbeSelector;
+use probe_rs::probe::{DebugProbeSelector, WireProtocol};
 
 use crate::error::FlashError;
 
 /// The ids of a Black Magic Probe.
 const BLACK_MAGIC: (u16, u16) = (0x1d50, 0x6018);
+/// The ids of a Glasgow Interface Explorer.
+const GLASGOW: (u16, u16) = (0x20b7, 0x9db1);
 
-/// `VID:PID[-INTERFACE][:SERIAL]`; a Black Magic Probe's serial may be `HOST:PORT`.
+/// What a selector ends with where the probe is to speak JTAG.
+const JTAG: &str = "+jtag";
+
+/// `VID:PID[-INTERFACE][:SERIAL][+jtag]`; a Black Magic Probe's serial may be `HOST:PORT`, a Glasgow's
+/// `tcp:HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ProbeSelector(DebugProbeSelector);
+pub struct ProbeSelector {
+    driver: DebugProbeSelector,
+    /// JTAG in place of SWD.
+    jtag: bool,
+}
 
 impl ProbeSelector {
     pub(super) fn driver(&self) -> &DebugProbeSelector {
-        &self.0
+        &self.driver
+    }
+
+    /// What the probe is to speak to the chip.
+    pub(super) fn wire(&self) -> WireProtocol {
+        if self.jtag { WireProtocol::Jtag } else { WireProtocol::Swd }
     }
 
     pub(super) fn is_black_magic(&self) -> bool {
-        (self.0.vendor_id, self.0.product_id) == BLACK_MAGIC
+        (self.driver.vendor_id, self.driver.product_id) == BLACK_MAGIC
     }
 
     /// Vendor and product id.
     pub fn ids(&self) -> (u16, u16) {
-        (self.0.vendor_id, self.0.product_id)
+        (self.driver.vendor_id, self.driver.product_id)
     }
 
     /// The serial number, where the selector names one.
     pub fn serial(&self) -> Option<&str> {
-        self.0.serial_number.as_deref()
+        self.driver.serial_number.as_deref()
     }
 
     /// `HOST:PORT` of a probe that is reached over the network. No probe has a colon in its serial
     /// number.
     pub fn address(&self) -> Option<&str> {
-        self.serial().filter(|serial| self.is_black_magic() && serial.contains(':'))
+        let serial = self.serial()?;
+        match self.ids() {
+            BLACK_MAGIC => Some(serial).filter(|serial| serial.contains(':')),
+            GLASGOW => serial.strip_prefix("tcp:"),
+            _ => None,
+        }
     }
 
-    /// The probe is reached over the network: a simulated board, or a real probe's server.
+    /// The probe is reached over the network (or a socket of this machine): a simulated board, or a
+    /// real probe's server.
     pub fn is_tcp(&self) -> bool {
-        self.address().is_some()
+        let local = self.ids() == GLASGOW
+            && self.serial().is_some_and(|serial| serial.starts_with("unix:"));
+        local || self.address().is_some()
+    }
+
+    /// A Black Magic Probe that is.
+    pub fn is_black_magic_tcp(&self) -> bool {
+        self.is_black_magic() && self.is_tcp()
     }
 
     /// Whether both may name one probe: one without a serial number takes any of its ids.
     pub fn meets(&self, other: &Self) -> bool {
-        let interfaces = self.0.interface.zip(other.0.interface);
+        let interfaces = self.driver.interface.zip(other.driver.interface);
         let serials = self.serial().zip(other.serial());
         self.ids() == other.ids()
             && interfaces.is_none_or(|(one, two)| one == two)
@@ -59,7 +87,7 @@ impl ProbeSelector {
         match (self.is_black_magic(), self.is_tcp()) {
             (true, true) => "blackmagic-tcp".to_owned(),
             (true, false) => "blackmagic".to_owned(),
-            (false, _) => format!("{:04x}:{:04x}", self.0.vendor_id, self.0.product_id),
+            (false, _) => format!("{:04x}:{:04x}", self.driver.vendor_id, self.driver.product_id),
         }
     }
 }
@@ -68,22 +96,24 @@ impl FromStr for ProbeSelector {
     type Err = FlashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse()
-            .map(Self)
+        let (driver, jtag) = text.strip_suffix(JTAG).map_or((text, false), |driver| (driver, true));
+        driver
+            .parse()
+            .map(|driver| Self { driver, jtag })
             .map_err(|_| FlashError::SelectorInvalid { selector: text.to_owned() })
     }
 }
 
 impl fmt::Display for ProbeSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04x}:{:04x}", self.0.vendor_id, self.0.product_id)?;
-        if let Some(interface) = self.0.interface {
+        write!(f, "{:04x}:{:04x}", self.driver.vendor_id, self.driver.product_id)?;
+        if let Some(interface) = self.driver.interface {
             write!(f, "-{interface}")?;
         }
-        match &self.0.serial_number {
-            Some(serial) => write!(f, ":{serial}"),
-            None => Ok(()),
+        if let Some(serial) = &self.driver.serial_number {
+            write!(f, ":{serial}")?;
         }
+        f.write_str(if self.jtag { JTAG } else { "" })
     }
 }
 
@@ -105,9 +135,29 @@ mod tests {
         check("1d50:6018:7BB180B4", Some("blackmagic"));
         check("1d50:6018", Some("blackmagic"));
         check("0483:374b:066CFF", Some("0483:374b"));
+        check("20b7:9db1:tcp:127.0.0.1:4000", Some("20b7:9db1"));
         check("0d28:0204-1:9900", Some("0d28:0204"));
+        check("0483:374b:066CFF+jtag", Some("0483:374b"));
+        check("1d50:6018:127.0.0.1:4000+jtag", Some("blackmagic-tcp"));
+        check("0d28:0204+jtag", Some("0d28:0204"));
+        check("0d28:0204+swim", None);
+        check("+jtag", None);
         check("", None);
         check("127.0.0.1:4000", None);
         check("xyzw:6018", None);
+    }
+
+    #[test]
+    fn a_probe_over_the_network_says_where_it_is() {
+        let check = |text: &str, address: Option<&str>, is_tcp: bool| {
+            let selector: ProbeSelector = text.parse().expect(text);
+            assert_eq!((selector.address(), selector.is_tcp()), (address, is_tcp), "{text}");
+        };
+        check("1d50:6018:127.0.0.1:4000", Some("127.0.0.1:4000"), true);
+        check("1d50:6018:7BB180B4", None, false);
+        check("20b7:9db1:tcp:127.0.0.1:4000", Some("127.0.0.1:4000"), true);
+        check("20b7:9db1:unix:/run/probe", None, true);
+        check("20b7:9db1:C3-20230729T1234:0:1", None, false);
+        check("0483:374b:tcp:127.0.0.1:4000", None, false);
     }
 }

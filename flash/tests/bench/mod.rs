@@ -14,11 +14,13 @@ use flash::{Backend, Chip, FlashError, Identity, Piece, Plan, ProgramReport, Pro
 use simulators::flash_file::FlashFile;
 use simulators::nrf52::Revision;
 use simulators::timing::Timing;
-use simulators::{Addresses, BoardConfig, Served, Setup, serve, stm32};
+use simulators::{Addresses, BoardConfig, Served, Setup, rp2040, serve, stm32};
 
 pub const UID: [u8; 8] = [0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08];
 /// X and Y on the wafer, wafer 5, lot "P4QW 71".
 pub const STM32_UID: [u8; 12] = *b"\x3A\x00\x2B\x00\x05P4QW 71";
+/// Board 1 of rp2040_hal issue 53.
+pub const RP2040_UID: [u8; 8] = [0xE6, 0x60, 0x54, 0x81, 0xDB, 0x86, 0x5D, 0x37];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn nrf52() -> &'static Chip {
@@ -49,6 +51,17 @@ impl Board {
         let part = stm32::part(name).unwrap();
         let cells = FlashFile::blank(part.factory());
         Self::of(stm32::Config { part, uid: STM32_UID, timing, cells, seated: true })
+    }
+
+    /// A board with an RP2040 and 2 MiB of flash beside it.
+    pub fn rp2040() -> Self {
+        let cells = FlashFile::blank(vec![0xFF; rp2040::FLASH_BYTES]);
+        Self::of(rp2040::Config { uid: RP2040_UID, timing: Timing::OFF, cells, seated: true })
+    }
+
+    /// The other probe in front of the same board.
+    pub fn glasgow_selector(&self) -> String {
+        format!("20b7:9db1:tcp:{}", self.served.addresses.probe)
     }
 
     fn of(config: impl Into<Setup> + Send + 'static) -> Self {
