@@ -70,6 +70,10 @@ fn every_part_says_who_it_is() {
     check("STM32G071RB", 0x1FFF_7590, 0x1FFF_75E0, 0x4001_5800, 0x460);
     check("STM32F103CB", 0x1FFF_F7E8, 0x1FFF_F7E0, 0xE004_2000, 0x410);
     check("STM32L476RG", 0x1FFF_7590, 0x1FFF_75E0, 0xE004_2000, 0x415);
+    check("STM32F072RB", 0x1FFF_F7AC, 0x1FFF_F7CC, 0x4001_5800, 0x448);
+    check("STM32F303CB", 0x1FFF_F7AC, 0x1FFF_F7CC, 0xE004_2000, 0x422);
+    check("STM32F405RG", 0x1FFF_7A10, 0x1FFF_7A22, 0xE004_2000, 0x413);
+    check("STM32G431RB", 0x1FFF_7590, 0x1FFF_75E0, 0xE004_2000, 0x468);
 }
 
 #[test]
@@ -98,7 +102,16 @@ fn a_word_that_was_written_is_not_written_again_without_an_erase() {
         loader.add_data(u64::from(FLASH), &noise(1024, 5)).unwrap();
         let mut options = DownloadOptions::default();
         options.skip_erase = true;
-        let error = loader.commit(&mut session, options).unwrap_err();
+        let done = loader.commit(&mut session, options);
+        if part.name == "STM32F405RG" {
+            // It is written all the same: the bits of both that are 1 stay.
+            done.unwrap();
+            let both = old.iter().zip(noise(1024, 5)).map(|(old, new)| old & new);
+            assert_eq!(bench.cells(FLASH, 1024), both.collect::<Vec<u8>>(), "{}", part.name);
+            assert!(bench.counter("words_with_lost_bits") > 0);
+            continue;
+        }
+        let error = done.unwrap_err();
         assert!(matches!(error, FlashError::PageWrite { .. }), "{}: {error:?}", part.name);
         assert_eq!(bench.cells(FLASH, 1024), old, "{}", part.name);
         assert!(bench.counter("refused") > 0);
@@ -117,7 +130,8 @@ fn a_power_cut_leaves_a_board_that_can_be_flashed_again() {
             drop(session);
             assert_eq!(bench.state("powered"), false);
             // Double words are whole or not there at all.
-            let written = if part.name == "STM32F103CB" { words } else { words / 2 * 2 };
+            let by_words = part.name.starts_with("STM32F");
+            let written = if by_words { words } else { words / 2 * 2 };
             let cells = bench.cells(FLASH, image.len());
             assert_eq!(cells[..4 * written], image[..4 * written], "{} {words}", part.name);
             assert!(cells[4 * written..].iter().all(|byte| *byte == 0xFF), "{words}");
@@ -202,4 +216,8 @@ fn the_chip_takes_its_own_time_when_timing_is_real() {
     check("STM32G071RB", 512, 85_000, 22_000_000);
     check("STM32F103CB", 1024, 52_500, 20_000_000);
     check("STM32L476RG", 512, 81_690, 22_020_000);
+    check("STM32G431RB", 512, 81_690, 22_020_000);
+    check("STM32F072RB", 2048, 53_500, 30_000_000);
+    check("STM32F303CB", 2048, 53_500, 30_000_000);
+    check("STM32F405RG", 8192, 16_000, 250_000_000);
 }

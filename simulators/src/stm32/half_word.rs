@@ -114,6 +114,9 @@ impl HalfWord {
 
     /// The lever: the RDP byte erased and programmed to 0, loaded at the next reset.
     pub(super) fn protect(&mut self, level: u8, cells: &mut Cells) -> Result<(), String> {
+        if self.level == 2 {
+            return Err("level 2 is for ever".to_owned());
+        }
         let rdp = match level {
             1 => 0x00,
             2 if self.layout.has_level_2 => LEVEL_2,

@@ -99,6 +99,9 @@ impl Sector {
 
     /// The lever: the RDP byte programmed, loaded at the next reset.
     pub(super) fn protect(&mut self, level: u8, cells: &mut Cells) -> Result<(), String> {
+        if self.level == 2 {
+            return Err("level 2 is for ever".to_owned());
+        }
         let rdp = match level {
             1 => LEVEL_1,
             2 => LEVEL_2,

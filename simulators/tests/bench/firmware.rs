@@ -18,7 +18,19 @@ pub fn usart_of(chip: &str) -> Usart {
             control: (0x0C, 0x2008),
             data: 0x04,
         },
-        "STM32L476RG" => Usart {
+        "STM32F072RB" | "STM32F303CB" => Usart {
+            clock: (0x4002_101C, 1 << 17),
+            base: 0x4000_4400,
+            control: (0x00, 0x9),
+            data: 0x28,
+        },
+        "STM32F405RG" => Usart {
+            clock: (0x4002_3840, 1 << 17),
+            base: 0x4000_4400,
+            control: (0x0C, 0x2008),
+            data: 0x04,
+        },
+        "STM32G431RB" | "STM32L476RG" => Usart {
             clock: (0x4002_1058, 1 << 17),
             base: 0x4000_4400,
             control: (0x00, 0x9),
