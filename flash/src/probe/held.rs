@@ -4,8 +4,8 @@
 //! speak to it. A reset gives the pins back, and while the pin is held nothing takes them again.
 //! probe-rs 0.32 arms the catch of the reset before it turns debugging on, so that no core stops
 //! (`Session::attach_arm_debug_interface`); here C_DEBUGEN comes first, then VC_CORERESET, then the
-//! pin is let go (Armv7-M Architecture Reference Manual, C1.4.1 "Debug event behavior" and table
-//! C1-9 "DEMCR").
+//! pin is let go (Armv7-M Architecture Reference Manual, section C1.6, "DEMCR": without C_DEBUGEN
+//! no vector is caught).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
