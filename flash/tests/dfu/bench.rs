@@ -23,7 +23,7 @@ pub(crate) static STRANGER: Chip = Chip {
     family: "stm32h7",
     regions: &[],
     ram: (0x2000_0000, 0x1_0000),
-    uid: UidReader::ExternalFlash,
+    uid: UidReader::EfuseMac,
     part: PartReader::ByLoader,
     protect: Protect::None,
     cache: None,
