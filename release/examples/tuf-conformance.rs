@@ -117,10 +117,14 @@ struct Folder {
 }
 
 impl Folder {
-    /// The file of one metadata document; none for what the suite does not want to see.
+    /// The file of one metadata document; none for the verifier's copies by version, which the
+    /// suite does not want to see.
     fn file(&self, name: &str) -> Option<PathBuf> {
         let inner = name.starts_with("root_history/") || name.starts_with("targets/");
-        (!inner).then(|| self.at.join(encoded(name, "")))
+        let by_version = name.split_once('.').is_some_and(|(first, rest)| {
+            !first.is_empty() && first.bytes().all(|b| b.is_ascii_digit()) && rest != "json"
+        });
+        (!inner && !by_version).then(|| self.at.join(encoded(name, "%")))
     }
 }
 
@@ -144,7 +148,8 @@ struct Server {
 
 impl Repository for Server {
     fn fetch_metadata<'a>(&'a self, name: &'a str, max_length: u64) -> FetchFuture<'a> {
-        Box::pin(async move { get(&self.metadata, &encoded(name, ""), max_length) })
+        // The verifier writes `%XX` in role names by itself.
+        Box::pin(async move { get(&self.metadata, &encoded(name, "%"), max_length) })
     }
 
     fn fetch_target<'a>(&'a self, path: &'a str, max_length: u64) -> FetchFuture<'a> {
