@@ -37,6 +37,7 @@ pub mod wrap;
 pub mod format {}
 
 mod digest;
+mod opening;
 mod pem;
 mod provider;
 mod trouble;

@@ -5,13 +5,14 @@
 //! cannot authenticate. Additional data: SHA-256 of the seal header, which says whose image of
 //! which release for which channel this is. A content key must seal one release for one channel.
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::canonical::{self, NoCanonicalForm};
 use crate::digest::Digest;
 use crate::image::Segment;
+use crate::limits::TAG_BYTES;
 use crate::manifest::{Manifest, chunk_lengths};
 use crate::names::{Channel, Label, Name};
 use crate::wrap::ContentKey;
@@ -139,6 +140,36 @@ impl Seal {
             .open_in_place(nonce, Aad::from(self.header_sha256.as_bytes()), sealed)
             .map(|plain| &*plain)
             .map_err(|_| NotAuthentic)
+    }
+}
+
+impl Seal {
+    /// Opens one chunk into `plain`, which has the length of its plain part.
+    ///
+    /// # Errors
+    /// [`NotAuthentic`] for anything but this chunk of this image at this place; `plain` is erased.
+    pub(crate) fn open_chunk_into(
+        &self,
+        counter: u32,
+        place: Place,
+        sealed: &[u8],
+        plain: &mut [u8],
+    ) -> Result<(), NotAuthentic> {
+        let (cipher, tag) = sealed.split_last_chunk::<TAG_BYTES>().ok_or(NotAuthentic)?;
+        if cipher.len() != plain.len() {
+            return Err(NotAuthentic);
+        }
+        plain.copy_from_slice(cipher);
+        let nonce = Nonce::assume_unique_for_key(nonce(self.image, counter, place));
+        let aad = Aad::from(self.header_sha256.as_bytes());
+        let opened = self.key.open_in_place_separate_tag(nonce, aad, Tag::from(*tag), plain, 0..);
+        match opened {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                plain.fill(0);
+                Err(NotAuthentic)
+            }
+        }
     }
 }
 

@@ -6,13 +6,12 @@
 use std::error::Error;
 use std::fmt;
 
-use zeroize::Zeroizing;
-
 use crate::digest::Digest;
 use crate::image::Segment;
-use crate::manifest::{ChunkRef, Manifest, chunk_lengths};
+use crate::manifest::{ChunkRef, Manifest};
 use crate::names::{Channel, Name};
-use crate::seal::{Place, Seal, counter};
+use crate::opening::open_image;
+use crate::seal::Seal;
 use crate::wrap::ContentKey;
 
 /// A release named by trusted targets. Its chunks may be anywhere; they are judged when opened.
@@ -136,31 +135,15 @@ impl SealedRelease {
         for (number, (entry, sealed)) in (0u16..).zip(manifest.images.iter().zip(&sealed.images)) {
             let seal = Seal::of(manifest, channel, number, key)
                 .map_err(|_| OpenError::NotAuthentic { image: entry.name.clone(), chunk: 0 })?;
-            let mut pieces = Pieces::of(entry);
-            let lengths: Vec<usize> = chunk_lengths(entry.bytes, manifest.chunk_bytes).collect();
-            for (chunk, (digest, length)) in sealed.chunks.iter().zip(&lengths).enumerate() {
-                let image = || entry.name.clone();
-                let bytes = read_chunk(digest).map_err(|source| OpenError::Unreadable {
-                    image: image(),
+            let read = |chunk: usize, digest: &Digest| {
+                read_chunk(digest).map_err(|source| OpenError::Unreadable {
+                    image: entry.name.clone(),
                     chunk,
                     source: source.into(),
-                })?;
-                let mut bytes = Zeroizing::new(bytes);
-                let expected = length + crate::limits::TAG_BYTES;
-                if bytes.len() != expected {
-                    let bytes = bytes.len();
-                    return Err(OpenError::WrongLength { image: image(), chunk, bytes, expected });
-                }
-                if Digest::of(&bytes) != *digest {
-                    return Err(OpenError::WrongDigest { image: image(), chunk });
-                }
-                let place = if chunk + 1 == lengths.len() { Place::Last } else { Place::Inner };
-                let plain = counter(chunk)
-                    .and_then(|counter| seal.open_chunk(counter, place, &mut bytes))
-                    .map_err(|_| OpenError::NotAuthentic { image: image(), chunk })?;
-                pieces.take(plain);
-            }
-            images.push(pieces.finish(entry)?);
+                })
+            };
+            let segments = open_image(entry, manifest.chunk_bytes, &sealed.chunks, &seal, read)?;
+            images.push(OpenImage { name: entry.name.clone(), segments });
         }
         Ok(Release {
             manifest: manifest.clone(),
@@ -168,59 +151,6 @@ impl SealedRelease {
             channel,
             images,
         })
-    }
-}
-
-/// The plain stream, being cut back into the manifest's pieces.
-struct Pieces {
-    segments: Vec<Segment>,
-    lengths: Vec<usize>,
-    at: usize,
-}
-
-impl Pieces {
-    fn of(entry: &crate::manifest::ImageEntry) -> Self {
-        let lengths: Vec<usize> = entry
-            .segments
-            .iter()
-            .map(|piece| usize::try_from(piece.bytes).unwrap_or_default())
-            .collect();
-        let segments = entry
-            .segments
-            .iter()
-            .zip(&lengths)
-            .map(|(piece, &length)| Segment {
-                address: piece.address,
-                // Room for all of it at once: growing would leave copies of plain bytes behind.
-                bytes: Zeroizing::new(Vec::with_capacity(length)),
-            })
-            .collect();
-        Self { segments, lengths, at: 0 }
-    }
-
-    fn take(&mut self, mut plain: &[u8]) {
-        while let Some((segment, length)) =
-            self.segments.get_mut(self.at).zip(self.lengths.get(self.at))
-        {
-            let room = length - segment.bytes.len();
-            let (now, later) = plain.split_at(room.min(plain.len()));
-            segment.bytes.extend_from_slice(now);
-            plain = later;
-            if plain.is_empty() {
-                return;
-            }
-            self.at += 1;
-        }
-    }
-
-    fn finish(self, entry: &crate::manifest::ImageEntry) -> Result<OpenImage, OpenError> {
-        for (segment, piece) in self.segments.iter().zip(&entry.segments) {
-            if Digest::of(&segment.bytes) != piece.sha256 {
-                let (image, address) = (entry.name.clone(), piece.address);
-                return Err(OpenError::WrongPiece { image, address });
-            }
-        }
-        Ok(OpenImage { name: entry.name.clone(), segments: self.segments })
     }
 }
 

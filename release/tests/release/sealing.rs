@@ -10,6 +10,7 @@ use release::{
 };
 use zeroize::Zeroizing;
 
+use crate::images::writers::{HEX_END, hex_record};
 use crate::workbench::*;
 
 fn nth_chunk(shelf: &Shelf, index: usize) -> Digest {
@@ -289,4 +290,54 @@ proptest! {
             .collect();
         prop_assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn an_image_of_many_chunks_is_opened_whole_and_a_fault_anywhere_in_it_is_named() {
+    let mut pack = pack_of("demo-lamp", "1.0.0", firmware(9 * 1024 * 1024 + 5));
+    pack.chunk_bytes = 64 * 1024;
+    pack.recipe = toml::from_str(
+        "family = \"nrf52\"\nchip = \"large\"\nchannels = [\"production\"]\n\
+         memory = [{ name = \"flash\", start = 0, bytes = 0x1000000 }]\n",
+    )
+    .unwrap();
+    let packed = pack.pack(&mut Numbered::default()).unwrap();
+    let mut shelf = Shelf::holding(&packed);
+    let release = shelf.flash().unwrap();
+    assert_eq!(*release.images()[0].segments[0].bytes, firmware(9 * 1024 * 1024 + 5));
+    let chunks = &packed.manifest.sealed[0].images[0].chunks;
+    assert_eq!(chunks.len(), 145);
+    for at in [0, 70, 144] {
+        shelf.chunks.get_mut(&chunks[at]).unwrap()[3] ^= 1;
+    }
+    // The first of several is the one that is named.
+    for at in [0, 70, 144] {
+        let refused = shelf.flash();
+        assert!(
+            matches!(&refused, Err(Refusal::Open(OpenError::WrongDigest { chunk, .. })) if *chunk == at),
+            "chunk {at}: {refused:?}"
+        );
+        shelf.chunks.get_mut(&chunks[at]).unwrap()[3] ^= 1;
+    }
+    assert!(shelf.flash().is_ok());
+}
+
+#[test]
+fn a_chunk_that_reaches_over_several_pieces_fills_each() {
+    let mut pack = pack_of("demo-lamp", "1.0.0", Vec::new());
+    pack.chunk_bytes = 16;
+    let pieces = [(0_u16, 8), (0x100, 3), (0x200, 20), (0x300, 1)];
+    let records = pieces.map(|(address, bytes)| hex_record(0, address, &firmware(bytes)));
+    pack.images[0].format = ImageFormat::IntelHex;
+    pack.images[0].file = Zeroizing::new((records.concat() + HEX_END).into_bytes());
+    let packed = pack.pack(&mut Numbered::default()).unwrap();
+    assert_eq!(packed.manifest.sealed[0].images[0].chunks.len(), 2);
+    let release = Shelf::holding(&packed).flash().unwrap();
+    let opened: Vec<(u64, Vec<u8>)> = release.images()[0]
+        .segments
+        .iter()
+        .map(|piece| (piece.address, piece.bytes.to_vec()))
+        .collect();
+    let expected = pieces.map(|(address, bytes)| (u64::from(address), firmware(bytes)));
+    assert_eq!(opened, expected);
 }
