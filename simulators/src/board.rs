@@ -283,6 +283,9 @@ impl Board {
                 circuit.settle();
             }
             Lever::Cut(words) => circuit.chip.borrow_mut().cells_mut().cut_after(words),
+            Lever::CutErase(erases) => {
+                circuit.chip.borrow_mut().cells_mut().cut_after_erases(erases);
+            }
             Lever::Stuck { address, bit } => {
                 let mut chip = circuit.chip.borrow_mut();
                 let place = chip.place(address).ok_or_else(|| no_cell(address))?;
@@ -321,6 +324,16 @@ impl Board {
                     .and_then(|mut file| file.write_all(bytes))
                     .map_err(|error| format!("writing {}: {error}", path.display()))?;
                 return Ok(bytes.len().to_string());
+            }
+            Lever::Load(path) => {
+                let bytes = std::fs::read(&path)
+                    .map_err(|error| format!("reading {}: {error}", path.display()))?;
+                let loaded = circuit.chip.borrow_mut().cells_mut().load(&bytes);
+                loaded.map_err(|own| {
+                    format!("{} has {} bytes, the chip {own}", path.display(), bytes.len())
+                })?;
+                // What a chip holds when it powers up decides whether it is locked.
+                circuit.reset(true);
             }
             Lever::DumpHex { address, length } => {
                 let chip = circuit.chip.borrow();

@@ -35,6 +35,7 @@ pub struct Cells {
     stuck: Vec<(usize, u8)>,
     unerasable: Vec<Range<usize>>,
     words_until_cut: Option<u64>,
+    erases_until_cut: Option<u64>,
     power_lost: bool,
     /// Totals of the whole board.
     pub counters: Counters,
@@ -53,6 +54,7 @@ impl Cells {
             stuck: Vec::new(),
             unerasable: Vec::new(),
             words_until_cut: None,
+            erases_until_cut: None,
             power_lost: false,
             counters: Counters::default(),
         }
@@ -142,8 +144,29 @@ impl Cells {
         self.hold_stuck(range);
     }
 
+    /// Whether the power stays for one more erase; where it goes, the first half of `area` is
+    /// erased and the rest is as it was.
+    fn allow_erase(&mut self, area: &Range<usize>) -> bool {
+        match &mut self.erases_until_cut {
+            Some(0) => {
+                self.erases_until_cut = None;
+                self.power_lost = true;
+                self.erase(area.start..area.start + area.len() / 2);
+                false
+            }
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+            None => true,
+        }
+    }
+
     /// Erases a page, which takes `nominal`.
     pub fn erase_page(&mut self, page: Range<usize>, nominal: Duration) {
+        if !self.allow_erase(&page) {
+            return;
+        }
         self.erase(page);
         self.counters.page_erases += 1;
         self.spend(nominal);
@@ -151,6 +174,9 @@ impl Cells {
 
     /// Erases all of an area, which takes `nominal`.
     pub fn erase_all(&mut self, area: Range<usize>, nominal: Duration) {
+        if !self.allow_erase(&area) {
+            return;
+        }
         self.erase(area);
         self.counters.mass_erases += 1;
         self.spend(nominal);
@@ -182,11 +208,30 @@ impl Cells {
         self.words_until_cut = Some(words);
     }
 
+    /// The power goes away in the middle of erase number `erases` + 1 from here.
+    pub fn cut_after_erases(&mut self, erases: u64) {
+        self.erases_until_cut = Some(erases);
+    }
+
+    /// Replaces every cell, as a chip with another past would hold them.
+    ///
+    /// # Errors
+    /// The number of bytes this chip has, when `bytes` are not as many.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<(), usize> {
+        let own = self.file.bytes().len();
+        if bytes.len() != own {
+            return Err(own);
+        }
+        self.set(0, bytes);
+        Ok(())
+    }
+
     /// Cells erase and program normally again and no cut is due.
     pub fn heal(&mut self) {
         self.stuck.clear();
         self.unerasable.clear();
         self.words_until_cut = None;
+        self.erases_until_cut = None;
     }
 
     /// Whether a cut happened since the last call.
@@ -257,6 +302,38 @@ mod tests {
         check(Correction::DoubleWord, 16, false);
         check(Correction::DoubleWord, 15, true);
         check(Correction::None, 15, true);
+    }
+
+    #[test]
+    fn a_cut_in_an_erase_leaves_the_second_half_of_the_area_as_it_was() {
+        let mut cells = cells(Correction::None);
+        cells.set(0, &[1; 4096]);
+        cells.cut_after_erases(1);
+        cells.erase_page(0..1024, timing::PAGE_ERASE);
+        assert!(!cells.take_power_lost());
+        cells.erase_page(1024..2048, timing::PAGE_ERASE);
+        assert!(cells.take_power_lost());
+        assert_eq!(cells.bytes()[..1536], [0xFF; 1536]);
+        assert_eq!(cells.bytes()[1536..], [1; 2560]);
+        assert_eq!(cells.counters.page_erases, 1);
+        cells.cut_after_erases(0);
+        cells.erase_all(0..4096, timing::MASS_ERASE);
+        assert!(cells.take_power_lost());
+        assert_eq!((cells.bytes()[2047], cells.bytes()[2048]), (0xFF, 1));
+        cells.cut_after_erases(0);
+        cells.heal();
+        cells.erase_all(0..4096, timing::MASS_ERASE);
+        assert!(!cells.power_lost());
+        assert_eq!(cells.bytes(), [0xFF; 4096]);
+    }
+
+    #[test]
+    fn a_chip_is_loaded_whole_or_not_at_all() {
+        let mut cells = cells(Correction::None);
+        assert_eq!(cells.load(&[0; 4095]), Err(4096));
+        assert_eq!(cells.bytes(), [0xFF; 4096]);
+        assert_eq!(cells.load(&[7; 4096]), Ok(()));
+        assert_eq!(cells.bytes(), [7; 4096]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub enum Lever {
     Insert,
     /// `cut N`: the supply fails before programming word N + 1 from now.
     Cut(u64),
+    /// `cut-erase N`: the supply fails in the middle of erase N + 1 from now.
+    CutErase(u64),
     /// `stuck ADDR [BIT]`: a flash cell that stays 0.
     Stuck {
         /// Byte address in flash or UICR.
@@ -52,6 +54,8 @@ pub enum Lever {
     Heal,
     /// `dump FILE`: flash and UICR into a file.
     Dump(PathBuf),
+    /// `load FILE`: every cell as in a file that `dump` wrote.
+    Load(PathBuf),
     /// `dump-hex ADDR LEN`: flash or UICR bytes as hex.
     DumpHex {
         /// First byte.
@@ -92,6 +96,10 @@ pub fn parse(line: &str) -> Result<Lever, LeverError> {
         ("insert", []) => Ok(Lever::Insert),
         ("cut", [words]) => number(words).map(Lever::Cut).ok_or(usage("cut WORDS")),
         ("cut", _) => Err(usage("cut WORDS")),
+        ("cut-erase", [erases]) => {
+            number(erases).map(Lever::CutErase).ok_or(usage("cut-erase ERASES"))
+        }
+        ("cut-erase", _) => Err(usage("cut-erase ERASES")),
         ("stuck", [address, bit @ ..]) if bit.len() <= 1 => {
             let bit = bit.first().map_or(Some(0), |bit| number(bit));
             match (number32(address), bit) {
@@ -138,11 +146,10 @@ pub fn parse(line: &str) -> Result<Lever, LeverError> {
             milliseconds(ms).map(|time| Lever::Hang(Some(time))).ok_or(usage("hang [MS]"))
         }
         ("heal", []) => Ok(Lever::Heal),
-        ("dump", [_, ..]) => {
-            let path = line.trim().trim_start_matches("dump").trim();
-            Ok(Lever::Dump(PathBuf::from(path)))
-        }
+        ("dump", [_, ..]) => Ok(Lever::Dump(path_behind(line, "dump"))),
         ("dump", _) => Err(usage("dump FILE")),
+        ("load", [_, ..]) => Ok(Lever::Load(path_behind(line, "load"))),
+        ("load", _) => Err(usage("load FILE")),
         ("dump-hex", [address, length]) => match (number32(address), number32(length)) {
             (Some(address), Some(length)) => Ok(Lever::DumpHex { address, length }),
             (Some(_) | None, Some(_) | None) => Err(usage("dump-hex ADDR LEN")),
@@ -152,6 +159,11 @@ pub fn parse(line: &str) -> Result<Lever, LeverError> {
         ("state", []) => Ok(Lever::State),
         (word, _) => Err(LeverError::Unknown(word.to_owned())),
     }
+}
+
+/// The rest of a line, which may hold spaces.
+fn path_behind(line: &str, word: &str) -> PathBuf {
+    PathBuf::from(line.trim().trim_start_matches(word).trim())
 }
 
 /// Decimal, or hexadecimal with 0x.
@@ -206,6 +218,8 @@ mod tests {
         check("power on", Lever::Power(true));
         check("power off\r\n", Lever::Power(false));
         check("cut 0", Lever::Cut(0));
+        check("cut-erase 2", Lever::CutErase(2));
+        check("load a file with spaces", Lever::Load(PathBuf::from("a file with spaces")));
         check("stuck 0x1000", Lever::Stuck { address: 0x1000, bit: 0 });
         check("stuck 4096 7", Lever::Stuck { address: 0x1000, bit: 7 });
         check("slow 20", Lever::Slow(Duration::from_millis(20)));
@@ -248,6 +262,8 @@ mod tests {
             "power maybe",
             "cut",
             "cut -1",
+            "cut-erase",
+            "load",
             "stuck 0 8",
             "heal now",
             "lock 3",

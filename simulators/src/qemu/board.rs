@@ -109,6 +109,8 @@ impl EmulatedBoard {
             }
             Lever::State => return Ok(chip.state().to_string()),
             Lever::Cut(_)
+            | Lever::CutErase(_)
+            | Lever::Load(_)
             | Lever::Stuck { .. }
             | Lever::NoErase(_)
             | Lever::Lock(_)
