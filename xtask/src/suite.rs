@@ -19,7 +19,7 @@ const USUAL: &str = "flash/umockdev,simulators/umockdev";
 
 /// The features behind which tests wait for programs written by others.
 const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simulators/stm32flash,\
-                    simulators/esptool,simulators/umockdev,tests/deep";
+                    simulators/esptool,simulators/umockdev,station-daemon/deep,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
 const OUTSIDE: [&str; 9] = [
@@ -98,6 +98,9 @@ pub(crate) fn test(deep: bool) -> Result<()> {
             machine::debian(machine::TO_BOOT)?;
             let kernel = machine::kernel()?;
             deep_tests("binary(guest)", &[("GUEST_KERNEL", kernel.as_os_str())])
+        });
+        stages.run("power cut at every point of a visit", || {
+            deep_tests("binary(line) & test(/^power::/)", &[])
         });
         stages.run("kiosk window", window::watched);
     }

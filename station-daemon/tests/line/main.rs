@@ -9,6 +9,7 @@ mod faults;
 mod marker;
 mod paper;
 mod ports;
+mod power;
 mod process;
 mod station;
 mod units;

@@ -28,7 +28,7 @@ pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const DEMO_HEX: &[u8] = include_bytes!("../../../device-sdk/demo/demo-lamp-1.0.0.hex");
 
 /// What the lease of one test says.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) order: &'static str,
     pub(crate) quantity: u32,
@@ -37,7 +37,13 @@ pub(crate) struct Plan {
     pub(crate) lease_ends_ms: i64,
     pub(crate) chip: &'static str,
     pub(crate) self_test: bool,
+    /// The line the self-test waits for.
+    pub(crate) says: &'static str,
+    /// What is flashed instead of the firmware that belongs to the chip: address and bytes.
+    pub(crate) image: Option<Vec<(u64, Vec<u8>)>>,
     pub(crate) activation: bool,
+    /// The chip is locked at the end.
+    pub(crate) protect: bool,
     /// A second chip, `radio`, that is flashed first.
     pub(crate) radio: bool,
     pub(crate) withdrawn: bool,
@@ -56,7 +62,10 @@ impl Plan {
             lease_ends_ms: now_ms + DAY_MS,
             chip: "nRF52832_xxAA",
             self_test: true,
+            says: "FLASHLINE demo-lamp {version} activation=valid",
+            image: None,
             activation: true,
+            protect: false,
             radio: false,
             withdrawn: false,
             allow_simulated: true,
@@ -203,10 +212,12 @@ impl Office {
 
     fn pack(&self, plan: &Plan, now_ms: i64) -> PackedDemo {
         let Firmware { family, hex, block_at } = Firmware::of(plan.chip);
+        let hex = plan.image.as_deref().map_or(hex, intel_hex);
         let mut recipe = serde_json::json!({
             "family": family,
             "chip": plan.chip,
             "channels": ["production"],
+            "protect": plan.protect,
         });
         if plan.activation {
             recipe["activation"] = serde_json::json!({
@@ -218,7 +229,7 @@ impl Office {
         if plan.self_test {
             recipe["self_test"] = serde_json::json!({
                 "via": "uart",
-                "expect": "FLASHLINE demo-lamp {version} activation=valid",
+                "expect": plan.says,
                 "within_ms": 60_000,
             });
         }
@@ -319,6 +330,11 @@ impl Office {
     }
 }
 
+/// The demo firmware as it must lie in flash: address and bytes.
+pub(crate) fn demo_image() -> Vec<(u64, Vec<u8>)> {
+    packed_image(&release::image::read_image(ImageFormat::IntelHex, DEMO_HEX).expect("hex"))
+}
+
 /// What the radio holds: bytes that are nobody's program.
 pub(crate) fn radio_image() -> Vec<u8> {
     (0..5000_u32).map(|at| (at * 31 + 7).to_le_bytes()[0]).collect()
@@ -360,6 +376,11 @@ fn stm32_hex() -> Vec<u8> {
     let mut image = vec![0x00, 0x50, 0x00, 0x20, 0x01, 0x01, 0x00, 0x08];
     let noise = |at: u32| (at.wrapping_mul(0x9E37_79B1) >> 23).to_le_bytes()[0];
     image.extend((8..9 * 1024).map(noise));
+    intel_hex(&[(0x0800_0000, image)])
+}
+
+/// Pieces that begin at multiples of 16 as Intel HEX.
+fn intel_hex(pieces: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let record = |kind: u8, address: u16, bytes: &[u8]| {
         let mut record = vec![u8::try_from(bytes.len()).expect("short")];
         record.extend(address.to_be_bytes());
@@ -368,9 +389,16 @@ fn stm32_hex() -> Vec<u8> {
         record.push(record.iter().fold(0_u8, |sum, byte| sum.wrapping_sub(*byte)));
         format!(":{}\n", hex::encode_upper(record))
     };
-    let mut text = record(4, 0, &[0x08, 0x00]);
-    for (row, bytes) in (0_u16..).zip(image.chunks(16)) {
-        text += &record(0, row * 16, bytes);
+    let mut text = String::new();
+    for (address, bytes) in pieces {
+        for (row, bytes) in (0_u64..).zip(bytes.chunks(16)) {
+            let address = u32::try_from(address + row * 16).expect("32 bits");
+            let [high, low] = [address >> 16, address & 0xFFFF].map(|half| half as u16);
+            if row == 0 || low == 0 {
+                text += &record(4, 0, &high.to_be_bytes());
+            }
+            text += &record(0, low, bytes);
+        }
     }
     text += &record(1, 0, &[]);
     text.into_bytes()

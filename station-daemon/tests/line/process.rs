@@ -17,6 +17,25 @@ pub(crate) struct Daemon {
     folder: PathBuf,
 }
 
+/// The command that runs the station of a folder. A fresh entry address is awaited.
+pub(crate) fn command(folder: &Path, slots: &[SlotConfig]) -> Command {
+    let mut text = "data = \".\"\nlisten = \"127.0.0.1:0\"\n".to_owned();
+    for slot in slots {
+        let ports: Vec<String> = slot.ports.iter().map(ToString::to_string).collect();
+        text += &format!("[[slot]]\nnumber = {}\nports = {ports:?}\n", slot.number);
+        if let Some(uart) = &slot.uart {
+            text += &format!("uart = {uart:?}\n");
+        }
+    }
+    let config = folder.join("station.toml");
+    std::fs::File::create(&config).and_then(|mut f| f.write_all(text.as_bytes())).expect("toml");
+    // An address of an earlier run would be taken for this one's.
+    std::fs::remove_file(folder.join("run/enter")).ok();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_station-daemon"));
+    command.args(["run", "--config"]).arg(&config).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
 impl Daemon {
     pub(crate) fn start(folder: &Path, slots: &[SlotConfig]) -> Self {
         Self::start_with(folder, slots, &[])
@@ -28,34 +47,13 @@ impl Daemon {
         slots: &[SlotConfig],
         environment: &[(&str, &OsStr)],
     ) -> Self {
-        let mut text = "data = \".\"\nlisten = \"127.0.0.1:0\"\n".to_owned();
-        for slot in slots {
-            let ports: Vec<String> = slot.ports.iter().map(ToString::to_string).collect();
-            text += &format!("[[slot]]\nnumber = {}\nports = {ports:?}\n", slot.number);
-            if let Some(uart) = &slot.uart {
-                text += &format!("uart = {uart:?}\n");
-            }
-        }
-        let config = folder.join("station.toml");
-        std::fs::File::create(&config)
-            .and_then(|mut f| f.write_all(text.as_bytes()))
-            .expect("toml");
-        // An address of an earlier run would be taken for this one's.
-        std::fs::remove_file(folder.join("run/enter")).ok();
+        let mut command = command(folder, slots);
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(folder.join("log.jsonl"))
             .expect("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_station-daemon"))
-            .args(["run", "--config"])
-            .arg(&config)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("starts");
+        let child = command.envs(environment.iter().copied()).stderr(log).spawn().expect("starts");
         Self { child, folder: folder.to_owned() }
     }
 
@@ -80,16 +78,7 @@ impl Daemon {
                 panic!("the daemon ended with {status}\n{}", self.log());
             }
         };
-        let rest = line.trim().strip_prefix("http://").expect("http");
-        let (host, path) = rest.split_once('/').expect("path");
-        let answer = get(host, &format!("/{path}"), "");
-        let cookie = answer
-            .lines()
-            .find_map(|line| line.strip_prefix("set-cookie: "))
-            .and_then(|cookie| cookie.split(';').next())
-            .unwrap_or_else(|| panic!("no cookie in {answer}"))
-            .to_owned();
-        Screen::follow(host, &cookie)
+        Screen::enter(&line).unwrap_or_else(|| panic!("nobody answers\n{}", self.log()))
     }
 
     /// Ends it as the service manager does.
@@ -121,7 +110,7 @@ impl Drop for Daemon {
     }
 }
 
-fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
     assert!(status.expect("kill").success());
 }
@@ -134,25 +123,15 @@ pub(crate) fn limit_files(pid: u32, bytes: &str) {
     assert!(status.expect("prlimit (package util-linux)").success());
 }
 
-fn connect(host: &str) -> TcpStream {
-    let stream = TcpStream::connect(host).expect("connects");
-    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
-    stream
-}
-
-fn ask(stream: &mut TcpStream, host: &str, path: &str, cookie: &str) {
+/// Asks, and leaves the answer in the stream; fails where nobody listens any more.
+fn ask(host: &str, path: &str, cookie: &str) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).expect("asked");
-}
-
-fn get(host: &str, path: &str, cookie: &str) -> String {
-    let mut stream = connect(host);
-    ask(&mut stream, host, path, cookie);
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answer");
-    answer
+    stream.write_all(request.as_bytes())?;
+    Ok(stream)
 }
 
 pub(crate) struct Screen {
@@ -161,10 +140,28 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    fn follow(host: &str, cookie: &str) -> Self {
-        let mut stream = connect(host);
-        ask(&mut stream, host, "/api/events", cookie);
-        Self { events: BufReader::new(stream), last: None }
+    /// Goes in by an entry address and follows the views; none where the station is gone.
+    pub(crate) fn enter(line: &str) -> Option<Self> {
+        let (host, path) = line.trim().strip_prefix("http://")?.split_once('/')?;
+        let mut answer = String::new();
+        ask(host, &format!("/{path}"), "").ok()?.read_to_string(&mut answer).ok()?;
+        let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "))?;
+        let cookie = cookie.split(';').next()?;
+        let events = BufReader::new(ask(host, "/api/events", cookie).ok()?);
+        Some(Self { events, last: None })
+    }
+
+    /// The next view; none where the station is gone.
+    pub(crate) fn next_view(&mut self) -> Option<StationView> {
+        loop {
+            let mut line = String::new();
+            if !matches!(self.events.read_line(&mut line), Ok(1..)) {
+                return None;
+            }
+            if let Some(data) = line.strip_prefix("data: ") {
+                return serde_json::from_str(data).ok();
+            }
+        }
     }
 
     /// Reads views until one satisfies `holds`.
@@ -175,12 +172,8 @@ impl Screen {
                 return view.clone();
             }
             assert!(begun.elapsed() < PATIENCE, "waiting for {what}: {:#?}", self.last);
-            let mut line = String::new();
-            let read = self.events.read_line(&mut line);
-            assert!(matches!(read, Ok(1..)), "waiting for {what}: the page was cut off");
-            if let Some(data) = line.strip_prefix("data: ") {
-                self.last = Some(serde_json::from_str(data).expect("a view"));
-            }
+            self.last = self.next_view();
+            assert!(self.last.is_some(), "waiting for {what}: the page was cut off");
         }
     }
 
