@@ -4,6 +4,7 @@
 //! was set for it. Everything is built in the release profile, and ours and the peer run on the same
 //! machine in the same call.
 
+mod custody;
 mod delta;
 mod dfu;
 mod flash;
@@ -16,11 +17,15 @@ use serde::Serialize;
 pub(crate) fn run(name: &str) -> Result<()> {
     match name {
         "flash" => flash::run().and_then(|()| dfu::run()).and_then(|()| uart::run()),
+        "custody" => custody::run(),
         "delta" => delta::run(),
         "dfu" => dfu::run(),
         "uart" => uart::run(),
         other => {
-            bail!("there is no bench called `{other}`; there are `delta`, `flash`, `dfu`, `uart`")
+            bail!(
+                "there is no bench called `{other}`; there are `custody`, `delta`, `flash`, `dfu`, \
+                 `uart`"
+            )
         }
     }
 }
@@ -42,6 +47,24 @@ impl Case<'_> {
         Self { ratio: self.ours / self.peer, ..self }
     }
 
+    fn print(&self) -> Result<()> {
+        println!("{}", serde_json::to_string(self)?);
+        Ok(())
+    }
+}
+
+/// A case without a peer.
+#[derive(Serialize)]
+struct Value<'a> {
+    bench: &'a str,
+    case: &'a str,
+    value: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<f64>,
+    unit: &'a str,
+}
+
+impl Value<'_> {
     fn print(&self) -> Result<()> {
         println!("{}", serde_json::to_string(self)?);
         Ok(())

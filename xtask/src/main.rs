@@ -37,7 +37,7 @@ enum Chore {
     Check,
     /// Measures: prints one JSON object per case
     Bench {
-        /// Which bench: `flash`
+        /// Which bench: `custody`, `delta`, `flash`, `dfu`, `uart`
         name: String,
     },
     /// Writes the generated API document and TypeScript types anew

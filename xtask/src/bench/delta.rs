@@ -7,9 +7,8 @@
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
 
-use super::Case;
+use super::{Case, Value};
 use crate::{
     checkout::{cargo, target, top},
     machine,
@@ -24,17 +23,6 @@ const PEERS: &[&str] = &["bsdiff", "xdelta3", "zstd"];
 const TIMED: &str = "mbv2-2.1.0-2.1.1";
 /// The pair for the emulated chip: small, and for Cortex-M0.
 const EMULATED: &str = "thb2-v18-v19";
-
-/// A case without a peer.
-#[derive(Serialize)]
-struct Value<'a> {
-    bench: &'a str,
-    case: &'a str,
-    value: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<f64>,
-    unit: &'a str,
-}
 
 /// A line of `delta bench --csv`, by column.
 type Row = BTreeMap<String, String>;
@@ -137,8 +125,7 @@ fn ratio(case: &str, (ours, peer): (f64, f64), target: f64, unit: &str) -> Resul
 }
 
 fn value(case: &str, value: f64, target: Option<f64>, unit: &str) -> Result<()> {
-    println!("{}", serde_json::to_string(&Value { bench: "delta", case, value, target, unit })?);
-    Ok(())
+    Value { bench: "delta", case, value, target, unit }.print()
 }
 
 /// Code, memory and instructions on Armv6-M, as `delta/chip/run.sh` prints them; nothing where its
