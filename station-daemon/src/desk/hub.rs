@@ -240,13 +240,15 @@ impl Desk {
         }
         let kept = self.store.commit(|commit| {
             commit.put_head(epoch, true, &Head { size, note })?;
-            let erased = commit.erase_credentials(epoch, size)?;
-            if erased > 0 {
-                tracing::info!(erased, "credentials that were written are erased here");
-            }
-            Ok::<_, StoreError>(())
+            commit.erase_credentials(epoch, size)
         });
-        kept.map_err(|error| Refusal::Trouble(self.store_failed(&error)).into())
+        let erased = kept.map_err(|error| Refusal::Trouble(self.store_failed(&error)))?;
+        if erased > 0 {
+            tracing::info!(erased, "credentials that were written are erased here");
+            self.traces = true;
+            self.erase();
+        }
+        Ok(())
     }
 
     /// Nothing is reserved any more until an administrator has looked: the journal here and the
@@ -326,6 +328,9 @@ impl Desk {
         }
         tracing::warn!(revoked_ms = statement.revoked_ms, "the hub has revoked this station");
         enrolled.shelf.revoke();
+        let erased = self.store.commit(|commit| commit.erase_secrets());
+        erased.map_err(|error| Refusal::Trouble(self.store_failed(&error)))?;
+        self.traces = true;
         self.erase();
         Ok(())
     }

@@ -168,6 +168,16 @@ impl Commit<'_> {
             .execute([allotment])?)
     }
 
+    /// Erases every credential and secret: the station may use none any more.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn erase_secrets(&self) -> Result<(), StoreError> {
+        self.transaction.execute("DELETE FROM credential", [])?;
+        self.transaction.execute("DELETE FROM mac_secret", [])?;
+        Ok(())
+    }
+
     /// Keeps a product's sealed secret of mode *hmac-sha256*.
     ///
     /// # Errors
