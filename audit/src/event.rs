@@ -126,8 +126,16 @@ pub enum Event {
         allotment: HexBytes,
         /// Index within the allotment, from 0.
         index: u32,
-        /// SHA-256 of the activation block.
-        block_sha256: Digest,
+        /// SHA-256 of the activation block; absent where it is made after this record, from a
+        /// credential that may be opened only then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        block_sha256: Option<Digest>,
+        /// How the block is proven, as recipes write it; absent for `ed25519`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<String>,
+        /// What names the credential of mode `pool`: SHA-256 over its public columns.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<Digest>,
     },
     /// The chip already held its own valid block; nothing is spent.
     Adopted {
@@ -151,6 +159,9 @@ pub enum Event {
         index: u32,
         /// SHA-256 of the activation block.
         block_sha256: Digest,
+        /// How the block is proven, as recipes write it; absent for `ed25519`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<String>,
     },
     /// The chip was here before, or carries the activation of an earlier visit.
     SeenBefore {
@@ -211,6 +222,9 @@ pub enum Event {
         code: String,
         /// SHA-256 of the activation block.
         block_sha256: Digest,
+        /// In mode `pool` the signed receipt of the binding; it holds no secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<HexBytes>,
     },
     /// The firmware said the line that the recipe expects.
     SelfTested {
@@ -300,6 +314,49 @@ pub enum Event {
         release: Digest,
         /// From contact to here.
         took_ms: u64,
+    },
+    /// A unit is scrapped: its chip and its code are void for ever.
+    Scrapped {
+        /// Product name.
+        product: String,
+        /// Chip family in lower case, `nrf52`.
+        family: String,
+        /// The chip's unique id as it lies in its memory.
+        uid: HexBytes,
+        /// The lead's number; never a name.
+        operator: u32,
+    },
+    /// A unit got another chip: the old one is void, one serial number links the two.
+    ChipReplaced {
+        /// Product name.
+        product: String,
+        /// The unit's serial number.
+        serial: String,
+        /// Family of the chip that came off.
+        old_family: String,
+        /// Its unique id.
+        old_uid: HexBytes,
+        /// Family of the chip that came on.
+        new_family: String,
+        /// Its unique id.
+        new_uid: HexBytes,
+        /// The lead's number; never a name.
+        operator: u32,
+    },
+    /// The station gives back what it has not used of an order's portion and begins no unit of it
+    /// any more.
+    PortionReturned {
+        /// Work order number.
+        order: String,
+        /// Units passed here.
+        passed: u32,
+        /// The allotment's name, 16 bytes; absent where nothing is activated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        allotment: Option<HexBytes>,
+        /// First index that no chip of this station has.
+        unused_from: u32,
+        /// One past the last.
+        unused_to: u32,
     },
     /// The visit ended in a trouble.
     Failed {
@@ -465,6 +522,9 @@ impl Event {
             | Self::OrderClosed { .. }
             | Self::UnprovenApproved { .. }
             | Self::UnlockApproved { .. }
+            | Self::Scrapped { .. }
+            | Self::ChipReplaced { .. }
+            | Self::PortionReturned { .. }
             | Self::StationTrouble { .. }
             | Self::SlotClosed { .. }
             | Self::SlotOpened { .. }

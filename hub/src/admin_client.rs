@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use protocol::{PortionGrant, Problem, Sha256, Station, Unit, UnitPage, WorkOrder};
+use protocol::{
+    Conflict, PoolView, PortionGrant, Problem, Sha256, Station, Unit, UnitPage, WorkOrder,
+};
 use reqwest::{Client, Method, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -13,8 +15,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::admin_api::{
-    BundleFile, CodeCreate, CodeCreated, JournalPage, LogPage, OrderCreate, Publication,
-    ReleaseView,
+    BundleFile, CodeCreate, CodeCreated, ConflictPage, DispositionCreate, Imported, JournalPage,
+    LogPage, MacSecretCreate, MacSecretTaken, OrderCreate, PoolImport, Publication, ReleaseView,
+    Relend,
 };
 pub use crate::publish::{DocumentsTaken, Published};
 
@@ -207,6 +210,65 @@ impl AdminClient {
     pub async fn grant(&self, grant: &PortionGrant) -> Result<(), AdminError> {
         self.post("/v1/admin/portions", grant).await?;
         Ok(())
+    }
+
+    /// Imports a file of credentials, whole or not at all.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn import_pool(&self, import: &PoolImport) -> Result<Imported, AdminError> {
+        parse(&self.post("/v1/admin/pools", import).await?)
+    }
+
+    /// How the pools stand.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn pools(&self) -> Result<Vec<PoolView>, AdminError> {
+        self.get("/v1/pools").await
+    }
+
+    /// Lends a chip's credential to another station.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn relend(&self, relend: &Relend) -> Result<(), AdminError> {
+        self.post("/v1/admin/pools/relend", relend).await?;
+        Ok(())
+    }
+
+    /// Hands over a product's secret of mode *hmac-sha256*.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn mac_secret(&self, create: &MacSecretCreate) -> Result<MacSecretTaken, AdminError> {
+        parse(&self.post("/v1/admin/mac-secrets", create).await?)
+    }
+
+    /// Records a disposition.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn dispose(&self, create: &DispositionCreate) -> Result<(), AdminError> {
+        self.post("/v1/admin/dispositions", create).await?;
+        Ok(())
+    }
+
+    /// Every conflict about units.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn conflicts(&self) -> Result<Vec<Conflict>, AdminError> {
+        let mut conflicts = Vec::new();
+        let mut path = "/v1/conflicts?limit=1000".to_owned();
+        loop {
+            let page: ConflictPage = self.get(&path).await?;
+            conflicts.extend(page.conflicts);
+            match page.next_cursor {
+                Some(cursor) => path = format!("/v1/conflicts?limit=1000&cursor={cursor}"),
+                None => return Ok(conflicts),
+            }
+        }
     }
 
     /// Every unit, page by page.

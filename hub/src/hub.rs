@@ -318,6 +318,26 @@ impl Hub {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Seals something of a tenant's under a name.
+    pub(crate) fn seal_for(
+        &self,
+        scope: &TenantScope,
+        name: &str,
+        plain: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
+        self.vault.seal(&sealed_as(scope.name(), name), plain)
+    }
+
+    /// Opens what [`Hub::seal_for`] made under the same name.
+    pub(crate) fn open_for(
+        &self,
+        scope: &TenantScope,
+        name: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        self.vault.open_sealed(&sealed_as(scope.name(), name), sealed)
+    }
+
     async fn opened(
         &self,
         scope: &TenantScope,

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use activation::books::Fact;
 use audit::{Append, Origin, SignedCheckpoint, verify_append};
 use protocol::journal::PUSH_RECORDS_MAX;
 use protocol::{Epoch, JournalAck, JournalPush, Problem, ProblemType};
@@ -14,7 +15,7 @@ use protocol::{Epoch, JournalAck, JournalPush, Problem, ProblemType};
 use crate::hub::Hub;
 use crate::refusal::Refusal;
 use crate::store::{Growth, HeldJournal, JournalRecord, StationRow, StoreError, TenantScope};
-use crate::units::change_of;
+use crate::units::{change_of, fact_of, returned_by};
 
 /// How often a push may find that another one was faster.
 const ATTEMPTS_MAX: u32 = 3;
@@ -109,14 +110,29 @@ async fn act_on(
             let records = numbered(from, fresh, &extension.leaves);
             let units: Vec<_> =
                 fresh.iter().filter_map(|record| change_of(record.as_bytes())).collect();
+            let facts: Vec<_> = fresh
+                .iter()
+                .filter_map(|record| fact_of(record.as_bytes(), station.journal_key.0))
+                .collect();
+            let returned: Vec<_> =
+                fresh.iter().filter_map(|record| returned_by(record.as_bytes())).collect();
             let growth = Growth {
                 held,
                 records: &records,
                 frontier: &extension.frontier,
                 cosigned: cosigned.as_str(),
                 units: &units,
+                facts: &facts,
+                returned: &returned,
+                now_ms: hub.now_ms(),
             };
             hub.store.grow(scope, station, epoch, &growth).await?;
+            let voids = facts
+                .iter()
+                .any(|new| matches!(new.fact, Fact::Scrapped { .. } | Fact::ChipReplaced { .. }));
+            if voids || !returned.is_empty() {
+                hub.announce_change();
+            }
             Ok(JournalAck { size: extension.checkpoint.size, cosigned: cosigned.to_string(), next })
         }
         Append::AlreadyHave => Ok(JournalAck {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Sha256;
+use crate::ids::{ProductName, Sha256};
 
 /// Name of one document, which is also the rest of its URL after `/v1/documents/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,8 +23,14 @@ pub enum DocumentName {
     Orders,
     /// The people of this station's line.
     Roster,
-    /// Withdrawn releases, voided units, revoked keys.
+    /// Withdrawn releases, revoked keys.
     Revocations,
+    /// The tenant's void units, as the hub states them.
+    Voids,
+    /// A share of a pool, by its allotment's name: credentials sealed for this station.
+    Credentials([u8; 16]),
+    /// The sealed secret of a product that is activated by *hmac-sha256*.
+    MacSecret(ProductName),
 }
 
 /// The text is not the name of a document.
@@ -33,6 +39,8 @@ pub enum DocumentName {
 pub struct DocumentNameError(String);
 
 const MANIFEST_PREFIX: &str = "manifest/";
+const CREDENTIALS_PREFIX: &str = "credentials/";
+const MAC_SECRET_PREFIX: &str = "mac-secret/";
 const METADATA_SUFFIX: &str = ".json";
 
 impl fmt::Display for DocumentName {
@@ -44,6 +52,11 @@ impl fmt::Display for DocumentName {
             Self::Orders => f.write_str("orders"),
             Self::Roster => f.write_str("roster"),
             Self::Revocations => f.write_str("revocations"),
+            Self::Voids => f.write_str("voids"),
+            Self::Credentials(allotment) => {
+                write!(f, "{CREDENTIALS_PREFIX}{}", hex::encode(allotment))
+            }
+            Self::MacSecret(product) => write!(f, "{MAC_SECRET_PREFIX}{product}"),
         }
     }
 }
@@ -56,11 +69,21 @@ impl FromStr for DocumentName {
         if let Some(digest) = text.strip_prefix(MANIFEST_PREFIX) {
             return digest.parse().map(Self::Manifest).map_err(|_| refused());
         }
+        if let Some(allotment) = text.strip_prefix(CREDENTIALS_PREFIX) {
+            let mut name = [0; 16];
+            let lower = !allotment.bytes().any(|byte| byte.is_ascii_uppercase());
+            let read = hex::decode_to_slice(allotment, &mut name).is_ok() && lower;
+            return if read { Ok(Self::Credentials(name)) } else { Err(refused()) };
+        }
+        if let Some(product) = text.strip_prefix(MAC_SECRET_PREFIX) {
+            return product.parse().map(Self::MacSecret).map_err(|_| refused());
+        }
         match text {
             "lease" => return Ok(Self::Lease),
             "orders" => return Ok(Self::Orders),
             "roster" => return Ok(Self::Roster),
             "revocations" => return Ok(Self::Revocations),
+            "voids" => return Ok(Self::Voids),
             _ => {}
         }
         let stem = text.strip_suffix(METADATA_SUFFIX).ok_or_else(refused)?;
@@ -122,6 +145,9 @@ mod tests {
             DocumentName::Orders,
             DocumentName::Roster,
             DocumentName::Revocations,
+            DocumentName::Voids,
+            DocumentName::Credentials([7; 16]),
+            DocumentName::MacSecret("demo-lamp".parse().unwrap()),
         ] {
             assert_eq!(name.to_string().parse::<DocumentName>().unwrap(), name);
         }

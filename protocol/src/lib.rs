@@ -6,6 +6,7 @@
 //! Promise: a value of one of these types has already been checked for shape. A name that could
 //! break a path, a URL or a checkpoint's origin line cannot be built.
 
+pub mod custody;
 pub mod document;
 pub mod enrolment;
 pub mod grant;
@@ -13,12 +14,14 @@ pub mod health;
 pub mod ids;
 pub mod journal;
 pub mod order;
+pub mod pool;
 pub mod problem;
 pub mod roster;
 pub mod statement;
 pub mod station;
 pub mod verdict;
 
+pub use custody::{MacSecretStatement, VoidUnit, VoidsStatement};
 pub use document::{Document, DocumentList, DocumentName};
 pub use enrolment::{
     CertificateRenewal, EnrolRequest, Enrolled, EnrolmentCode, KeyProtection, RenewedCertificate,
@@ -31,6 +34,7 @@ pub use ids::{
 };
 pub use journal::{JournalAck, JournalPush, JournalState};
 pub use order::{OrderState, OrdersDocument, StationOrder, WorkOrder};
+pub use pool::{Conflict, PoolView, WaterLevel};
 pub use problem::{Problem, ProblemType};
 pub use roster::{Operator, Role, Roster};
 pub use statement::{EnrolmentStatement, RevocationStatement, SignedStatement, TimeStatement};

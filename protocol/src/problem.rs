@@ -101,6 +101,12 @@ problem_types! {
     /// The allotment certificate is not for this station and product, or has no indices left.
     AllotmentRefused = "allotment-refused", 422, "The allotment certificate cannot be used",
         "Certify a new allotment for this station and product.";
+    /// A line or value of a pool's file is wrong; nothing of it was imported.
+    PoolFileRefused = "pool-file-refused", 422, "The pool's file was not imported",
+        "Correct the file where it says so and import it whole.";
+    /// Fewer credentials are free than asked for.
+    PoolExhausted = "pool-exhausted", 409, "The pool cannot lend these credentials",
+        "Import more credentials, or lend fewer.";
     /// A release must be published first.
     NothingPublished = "nothing-published", 409, "No release was published yet",
         "Publish a release first.";

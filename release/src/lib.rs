@@ -25,6 +25,7 @@ pub mod limits;
 pub mod manifest;
 pub mod names;
 pub mod pack;
+pub mod parcel;
 pub mod random;
 pub mod recipe;
 pub mod seal;

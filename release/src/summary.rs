@@ -93,9 +93,14 @@ impl Summary<'_> {
         }
         match &chip.activation {
             Some(place) => {
-                writeln!(f, "activation {:?} block at {:#010x}", place.mode, place.address)?;
+                let (mode, address) = (place.mode, place.address);
+                writeln!(f, "activation {} block at {address:#010x}", mode.as_str())?;
+                writeln!(f, "  proof    {}", mode.promise())?;
                 for key in &place.product_keys {
                     writeln!(f, "  key      {key}")?;
+                }
+                if let Some(digest) = place.mac_secret_sha256 {
+                    writeln!(f, "  secret   sha256 {digest}")?;
                 }
             }
             None => writeln!(f, "activation none")?,

@@ -26,9 +26,9 @@ pub const WRAP_INFO: &[u8] = b"flashline content key wrap v1";
 /// Bytes of a wrapped key: 32 encapsulated, 32 sealed, 16 of tag.
 pub const WRAPPED_BYTES: usize = 80;
 
-type Kem = X25519HkdfSha256;
+pub(crate) type Kem = X25519HkdfSha256;
 type PrivateHalf = <Kem as hpke::Kem>::PrivateKey;
-type PublicHalf = <Kem as hpke::Kem>::PublicKey;
+pub(crate) type PublicHalf = <Kem as hpke::Kem>::PublicKey;
 
 const WHAT: &str = "X25519";
 
@@ -273,6 +273,10 @@ impl WrapKey {
         out
     }
 
+    pub(crate) const fn private_half(&self) -> &PrivateHalf {
+        &self.0
+    }
+
     /// The public half.
     #[must_use]
     pub fn public(&self) -> WrapPublicKey {
@@ -381,7 +385,7 @@ hex_serde!(WrappedKey, "expected a wrapped key of 160 lower-case hex characters"
 
 /// The 32 bytes HPKE draws for its one-use key, drawn beforehand so that a failing source is an
 /// error and a worked example can fix them.
-struct OneSeed(Option<Zeroizing<[u8; 32]>>);
+pub(crate) struct OneSeed(pub(crate) Option<Zeroizing<[u8; 32]>>);
 
 impl TryRng for OneSeed {
     type Error = Infallible;

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use crate::api::guard::Guard;
 use crate::api::preflight::Preflight;
 use crate::api::view::{
-    Approval, ApprovalAnswer, OpenAnswer, ScanAnswer, SlotState, StationView, TeachAnswer,
+    Approval, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, ScanAnswer, SlotState,
+    StationView, TeachAnswer,
 };
 use crate::api::{Api, Desk as ScreenDesk, router};
 use crate::config::Config;
@@ -119,6 +120,20 @@ impl ScreenDesk for Screens {
         Some(OpenAnswer { open, word: word.to_owned() })
     }
 
+    fn dispose(&self, disposition: &Disposition) -> DispositionAnswer {
+        let disposition = disposition.clone();
+        let taken = self.desk.ask(move |desk| desk.dispose(&disposition));
+        let (accepted, word) = match taken {
+            Ok(Ok(())) => (true, "recorded"),
+            Ok(Err(refused)) => {
+                tracing::warn!(%refused, "a disposition was refused");
+                (false, refused.word())
+            }
+            Err(_) => (false, "not_recorded"),
+        };
+        DispositionAnswer { accepted, word: word.to_owned() }
+    }
+
     fn approve(&self, approval: &Approval) -> ApprovalAnswer {
         let approval = approval.clone();
         let taken = self.desk.ask(move |desk| desk.approve(&approval));
@@ -172,6 +187,10 @@ impl ScreenDesk for NoScreens {
 
     fn open(&self, _slot: u32) -> Option<OpenAnswer> {
         None
+    }
+
+    fn dispose(&self, _disposition: &Disposition) -> DispositionAnswer {
+        DispositionAnswer { accepted: false, word: "not_recorded".to_owned() }
     }
 
     fn approve(&self, _approval: &Approval) -> ApprovalAnswer {

@@ -31,7 +31,7 @@ impl TroubleCode {
             | Self::FlashWriteFailed
             | Self::ForeignBlock
             | Self::UnitVoided => (Blame::Board, Act::PutInRedBin),
-            Self::UidDuplicate => (Blame::Board, Act::CallLead),
+            Self::UidDuplicate | Self::CredentialConflict => (Blame::Board, Act::CallLead),
             // Another way onto the same chip would tell its unique id.
             Self::IdentityWeak => (Blame::Release, Act::CallLead),
             Self::DriverHung => (Blame::Probe, Act::PlugInAgain),
@@ -45,9 +45,10 @@ impl TroubleCode {
             | Self::ChipNotSupported
             | Self::ChipNotProven => (Blame::Release, Act::CallLead),
             Self::NoRelease => (Blame::Release, Act::WaitForStation),
-            Self::LeaseOver | Self::QuotaEmpty | Self::HubCertificate => {
-                (Blame::Network, Act::CallLead)
-            }
+            Self::LeaseOver
+            | Self::QuotaEmpty
+            | Self::HubCertificate
+            | Self::CredentialElsewhere => (Blame::Network, Act::CallLead),
             Self::HubUnreachable => (Blame::Network, Act::WaitForStation),
             Self::PortionFull | Self::WrongOrder => (Blame::Operator, Act::ScanWorkOrder),
             Self::DiskFull

@@ -151,7 +151,7 @@ fn a_visit_runs_through_one_worker_from_contact_to_absence() {
     let job = Job::Read { address: 0x1_0000, bytes: READ_BYTES_MAX };
     assert_eq!(run(&mut hand, &job).unwrap(), Answer::Bytes(vec![0xFF; 64 * 1024]));
     let job = Job::Read { address: BLOCK_AT, bytes: 300 };
-    assert_eq!(run(&mut hand, &job).unwrap(), Answer::Bytes(block.bytes));
+    assert_eq!(run(&mut hand, &job).unwrap(), Answer::Bytes(block.bytes.clone()));
     assert_eq!(run(&mut hand, &Job::Protect).unwrap(), Answer::Protected);
     assert_eq!(run(&mut hand, &Job::Absent).unwrap(), Answer::Absent { gone: false });
     board.pull("remove");

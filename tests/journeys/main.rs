@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a journey ends where something is not as it should be")]
 #![allow(clippy::disallowed_methods, reason = "a journey tampers with files as a thief would")]
 
+mod activation;
 mod faults;
 mod real_firmware;
 mod stolen_hub;

@@ -234,6 +234,52 @@ impl Hub {
         self.ask(&[&["portion", "grant"], &words[..]].concat()).map(drop)
     }
 
+    /// Imports a file of credentials.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub fn import_pool(&self, product: &str, schema: &Path, file: &Path) -> Result<()> {
+        let (schema, file) = (schema.to_string_lossy(), file.to_string_lossy());
+        self.ask(&["pool", "import", "--product", product, "--schema", &schema, &file]).map(drop)
+    }
+
+    /// How the pools stand.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub fn pools(&self) -> Result<Vec<Value>> {
+        let pools = self.ask_json(&["pool", "list"])?;
+        list(&pools).cloned()
+    }
+
+    /// Hands over a product's secret; gives its SHA-256 in hex.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub fn mac_secret(&self, product: &str, file: &Path) -> Result<String> {
+        let file = file.to_string_lossy();
+        let taken = self.ask_json(&["mac-secret", "--product", product, &file])?;
+        taken["secret_sha256"].as_str().map(str::to_owned).context("the hub named no digest")
+    }
+
+    /// What about units must be shown to people.
+    ///
+    /// # Errors
+    /// When the hub does not answer.
+    pub fn conflicts(&self) -> Result<Vec<Value>> {
+        let conflicts = self.ask_json(&["conflicts"])?;
+        list(&conflicts).cloned()
+    }
+
+    /// Scraps a unit.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub fn scrap(&self, product: &str, family: &str, uid: &str) -> Result<()> {
+        let words = ["unit", "scrap", "--product", product, "--family", family, "--uid", uid];
+        self.ask(&words).map(drop)
+    }
+
     /// The units the hub knows, from verified records only.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 mod board;
 mod hub;
+mod mode;
 mod process;
 mod research;
 mod station;
@@ -21,6 +22,7 @@ use anyhow::{Context, Result, ensure};
 
 pub use board::{Board, BoardKind};
 pub use hub::Hub;
+pub use mode::{Mode, pool_code, pool_key};
 pub use process::{Program, until};
 pub use research::{Recipe, Release, Research};
 pub use station::Station;
@@ -48,6 +50,8 @@ pub struct Plan {
     pub version: String,
     /// What is done to a board; the demo lamp's recipe when absent.
     pub recipe: Option<Recipe>,
+    /// How the demo lamp is activated, where `recipe` is absent.
+    pub mode: Mode,
     /// The built kiosk page; the daemon's own when absent.
     pub page: Option<PathBuf>,
     /// What the boards are.
@@ -65,6 +69,7 @@ impl Plan {
             image: image.to_owned(),
             version: "1.0.0".to_owned(),
             recipe: None,
+            mode: Mode::Ed25519,
             page: None,
             kind: BoardKind::Simulated,
         }
@@ -117,7 +122,8 @@ impl World {
 
         let recipe = match &plan.recipe {
             Some(recipe) => recipe.clone(),
-            None => Recipe::demo_lamp(&Research::activation_key(programs)?),
+            // Twice as many credentials as this station is lent: others have boards too.
+            None => plan.mode.prepare(programs, &hub, folder, plan.quantity * 2)?,
         };
         let release = research.pack(&plan.version, &recipe, &plan.image)?;
         hub.publish(&release)?;

@@ -67,6 +67,21 @@ impl Recipe {
         self
     }
 
+    /// The same, and an activation block of another mode in the last page: with R&D's key, or with
+    /// the SHA-256 of a secret.
+    #[must_use]
+    pub fn activated_in(mut self, mode: &str, key: Option<&str>, secret: Option<&str>) -> Self {
+        let keys: Vec<_> = key.into_iter().collect();
+        self.toml.push_str(&format!(
+            "\n[activation]\naddress = {BLOCK_ADDRESS:#010x}\nmode = {mode:?}\n\
+             product_keys = {keys:?}\n"
+        ));
+        if let Some(secret) = secret {
+            self.toml.push_str(&format!("mac_secret_sha256 = {secret:?}\n"));
+        }
+        self
+    }
+
     /// The demo lamp: self-test over the serial line, an activation block in the last page.
     #[must_use]
     pub fn demo_lamp(activation_key: &str) -> Self {

@@ -83,6 +83,25 @@ pub struct PoolBook {
 }
 
 impl PoolBook {
+    /// A book as stored: how many were imported, and every cut ever made.
+    ///
+    /// # Errors
+    /// [`BookError::AllotmentUsed`], [`BookError::GivenBack`] for cuts that no book has together.
+    pub fn restore(imported: u32, cuts: impl IntoIterator<Item = Cut>) -> Result<Self, BookError> {
+        let mut book = Self { imported, free: Numbers::of(0..imported), cuts: BTreeMap::new() };
+        for cut in cuts {
+            if cut.only_for.is_none() {
+                let mut out = cut.numbers.clone();
+                out.remove(&cut.given_back).map_err(BookError::GivenBack)?;
+                book.free.remove(&out).map_err(BookError::GivenBack)?;
+            }
+            if book.cuts.insert(cut.allotment, cut).is_some() {
+                return Err(BookError::AllotmentUsed);
+            }
+        }
+        Ok(book)
+    }
+
     /// How many credentials were ever imported.
     #[must_use]
     pub const fn imported(&self) -> u32 {

@@ -27,11 +27,11 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    fn limit(&self) -> u64 {
+    pub(super) fn limit(&self) -> u64 {
         self.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX)
     }
 
-    fn cursor<T: std::str::FromStr>(&self, first: T) -> Result<T, Refusal> {
+    pub(super) fn cursor<T: std::str::FromStr>(&self, first: T) -> Result<T, Refusal> {
         match &self.cursor {
             None => Ok(first),
             Some(cursor) => cursor.parse().map_err(|_| {

@@ -3,8 +3,10 @@
 //! Owns the routes and the guard before them; `/openapi.json` describes them. Promise: every
 //! route but health and the description sees exactly one tenant, the one the token speaks for.
 
+mod dispositions;
 mod listings;
 mod orders;
+mod pools;
 mod publications;
 mod stations;
 
@@ -21,8 +23,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use dispositions::{ConflictPage, DispositionCreate};
 pub use listings::{JournalPage, LogPage};
 pub use orders::OrderCreate;
+pub use pools::{Imported, MacSecretCreate, MacSecretTaken, PoolImport, Relend};
 pub use publications::{BundleFile, Publication, ReleaseView};
 pub use stations::{CodeCreate, CodeCreated};
 
@@ -53,6 +57,12 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(stations::revoke))
         .routes(routes!(orders::create))
         .routes(routes!(orders::grant))
+        .routes(routes!(pools::list))
+        .routes(routes!(pools::import))
+        .routes(routes!(pools::relend))
+        .routes(routes!(pools::mac_secret))
+        .routes(routes!(dispositions::conflicts))
+        .routes(routes!(dispositions::dispose))
         .routes(routes!(publications::upload_chunk))
         .routes(routes!(publications::publish))
         .routes(routes!(publications::take_documents))

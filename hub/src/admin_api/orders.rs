@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use protocol::{OrderNumber, PortionGrant, Problem, ProblemType, ProductName, Sha256};
+use release::recipe::ActivationMode;
 use release::{Channel, HubWrap};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use super::Caller;
 use crate::body::read_json;
 use crate::hub::Hub;
 use crate::lease::channel_of;
+use crate::pools;
 use crate::refusal::Refusal;
 use crate::store::{NewOrder, NewPortion, StationRow};
 
@@ -100,6 +102,18 @@ pub(super) async fn grant(
     if index_to > quota {
         return Err(refused(format!("the allotment ends at index {quota}")));
     }
+    if pools::mode_of(&hub, scope, &order.release).await? == Some(ActivationMode::Pool) {
+        let bytes = certificate
+            .as_deref()
+            .ok_or_else(|| refused("a product with a pool needs an allotment certificate"))?;
+        let certificate = AllotmentCertificate::from_bytes(bytes)
+            .map_err(|error| refused(format!("it does not read: {error}")))?;
+        let product = order.product.as_str();
+        if !pools::fits(&hub, scope, product, quota).await? {
+            return Err(refused("a share of that many credentials is too long; certify fewer"));
+        }
+        pools::lend(&hub, scope, &station, product, &certificate, &caller.who).await?;
+    }
     let new = NewPortion {
         channel: channel.as_str().to_owned(),
         quantity: grant.quantity,
@@ -118,7 +132,7 @@ fn refused(detail: impl Into<String>) -> Refusal {
 
 /// The hub holds no product key and cannot tell a forged certificate; the station can and does.
 /// What the hub can see is a mix-up.
-fn certificate_for(
+pub(super) fn certificate_for(
     text: &str,
     product: &str,
     station: &StationRow,

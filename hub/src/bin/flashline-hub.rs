@@ -2,23 +2,29 @@
 //!
 //! What it prints on standard output is JSON, for programs; troubles go to standard error.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use audit::SignedCheckpoint;
+use base64::Engine as _;
 use clap::{Args, Parser, Subcommand};
-use hub::admin_client::{AdminClient, AdminError, CodeCreate, OrderCreate};
+use hub::admin_client::{
+    AdminClient, AdminError, CodeCreate, DispositionCreate, MacSecretCreate, OrderCreate,
+    PoolImport, Relend,
+};
 use hub::hub::Terms;
 use hub::vault::Secret;
 use hub::{Hub, InitWith, ServeWith};
 use protocol::{LineName, OrderNumber, PortionGrant, ProductName, Sha256, StationName, TenantName};
 use release::ReleaseTrouble;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 /// The firmware hub of Flashline.
 #[derive(Debug, Parser)]
@@ -78,6 +84,27 @@ enum Verb {
     /// Portions of orders for stations.
     #[command(subcommand)]
     Portion(PortionVerb),
+    /// Pools of credentials: import, list, lend anew.
+    #[command(subcommand)]
+    Pool(PoolVerb),
+    /// Hands over a product's secret of mode hmac-sha256: a copy deterrent, no proof.
+    MacSecret {
+        #[command(flatten)]
+        to: To,
+        /// The product.
+        #[arg(long)]
+        product: ProductName,
+        /// The file that `flashline-activation mac-secret` made.
+        file: PathBuf,
+    },
+    /// What becomes of a unit: scrap, chip replaced.
+    #[command(subcommand)]
+    Unit(UnitVerb),
+    /// Lists what about units must be shown to people: two credentials, boards to pull.
+    Conflicts {
+        #[command(flatten)]
+        to: To,
+    },
     /// Lists the units the hub knows.
     Units {
         #[command(flatten)]
@@ -114,6 +141,92 @@ enum Verb {
         /// with the hub's key in the place of the station's.
         #[arg(long)]
         export: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PoolVerb {
+    /// Imports a CSV file of credentials, whole or not at all.
+    Import {
+        #[command(flatten)]
+        to: To,
+        /// The product whose pool it is for.
+        #[arg(long)]
+        product: ProductName,
+        /// The columns, JSON.
+        #[arg(long)]
+        schema: PathBuf,
+        /// At how many left the alarm is raised.
+        #[arg(long)]
+        low_count: Option<u64>,
+        /// Within how many days the pace may empty the pool before the alarm is raised.
+        #[arg(long)]
+        low_days: Option<u32>,
+        /// The credentials.
+        file: PathBuf,
+    },
+    /// Lists the pools with the low-water alarm.
+    List {
+        #[command(flatten)]
+        to: To,
+    },
+    /// Lends the credential that a chip got at one station to another station, for that chip alone.
+    Relend {
+        #[command(flatten)]
+        to: To,
+        /// The product.
+        #[arg(long)]
+        product: ProductName,
+        /// The chip's family.
+        #[arg(long)]
+        family: String,
+        /// The chip's UID, hexadecimal.
+        #[arg(long)]
+        uid: String,
+        /// Who shall write it.
+        #[arg(long)]
+        station: StationName,
+        /// R&D's certificate over that station's key, hexadecimal.
+        #[arg(long)]
+        allotment_certificate: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UnitVerb {
+    /// Voids a unit's UID and code for ever.
+    Scrap {
+        #[command(flatten)]
+        to: To,
+        /// The product.
+        #[arg(long)]
+        product: ProductName,
+        /// The chip's family.
+        #[arg(long)]
+        family: String,
+        /// The chip's UID, hexadecimal.
+        #[arg(long)]
+        uid: String,
+    },
+    /// Voids the chip that came off and links the one that came on by the serial number.
+    ChipReplaced {
+        #[command(flatten)]
+        to: To,
+        /// The product.
+        #[arg(long)]
+        product: ProductName,
+        /// The unit's serial number.
+        #[arg(long)]
+        serial: String,
+        /// Family of both chips.
+        #[arg(long)]
+        family: String,
+        /// UID of the chip that came off, hexadecimal.
+        #[arg(long)]
+        old_uid: String,
+        /// UID of the chip that came on, hexadecimal.
+        #[arg(long)]
+        new_uid: String,
     },
 }
 
@@ -362,6 +475,15 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             to.client()?.grant(&grant).await?;
             print(&grant)
         }
+        Verb::Pool(verb) => pool(verb).await,
+        Verb::MacSecret { to, product, file } => {
+            let text = Zeroizing::new(read_small(&file)?);
+            let text = std::str::from_utf8(&text).context("reading the secret: not text")?;
+            let create = MacSecretCreate { product, secret: text.trim().to_owned() };
+            print(&to.client()?.mac_secret(&create).await?)
+        }
+        Verb::Unit(verb) => unit(verb).await,
+        Verb::Conflicts { to } => print(&to.client()?.conflicts().await?),
         Verb::Units { to } => print(&to.client()?.units().await?),
         Verb::Stations { to } => print(&to.client()?.stations().await?),
         Verb::Releases { to } => print(&to.client()?.releases().await?),
@@ -418,6 +540,68 @@ async fn station(verb: StationVerb) -> anyhow::Result<()> {
             print(&serde_json::json!({ "revoked": station }))
         }
     }
+}
+
+/// A schema, a secret: small files.
+fn read_small(path: &Path) -> anyhow::Result<Vec<u8>> {
+    const BYTES_MAX: u64 = 64 * 1024;
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    file.take(BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("reading {}", path.display()))?;
+    let fits = bytes.len() as u64 <= BYTES_MAX;
+    anyhow::ensure!(fits, "{} is larger than {BYTES_MAX} bytes", path.display());
+    Ok(bytes)
+}
+
+async fn pool(verb: PoolVerb) -> anyhow::Result<()> {
+    match verb {
+        PoolVerb::Import { to, product, schema, low_count, low_days, file } => {
+            let schema = serde_json::from_slice(&read_small(&schema)?)
+                .with_context(|| format!("reading {}", schema.display()))?;
+            let bytes = std::fs::read(&file).map(Zeroizing::new);
+            let bytes = bytes.with_context(|| format!("reading {}", file.display()))?;
+            let name = file.file_name().unwrap_or(file.as_os_str());
+            let import = PoolImport {
+                product,
+                schema,
+                name: name.to_string_lossy().into_owned(),
+                base64: base64::engine::general_purpose::STANDARD.encode(bytes.as_slice()),
+                low_count,
+                low_days,
+            };
+            print(&to.client()?.import_pool(&import).await?)
+        }
+        PoolVerb::List { to } => print(&to.client()?.pools().await?),
+        PoolVerb::Relend { to, product, family, uid, station, allotment_certificate } => {
+            let relend = Relend { product, family, uid, station, allotment_certificate };
+            to.client()?.relend(&relend).await?;
+            print(&relend)
+        }
+    }
+}
+
+async fn unit(verb: UnitVerb) -> anyhow::Result<()> {
+    let (to, create) = match verb {
+        UnitVerb::Scrap { to, product, family, uid } => {
+            (to, DispositionCreate::Scrap { product, family, uid })
+        }
+        UnitVerb::ChipReplaced { to, product, serial, family, old_uid, new_uid } => {
+            let (old_family, new_family) = (family.clone(), family);
+            let create = DispositionCreate::ChipReplaced {
+                product,
+                serial,
+                old_family,
+                old_uid,
+                new_family,
+                new_uid,
+            };
+            (to, create)
+        }
+    };
+    to.client()?.dispose(&create).await?;
+    print(&create)
 }
 
 async fn order(verb: OrderVerb) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use super::Caller;
 use crate::body::read_json;
+use crate::custody;
 use crate::digest::sha256;
 use crate::hub::Hub;
 use crate::lease::{self, ROSTER_VERSION};
@@ -96,6 +97,9 @@ async fn list_for(
     }
     documents.push(Document { name: DocumentName::Orders, etag: sha256(&written.orders) });
     documents.push(Document { name: DocumentName::Roster, etag: sha256(&written.roster) });
+    for (name, bytes) in custody::documents(hub, scope, station).await? {
+        documents.push(Document { name, etag: sha256(&bytes) });
+    }
     Ok(DocumentList { documents })
 }
 
@@ -154,6 +158,13 @@ pub(super) async fn document(
         }
         DocumentName::Metadata(_) => hub.store.document(scope, &name.to_string()).await?,
         DocumentName::Revocations => None,
+        DocumentName::Voids | DocumentName::Credentials(_) | DocumentName::MacSecret(_) => {
+            custody::documents(&hub, scope, station)
+                .await?
+                .into_iter()
+                .find(|(listed, _)| *listed == name)
+                .map(|(_, bytes)| bytes)
+        }
     };
     let bytes = bytes.ok_or_else(missing)?;
     let etag = sha256(&bytes).to_string();

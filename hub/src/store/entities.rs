@@ -146,3 +146,76 @@ table!(unit, "units", {
 });
 table!(log_head, "log_heads", { tenant_id: i64, size: i64, frontier: Vec<u8> });
 table!(log_record, "log_records", { tenant_id: i64, seq: i64, text: String });
+table!(pool, "pools", {
+    tenant_id: i64,
+    product: String,
+    schema: String,
+    pepper: Vec<u8>,
+    imported: i64,
+    few: i64,
+    days: i64,
+});
+table!(pool_credential, "pool_credentials", {
+    tenant_id: i64,
+    pool_id: i64,
+    number: i64,
+    body: Vec<u8>,
+});
+table!(pool_value, "pool_values", {
+    tenant_id: i64,
+    pool_id: i64,
+    column_name: String,
+    fingerprint: Vec<u8>,
+    source: String,
+});
+table!(pool_share, "pool_shares", {
+    tenant_id: i64,
+    pool_id: i64,
+    station_id: i64,
+    allotment: Vec<u8>,
+    certificate: Vec<u8>,
+    numbers: String,
+    given_back: String,
+    only_family: Option<String>,
+    only_uid: Option<String>,
+    statement: Option<Vec<u8>>,
+    granted_ms: i64,
+});
+table!(mac_secret, "mac_secrets", {
+    tenant_id: i64,
+    product: String,
+    secret_sha256: Vec<u8>,
+    sealed: Vec<u8>,
+});
+table!(mac_parcel, "mac_parcels", {
+    tenant_id: i64,
+    station_id: i64,
+    product: String,
+    statement: Vec<u8>,
+});
+table!(fact, "unit_facts", {
+    tenant_id: i64,
+    product: String,
+    kind: String,
+    family: String,
+    uid: String,
+    station_key: Option<Vec<u8>>,
+    code: Option<String>,
+    allotment: Option<Vec<u8>>,
+    number: Option<i64>,
+    serial: Option<String>,
+    new_family: Option<String>,
+    new_uid: Option<String>,
+    operator: Option<i64>,
+    at_ms: i64,
+});
+table!(conflict, "conflicts", {
+    tenant_id: i64,
+    product: String,
+    kind: String,
+    family: String,
+    uid: String,
+    station: Option<String>,
+    detail: String,
+    found_ms: i64,
+});

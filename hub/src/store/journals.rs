@@ -6,6 +6,8 @@ use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entities::{fork, journal, record, station};
+use super::orders::{self, Returned};
+use super::register::{self, NewFact};
 use super::units::{self, UnitChange};
 use super::{Store, StoreError, TenantScope, bytes32, column, count, note_change};
 use crate::store::stations::StationRow;
@@ -36,6 +38,11 @@ pub(crate) struct Growth<'a> {
     pub(crate) frontier: &'a audit::Frontier,
     pub(crate) cosigned: &'a str,
     pub(crate) units: &'a [UnitChange],
+    /// What they say for the register.
+    pub(crate) facts: &'a [NewFact],
+    /// What the station gives back.
+    pub(crate) returned: &'a [Returned],
+    pub(crate) now_ms: i64,
 }
 
 impl Store {
@@ -164,6 +171,10 @@ impl Store {
             record::Entity::insert_many(rows).exec(transaction).await?;
         }
         units::apply(transaction, scope, &station.name, growth.units).await?;
+        register::record(transaction, scope, growth.facts, growth.now_ms).await?;
+        for returned in growth.returned {
+            orders::take_back(transaction, scope, station, returned).await?;
+        }
         writing.commit().await
     }
 

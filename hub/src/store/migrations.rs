@@ -15,83 +15,127 @@ const IDENTITY: &str = "$IDENTITY";
 /// Replaced by the backend's word for bytes.
 const BYTES: &str = "$BYTES";
 
-const MIGRATIONS: &[(&str, &[&str])] = &[(
-    "0001_first_form",
-    &[
-        // Values of the hub itself: its CA's certificate and sealed key, its server names.
-        "CREATE TABLE hub_values (id $IDENTITY, name TEXT NOT NULL UNIQUE, bytes $BYTES NOT NULL)",
-        "CREATE TABLE tenants (id $IDENTITY, name TEXT NOT NULL UNIQUE, root_json $BYTES,
+const MIGRATIONS: &[(&str, &[&str])] =
+    &[("0001_first_form", FIRST_FORM), ("0002_custody", CUSTODY)];
+
+/// Pools, secrets, and the register of units.
+const CUSTODY: &[&str] = &[
+    "CREATE TABLE pools (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        product TEXT NOT NULL, schema TEXT NOT NULL, pepper $BYTES NOT NULL,
+        imported BIGINT NOT NULL, few BIGINT NOT NULL, days BIGINT NOT NULL,
+        UNIQUE (tenant_id, product))",
+    // Public columns in the clear, secret ones sealed by the vault.
+    "CREATE TABLE pool_credentials (id $IDENTITY,
+        tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        pool_id BIGINT NOT NULL REFERENCES pools(id), number BIGINT NOT NULL,
+        body $BYTES NOT NULL, UNIQUE (pool_id, number))",
+    // What was ever imported, as fingerprints under the pool's own key.
+    "CREATE TABLE pool_values (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        pool_id BIGINT NOT NULL REFERENCES pools(id), column_name TEXT NOT NULL,
+        fingerprint $BYTES NOT NULL, source TEXT NOT NULL,
+        UNIQUE (pool_id, column_name, fingerprint))",
+    "CREATE TABLE pool_shares (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        pool_id BIGINT NOT NULL REFERENCES pools(id),
+        station_id BIGINT NOT NULL REFERENCES stations(id), allotment $BYTES NOT NULL,
+        certificate $BYTES NOT NULL, numbers TEXT NOT NULL, given_back TEXT NOT NULL,
+        only_family TEXT, only_uid TEXT, statement $BYTES, granted_ms BIGINT NOT NULL,
+        UNIQUE (tenant_id, allotment))",
+    "CREATE TABLE mac_secrets (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        product TEXT NOT NULL, secret_sha256 $BYTES NOT NULL, sealed $BYTES NOT NULL,
+        UNIQUE (tenant_id, product))",
+    "CREATE TABLE mac_parcels (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        station_id BIGINT NOT NULL REFERENCES stations(id), product TEXT NOT NULL,
+        statement $BYTES NOT NULL, UNIQUE (station_id, product))",
+    // What stations and administrators said about units, in the order the hub learnt it: the order
+    // that "first recorded wins" means.
+    "CREATE TABLE unit_facts (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        product TEXT NOT NULL, kind TEXT NOT NULL, family TEXT NOT NULL, uid TEXT NOT NULL,
+        station_key $BYTES, code TEXT, allotment $BYTES, number BIGINT, serial TEXT,
+        new_family TEXT, new_uid TEXT, operator BIGINT, at_ms BIGINT NOT NULL)",
+    "CREATE INDEX unit_facts_by_uid ON unit_facts (tenant_id, product, uid)",
+    "CREATE INDEX unit_facts_by_new_uid ON unit_facts (tenant_id, product, new_uid)",
+    "CREATE INDEX unit_facts_by_code ON unit_facts (tenant_id, product, code)",
+    "CREATE INDEX unit_facts_by_number ON unit_facts (tenant_id, product, allotment, number)",
+    "CREATE INDEX unit_facts_by_kind ON unit_facts (tenant_id, kind)",
+    "CREATE TABLE conflicts (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        product TEXT NOT NULL, kind TEXT NOT NULL, family TEXT NOT NULL, uid TEXT NOT NULL,
+        station TEXT, detail TEXT NOT NULL, found_ms BIGINT NOT NULL)",
+];
+
+const FIRST_FORM: &[&str] = &[
+    // Values of the hub itself: its CA's certificate and sealed key, its server names.
+    "CREATE TABLE hub_values (id $IDENTITY, name TEXT NOT NULL UNIQUE, bytes $BYTES NOT NULL)",
+    "CREATE TABLE tenants (id $IDENTITY, name TEXT NOT NULL UNIQUE, root_json $BYTES,
             created_ms BIGINT NOT NULL, freshened_ms BIGINT NOT NULL)",
-        // Private keys, sealed by the vault; never plain.
-        "CREATE TABLE tenant_keys (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    // Private keys, sealed by the vault; never plain.
+    "CREATE TABLE tenant_keys (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             name TEXT NOT NULL, sealed $BYTES NOT NULL, UNIQUE (tenant_id, name))",
-        "CREATE TABLE tokens (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE tokens (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             sha256 $BYTES NOT NULL UNIQUE, label TEXT NOT NULL, created_ms BIGINT NOT NULL)",
-        "CREATE TABLE enrolment_codes (id $IDENTITY,
+    "CREATE TABLE enrolment_codes (id $IDENTITY,
             tenant_id BIGINT NOT NULL REFERENCES tenants(id), secret_sha256 $BYTES NOT NULL UNIQUE,
             station TEXT NOT NULL, line TEXT NOT NULL, expires_ms BIGINT NOT NULL, used_ms BIGINT)",
-        "CREATE TABLE stations (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE stations (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             name TEXT NOT NULL, line TEXT NOT NULL, journal_key $BYTES NOT NULL,
             hpke_key $BYTES NOT NULL, key_protection TEXT NOT NULL, enrolled_ms BIGINT NOT NULL,
             last_contact_ms BIGINT, revoked_ms BIGINT, forked BOOLEAN NOT NULL,
             lease_version BIGINT NOT NULL, lease $BYTES, lease_terms_sha256 $BYTES,
             lease_renew_ms BIGINT NOT NULL, UNIQUE (tenant_id, name))",
-        "CREATE TABLE certificates (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE certificates (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             station_id BIGINT NOT NULL REFERENCES stations(id), sha256 $BYTES NOT NULL UNIQUE,
             not_after_ms BIGINT NOT NULL)",
-        "CREATE TABLE documents (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE documents (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             name TEXT NOT NULL, sha256 $BYTES NOT NULL, bytes $BYTES NOT NULL,
             UNIQUE (tenant_id, name))",
-        "CREATE TABLE releases (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE releases (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             product TEXT NOT NULL, version TEXT NOT NULL, manifest_sha256 $BYTES NOT NULL,
             hub_wrap $BYTES NOT NULL, summary TEXT NOT NULL, published_ms BIGINT NOT NULL,
             UNIQUE (tenant_id, manifest_sha256), UNIQUE (tenant_id, product, version))",
-        "CREATE TABLE release_chunks (id $IDENTITY,
+    "CREATE TABLE release_chunks (id $IDENTITY,
             tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             release_id BIGINT NOT NULL REFERENCES releases(id), sha256 $BYTES NOT NULL,
             UNIQUE (tenant_id, sha256, release_id))",
-        "CREATE TABLE work_orders (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE work_orders (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             number TEXT NOT NULL, product TEXT NOT NULL,
             release_id BIGINT NOT NULL REFERENCES releases(id), quantity BIGINT NOT NULL,
             closed BOOLEAN NOT NULL, created_ms BIGINT NOT NULL, UNIQUE (tenant_id, number))",
-        "CREATE TABLE portions (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE portions (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             station_id BIGINT NOT NULL REFERENCES stations(id),
             order_id BIGINT NOT NULL REFERENCES work_orders(id), channel TEXT NOT NULL,
             quantity BIGINT NOT NULL, certificate $BYTES, index_from BIGINT NOT NULL,
             index_to BIGINT NOT NULL, granted_ms BIGINT NOT NULL, UNIQUE (station_id, order_id))",
-        "CREATE TABLE journals (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE journals (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             station_id BIGINT NOT NULL REFERENCES stations(id), epoch BIGINT NOT NULL,
             size BIGINT NOT NULL, frontier $BYTES NOT NULL, cosigned TEXT NOT NULL,
             UNIQUE (station_id, epoch))",
-        "CREATE TABLE journal_records (id $IDENTITY,
+    "CREATE TABLE journal_records (id $IDENTITY,
             tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             station_id BIGINT NOT NULL REFERENCES stations(id), epoch BIGINT NOT NULL,
             seq BIGINT NOT NULL, leaf $BYTES NOT NULL, text TEXT NOT NULL,
             UNIQUE (station_id, epoch, seq))",
-        // The other branch of a journal: every record that claimed a number already taken, and
-        // those that came after it.
-        "CREATE TABLE journal_forks (id $IDENTITY,
+    // The other branch of a journal: every record that claimed a number already taken, and
+    // those that came after it.
+    "CREATE TABLE journal_forks (id $IDENTITY,
             tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             station_id BIGINT NOT NULL REFERENCES stations(id), epoch BIGINT NOT NULL,
             seq BIGINT NOT NULL, leaf $BYTES NOT NULL, text TEXT NOT NULL,
             checkpoint TEXT NOT NULL, received_ms BIGINT NOT NULL,
             UNIQUE (station_id, epoch, seq, leaf))",
-        // What the verified records say about each unit; can be built again from them.
-        "CREATE TABLE units (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    // What the verified records say about each unit; can be built again from them.
+    "CREATE TABLE units (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             product TEXT NOT NULL, family TEXT NOT NULL, uid TEXT NOT NULL, code TEXT,
             station TEXT NOT NULL, work_order TEXT, release TEXT, first_passed_ms BIGINT,
             last_seen_ms BIGINT NOT NULL, state TEXT NOT NULL, seen_before_count BIGINT NOT NULL,
             passed_count BIGINT NOT NULL, failed_count BIGINT NOT NULL,
             UNIQUE (tenant_id, product, family, uid))",
-        "CREATE INDEX units_by_uid ON units (tenant_id, uid)",
-        // The hub's own log of a tenant: who changed what, in the transaction of the change.
-        "CREATE TABLE log_heads (id $IDENTITY,
+    "CREATE INDEX units_by_uid ON units (tenant_id, uid)",
+    // The hub's own log of a tenant: who changed what, in the transaction of the change.
+    "CREATE TABLE log_heads (id $IDENTITY,
             tenant_id BIGINT NOT NULL UNIQUE REFERENCES tenants(id), size BIGINT NOT NULL,
             frontier $BYTES NOT NULL)",
-        "CREATE TABLE log_records (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE log_records (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             seq BIGINT NOT NULL, text TEXT NOT NULL, UNIQUE (tenant_id, seq))",
-    ],
-)];
+];
 
 /// The newest form this program knows.
 pub(crate) const SCHEMA: u32 = MIGRATIONS.len() as u32;

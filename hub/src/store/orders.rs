@@ -1,8 +1,11 @@
 //! Work orders and the portions of them that stations got.
 
+use activation::AllotmentCertificate;
 use protocol::{OrderNumber, OrderState, ProductName, Sha256, WorkOrder};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QueryOrder,
 };
 
 use super::entities::{order, portion, release};
@@ -45,6 +48,17 @@ pub(crate) struct PortionRow {
     pub(crate) certificate: Option<Vec<u8>>,
     pub(crate) index_from: u32,
     pub(crate) index_to: u32,
+}
+
+/// What a station gives back of a portion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Returned {
+    pub(crate) order: String,
+    /// Units that passed; the others may be granted anew.
+    pub(crate) passed: u32,
+    pub(crate) allotment: Option<Vec<u8>>,
+    /// Indices that no chip of the station has.
+    pub(crate) unused: std::ops::Range<u32>,
 }
 
 impl OrderRow {
@@ -238,6 +252,49 @@ impl Store {
             });
         }
         Ok(portions)
+    }
+}
+
+/// Takes back what a station has not used of a portion, in the transaction of the record that says
+/// so. It can only make a portion smaller, and only by indices at its end.
+pub(super) async fn take_back(
+    transaction: &DatabaseTransaction,
+    scope: &TenantScope,
+    station: &StationRow,
+    returned: &Returned,
+) -> Result<(), StoreError> {
+    let order = order::Entity::find()
+        .filter(order::Column::TenantId.eq(scope.id()))
+        .filter(order::Column::Number.eq(&returned.order))
+        .one(transaction)
+        .await?;
+    let Some(order) = order else { return Ok(()) };
+    let row = portion::Entity::find()
+        .filter(portion::Column::TenantId.eq(scope.id()))
+        .filter(portion::Column::StationId.eq(station.id))
+        .filter(portion::Column::OrderId.eq(order.id))
+        .one(transaction)
+        .await?;
+    let Some(row) = row else { return Ok(()) };
+    let certificate = row.certificate.as_deref();
+    let certificate = certificate.and_then(|bytes| AllotmentCertificate::from_bytes(bytes).ok());
+    let name = certificate.map(|certificate| certificate.allotment().to_vec());
+    let (from, to) = (i64::from(returned.unused.start), i64::from(returned.unused.end));
+    let own = name == returned.allotment && (row.index_from..=row.index_to).contains(&from);
+    let index_to = if own && to == row.index_to && from < to { from } else { row.index_to };
+    let quantity = row.quantity.min(i64::from(returned.passed));
+    portion::Entity::update_many()
+        .col_expr(portion::Column::Quantity, Expr::value(quantity))
+        .col_expr(portion::Column::IndexTo, Expr::value(index_to))
+        .filter(portion::Column::TenantId.eq(scope.id()))
+        .filter(portion::Column::Id.eq(row.id))
+        .exec(transaction)
+        .await?;
+    match &returned.allotment {
+        Some(allotment) if index_to == from && from < to => {
+            super::pools::give_back(transaction, scope, allotment, returned.unused.clone()).await
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

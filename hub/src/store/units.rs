@@ -33,7 +33,7 @@ pub(crate) struct UnitKey {
 const IN_WORK: &str = "in_work";
 const PASSED: &str = "passed";
 const FAILED: &str = "failed";
-const VOIDED: &str = "voided";
+pub(super) const VOIDED: &str = "voided";
 
 /// Applies changes in the order of their records, in the transaction that keeps the records.
 pub(super) async fn apply(

@@ -97,10 +97,24 @@ impl Desk {
 
     /// Packs, seals and signs a release; the files of its bundle.
     pub(crate) fn release(&mut self, version: &str, bytes: usize) -> BTreeMap<String, Vec<u8>> {
+        self.release_in("ed25519", version, bytes)
+    }
+
+    /// The same, activated in another mode.
+    pub(crate) fn release_in(
+        &mut self,
+        mode: &str,
+        version: &str,
+        bytes: usize,
+    ) -> BTreeMap<String, Vec<u8>> {
+        let proof = if mode == "hmac-sha256" {
+            format!("product_keys = []\nmac_secret_sha256 = \"{}\"\n", Digest::of(&[0x5A; 32]))
+        } else {
+            format!("product_keys = [\"{}\"]\n", hex::encode(self.activation.public()))
+        };
         let recipe: Recipe = toml::from_str(&format!(
             "family = \"nrf52\"\nchip = \"nRF52832_xxAA\"\nchannels = [\"production\"]\n\
-             [activation]\naddress = 0x7F000\nmode = \"ed25519\"\nproduct_keys = [\"{}\"]\n",
-            hex::encode(self.activation.public())
+             [activation]\naddress = 0x7F000\nmode = {mode:?}\n{proof}"
         ))
         .unwrap();
         let product = Name::new(PRODUCT).unwrap();

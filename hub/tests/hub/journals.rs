@@ -248,7 +248,9 @@ fn reserved(number: u8) -> Event {
         code: CODE.into(),
         allotment: HexBytes(vec![9; 16]),
         index: 0,
-        block_sha256: Digest([7; 32]),
+        block_sha256: Some(Digest([7; 32])),
+        mode: None,
+        credential: None,
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test the panic is the report")]
 
 mod admin;
+mod custody;
 mod desk;
 mod doors;
 mod enrolment;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::DocumentError;
+use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::limits::{
     CHIPS_MAX, EXCLUDES_MAX, EXPECT_BYTES_MAX, INTEGER_MAX, MEMORIES_MAX, PRODUCT_KEYS_MAX,
@@ -150,16 +151,50 @@ pub struct ActivationPlace {
     /// How the chip checks it.
     pub mode: ActivationMode,
     /// The product's activation keys, current then next: what a station verifies allotments and
-    /// found blocks with.
+    /// found blocks with. None in mode *hmac-sha256*, which has no signatures.
     pub product_keys: Vec<PublicKey>,
+    /// SHA-256 of the product's secret, in mode *hmac-sha256* only: naming it is how R&D says that
+    /// a copy deterrent is wanted, and how a station knows the secret it is given for the right one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac_secret_sha256: Option<Digest>,
 }
 
-/// How an activation block is proven.
+/// How an activation block is proven, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActivationMode {
     /// Two Ed25519 signatures, checked by the chip.
     Ed25519,
+    /// The same signatures, checked by station, hub and service tools; the chip only holds them.
+    Stored,
+    /// A MAC under a secret that also lies in the firmware: a copy deterrent, no proof.
+    HmacSha256,
+    /// A credential that somebody else issued, out of the product's pool at the hub.
+    Pool,
+}
+
+impl ActivationMode {
+    /// The word used in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ed25519",
+            Self::Stored => "stored",
+            Self::HmacSha256 => "hmac-sha256",
+            Self::Pool => "pool",
+        }
+    }
+
+    /// What a release manager is shown beside it.
+    #[must_use]
+    pub const fn promise(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "the chip checks it",
+            Self::Stored => "the chip does NOT check it",
+            Self::HmacSha256 => "COPY DETERRENT ONLY: whoever reads one chip can activate all",
+            Self::Pool => "a credential from the product's pool",
+        }
+    }
 }
 
 const WHAT: &str = "a recipe";
@@ -258,13 +293,27 @@ impl ChipRecipe {
                 self.memory.iter().any(|m| (m.start..m.end()).contains(&place.address)),
                 "the activation block must lie in a memory of the chip",
             )?;
-            rule(
-                (1..=PRODUCT_KEYS_MAX).contains(&place.product_keys.len())
-                    && place.product_keys.first() != place.product_keys.get(1),
-                "activation needs one or two different product keys",
-            )?;
+            place.check()?;
         }
         Ok(())
+    }
+}
+
+impl ActivationPlace {
+    fn check(&self) -> Result<(), DocumentError> {
+        let keys = &self.product_keys;
+        if self.mode == ActivationMode::HmacSha256 {
+            rule(keys.is_empty(), "activation by hmac-sha256 has no product keys")?;
+            return rule(
+                self.mac_secret_sha256.is_some(),
+                "activation by hmac-sha256, a copy deterrent, must name its secret's SHA-256",
+            );
+        }
+        rule(
+            (1..=PRODUCT_KEYS_MAX).contains(&keys.len()) && keys.first() != keys.get(1),
+            "activation needs one or two different product keys",
+        )?;
+        rule(self.mac_secret_sha256.is_none(), "only activation by hmac-sha256 names a secret")
     }
 }
 

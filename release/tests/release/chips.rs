@@ -115,7 +115,7 @@ fn the_summary_shows_every_chip_in_its_order() {
         "memory     0x08000000..0x08100000 flash\n",
         "image      app (70 bytes)\n",
         "image      config (8 bytes)\n",
-        "activation Ed25519 block at 0x080e0000\n",
+        "activation ed25519 block at 0x080e0000\n",
         "protect    locks the chip\n",
     ] {
         let at = rest.find(line).unwrap_or_else(|| panic!("{line:?} is not here in\n{text}"));

@@ -1,9 +1,12 @@
 //! `FORMAT.md` is true to the byte: its worked examples are these tests.
 
 use release::canonical;
+use release::parcel::{
+    PARCEL_OVERHEAD_BYTES, ParcelBinding, ParcelSecret, open_parcel, seal_parcel,
+};
 use release::seal::{Place, Seal, header, nonce};
 use release::tuf::LEASE_KEYS_TARGET;
-use release::{ContentKey, Digest, HubWrap, ImageFormat, Receiver, WrapBinding, image};
+use release::{ContentKey, Digest, HubWrap, ImageFormat, Receiver, WrapBinding, WrapError, image};
 use zeroize::Zeroizing;
 
 use crate::chips;
@@ -57,6 +60,57 @@ fn the_example_key_is_wrapped_as_the_page_says() {
     shown("the wrapped key", &hex::encode(wrapped.as_bytes()));
     shown("the station's public key", &station.to_string());
     shown("the station's private key", &hex::encode(*wrap_key("station").to_bytes()));
+}
+
+#[test]
+fn the_example_parcel_is_sealed_as_the_page_says_and_opens_for_its_receiver_and_purpose_only() {
+    let good = ParcelBinding {
+        tenant: name("acme"),
+        product: name("demo-lamp"),
+        secret: ParcelSecret::Credential {
+            allotment: [0x11; 16],
+            index: 3,
+            credential: *Digest::of(b"credential").as_bytes(),
+        },
+    };
+    let station = wrap_key("station");
+    let additional = good.additional(&station.public()).unwrap();
+    shown("the parcel's additional data", std::str::from_utf8(&additional).unwrap());
+    let parcel = seal_parcel(b"\x02\x00hi", &station.public(), &good, &mut Numbered(0)).unwrap();
+    shown("the parcel", &hex::encode(&parcel));
+    assert_eq!(parcel.len(), 4 + PARCEL_OVERHEAD_BYTES);
+    assert_eq!(open_parcel(&parcel, &station, &good).unwrap().as_slice(), b"\x02\x00hi");
+
+    let of =
+        |allotment, index, credential| ParcelSecret::Credential { allotment, index, credential };
+    let credential = *Digest::of(b"credential").as_bytes();
+    let mac = ParcelSecret::Mac { secret_sha256: Digest::of(b"credential") };
+    for (what, binding) in [
+        ("tenant", ParcelBinding { tenant: name("other"), ..good.clone() }),
+        ("product", ParcelBinding { product: name("other"), ..good.clone() }),
+        ("share", ParcelBinding { secret: of([0x12; 16], 3, credential), ..good.clone() }),
+        ("index", ParcelBinding { secret: of([0x11; 16], 4, credential), ..good.clone() }),
+        ("credential", ParcelBinding { secret: of([0x11; 16], 3, [0; 32]), ..good.clone() }),
+        ("kind", ParcelBinding { secret: mac, ..good.clone() }),
+    ] {
+        let refused = open_parcel(&parcel, &station, &binding).err();
+        assert_eq!(refused, Some(WrapError::DoesNotOpen), "another {what}");
+    }
+    assert!(open_parcel(&parcel, &wrap_key("other station"), &good).is_err());
+    for length in 0..parcel.len() {
+        assert!(open_parcel(&parcel[..length], &station, &good).is_err(), "cut at {length}");
+        let mut changed = parcel.clone();
+        changed[length] ^= 1;
+        assert!(open_parcel(&changed, &station, &good).is_err(), "byte {length}");
+    }
+    let wrapped = WrapBinding {
+        tenant: name("acme"),
+        release: Digest::of(b"release"),
+        channel: CHANNEL,
+        receiver: Receiver::Station { lease_version: 7 },
+    };
+    let key = example_key().wrap_for(&station.public(), &wrapped, &mut Numbered(0)).unwrap();
+    assert!(open_parcel(key.as_bytes(), &station, &good).is_err(), "a content key");
 }
 
 #[test]

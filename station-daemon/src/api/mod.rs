@@ -36,7 +36,8 @@ use utoipa_axum::routes;
 use guard::Guard;
 use preflight::Preflight;
 use view::{
-    Approval, ApprovalAnswer, LookAnswer, OpenAnswer, Scan, ScanAnswer, StationView, TeachAnswer,
+    Approval, ApprovalAnswer, Disposition, DispositionAnswer, LookAnswer, OpenAnswer, Scan,
+    ScanAnswer, StationView, TeachAnswer,
 };
 
 /// Longest scan taken, bytes. A QR label of a work order is far below it.
@@ -62,6 +63,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Takes a lead's approval. Blocks for at most a journal write.
     fn approve(&self, approval: &Approval) -> ApprovalAnswer;
+
+    /// Takes a lead's disposition. Blocks for at most a journal write.
+    fn dispose(&self, disposition: &Disposition) -> DispositionAnswer;
 
     /// Looks whether the station is fit for a shift. Blocks for reading some of the system's files.
     fn preflight(&self) -> Preflight;
@@ -106,6 +110,7 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(preflight_now))
         .routes(routes!(teach_slot))
         .routes(routes!(approve))
+        .routes(routes!(dispose))
         .split_for_parts()
 }
 
@@ -233,6 +238,20 @@ async fn open_slot(State(api): State<Api>, Path(number): Path<u32>) -> Response 
 async fn approve(State(api): State<Api>, Json(approval): Json<Approval>) -> Response {
     let desk = Arc::clone(&api.desk);
     match tokio::task::spawn_blocking(move || desk.approve(&approval)).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A lead's disposition: scrap, chip replaced, a portion given back. It is journalled with the number
+/// that is given here; until people badge in, nothing proves that it is theirs.
+#[utoipa::path(post, path = "/api/dispositions", request_body = Disposition, responses(
+    (status = 200, description = "What became of it", body = DispositionAnswer),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn dispose(State(api): State<Api>, Json(disposition): Json<Disposition>) -> Response {
+    let desk = Arc::clone(&api.desk);
+    match tokio::task::spawn_blocking(move || desk.dispose(&disposition)).await {
         Ok(answer) => Json(answer).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

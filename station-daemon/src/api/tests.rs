@@ -8,7 +8,9 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::desk::halted_view;
 use preflight::Preflight;
-use view::{Approval, ApprovalAnswer, OpenAnswer, TeachAnswer, TroubleCode};
+use view::{
+    Approval, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, TeachAnswer, TroubleCode,
+};
 
 const HOST: &str = "127.0.0.1:7380";
 
@@ -21,6 +23,10 @@ impl Desk for Echo {
 
     fn open(&self, slot: u32) -> Option<OpenAnswer> {
         (slot == 1).then(|| OpenAnswer { open: true, word: "opened".to_owned() })
+    }
+
+    fn dispose(&self, disposition: &Disposition) -> DispositionAnswer {
+        DispositionAnswer { accepted: true, word: format!("{disposition:?}") }
     }
 
     fn approve(&self, approval: &Approval) -> ApprovalAnswer {

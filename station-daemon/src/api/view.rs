@@ -348,6 +348,12 @@ pub enum TroubleCode {
     /// No such order here, or none chosen.
     #[serde(rename = "F-61")]
     WrongOrder,
+    /// Two credentials claim this board: the one it holds and the one bound to it.
+    #[serde(rename = "F-62")]
+    CredentialConflict,
+    /// The board's credential is not at this station (any more).
+    #[serde(rename = "F-63")]
+    CredentialElsewhere,
     /// Something that cannot happen happened.
     #[serde(rename = "F-99")]
     Internal,
@@ -355,7 +361,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -395,6 +401,8 @@ impl TroubleCode {
         Self::EnrolmentCodeBad,
         Self::UnitVoided,
         Self::WrongOrder,
+        Self::CredentialConflict,
+        Self::CredentialElsewhere,
         Self::Internal,
     ];
 }
@@ -419,6 +427,51 @@ pub enum Approval {
         /// The lead's number.
         by: u32,
     },
+}
+
+/// What a lead decides about a unit or a portion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Disposition {
+    /// The unit is scrapped: its chip and its code are void for ever.
+    Scrap {
+        /// The product.
+        product: String,
+        /// The unit's activation code.
+        code: String,
+        /// The lead's number.
+        by: u32,
+    },
+    /// The unit got another chip: the old one is void, the serial number links the two.
+    ChipReplaced {
+        /// The product.
+        product: String,
+        /// Activation code of the chip that came off.
+        old_code: String,
+        /// Activation code of the chip that came on.
+        new_code: String,
+        /// The unit's serial number, 1 to 64 printable characters.
+        serial: String,
+        /// The lead's number.
+        by: u32,
+    },
+    /// What this station has not used of an order's portion goes back to the hub.
+    ReturnPortion {
+        /// The work order.
+        order: String,
+        /// The lead's number.
+        by: u32,
+    },
+}
+
+/// What became of a disposition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DispositionAnswer {
+    /// Whether it counts now, and is in the journal.
+    pub accepted: bool,
+    /// Stable word for the screen to translate: `recorded`, `not_enrolled`, `unknown_order`,
+    /// `unknown_code`, `same_chip`, `bad_serial`, `in_work`, `not_recorded`.
+    pub word: String,
 }
 
 /// What became of an approval.

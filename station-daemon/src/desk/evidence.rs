@@ -6,7 +6,7 @@ use super::Desk;
 use super::places::unit_row;
 use super::units::chip_name;
 use super::visits::OpenVisit;
-use crate::store::{Commit, Place, StoreError, UnitState};
+use crate::store::{Commit, Place, StoreError, UnitKey, UnitState};
 use crate::trouble::TroubleCode;
 use crate::visit::Verdict;
 
@@ -32,7 +32,8 @@ impl Desk {
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
         let mut events = proofs(slot, visit, evidence);
         events.push(Event::Locking { slot, visit: visit.id.clone() });
-        self.record(events, |_| Ok(()))?;
+        let written = self.written(slot, &events);
+        self.record(events, |commit| written.map_or(Ok(()), |written| written.note(commit)))?;
         if let Some(visit) = self.visits.get_mut(&slot) {
             visit.evidence_saved = true;
         }
@@ -71,7 +72,10 @@ impl Desk {
                     code,
                     passed_before: true,
                 });
-                return self.record(events, |_| Ok(()));
+                let written = self.written(slot, &events);
+                return self.record(events, |commit| {
+                    written.map_or(Ok(()), |written| written.note(commit))
+                });
             }
             Verdict::Pass => events.push(Event::Passed {
                 slot,
@@ -88,9 +92,27 @@ impl Desk {
         }
         let key = unit.key(portion.product.as_str());
         let row = unit_row(portion, release, UnitState::Passed, Some(now_ms));
+        let written = self.written(slot, &events);
         self.record(events, |commit| {
+            if let Some(written) = written {
+                written.note(commit)?;
+            }
             commit.put_unit(&key, &row)?;
             commit.give_place_back(slot)
+        })
+    }
+
+    /// Which record of `events`, if they are recorded next, says that the unit's block was written.
+    fn written(&self, slot: u32, events: &[Event]) -> Option<Written> {
+        let place = events.iter().position(|event| matches!(event, Event::Activated { .. }))?;
+        let visit = self.visits.get(&slot)?;
+        let unit = visit.unit()?.key(visit.portion.as_ref()?.product.as_str());
+        let journal = &self.enrolled.as_ref()?.journal;
+        Some(Written {
+            unit,
+            epoch: journal.epoch(),
+            seq: journal.size() + place as u64,
+            block_sha256: Digest::of(visit.block.as_ref()?).0,
         })
     }
 
@@ -176,6 +198,20 @@ impl Desk {
     }
 }
 
+/// The record that says that a unit's block was written and read back.
+struct Written {
+    unit: UnitKey,
+    epoch: u32,
+    seq: u64,
+    block_sha256: [u8; 32],
+}
+
+impl Written {
+    fn note(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
+        commit.note_written(&self.unit, self.epoch, self.seq, &self.block_sha256)
+    }
+}
+
 fn fail_unit(commit: &Commit<'_>, place: &Place) -> Result<(), StoreError> {
     let Some(mut row) = commit.unit(&place.unit)? else { return Ok(()) };
     if row.state == UnitState::InWork {
@@ -210,6 +246,7 @@ fn proofs(slot: u32, visit: &OpenVisit, evidence: &[Evidence]) -> Vec<Event> {
                 uid: HexBytes(uid.to_vec()),
                 code: visit.code.clone().unwrap_or_default(),
                 block_sha256: Digest::of(block),
+                receipt: visit.receipt.clone().map(HexBytes),
             });
         }
         if let Some(line) = &evidence.line {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use activation::AllotmentCertificate;
+use activation::{AllotmentCertificate, Mode};
 use audit::BlockState;
 use release::recipe::ChipRecipe;
 use release::{Channel, Portion, Recipe};
 
 use super::Desk;
+use super::blocks::mode_of;
 use super::units::{ChipId, Unit};
 use super::visits::Found;
 use crate::shelf::{LeaseState, OpenRelease};
@@ -48,11 +49,28 @@ impl Desk {
             self_test: ChipSet::NONE,
             protect: ChipSet::NONE,
         };
+        let (mut rival, mut secret_missing) = (false, false);
         let (portion, release, recipe, history) = match work {
             Ok((portion, open)) => {
                 let key = unit.map(|unit| unit.key(portion.product.as_str()));
-                let (counts, history) = self.counts(portion, key.as_ref())?;
+                let (mut counts, history) = self.counts(portion, key.as_ref())?;
                 let recipe = recipe_facts(&open.manifest.recipe, found);
+                match open.activation() {
+                    Some(place) if mode_of(place) == Mode::HmacSha256 => {
+                        let secret = self.mac_secret(portion.product.as_str(), place)?;
+                        counts.codes_left = if secret.is_some() { u32::MAX } else { 0 };
+                        secret_missing = secret.is_none();
+                    }
+                    Some(place) if mode_of(place) == Mode::Pool => {
+                        if let Some(key) = &key {
+                            let own = self.reservation(unit, &key.product)?;
+                            let on_chip = unit.and_then(|unit| unit.on_chip.as_ref());
+                            let says = self.pool_says(portion, key, own.as_ref(), on_chip)?;
+                            (counts.codes_left, rival) = (says.left, says.rival);
+                        }
+                    }
+                    Some(_) | None => {}
+                }
                 (Some(counts), ReleaseFacts::Ready, recipe, history)
             }
             Err(TroubleCode::WrongOrder) => {
@@ -83,6 +101,9 @@ impl Desk {
         let unlock_approved = self.approvals.unlock_of(slot).is_some();
         let erased = self.visits.get(&slot).is_some_and(|visit| visit.erased);
         let block = match unit.map(|unit| unit.found) {
+            Some(_) if rival => BlockSeen::Rival,
+            // Without the secret nobody can say whose it is.
+            Some(_) if secret_missing => BlockSeen::NotRead,
             None | Some(BlockState::Unread) => BlockSeen::NotRead,
             Some(BlockState::Blank) => BlockSeen::Blank,
             Some(BlockState::Valid) => BlockSeen::Valid,
@@ -110,19 +131,22 @@ impl Desk {
     ) -> Result<(PortionFacts, History), TroubleCode> {
         let asked = self.store.read(|commit| {
             let passed = commit.passed_count(&portion.order)?;
+            let returned = commit.is_returned(&portion.order)?;
             let places = commit.places()?;
             let in_work = places.iter().filter(|p| p.order_number == portion.order).count();
             let row = unit.map(|key| commit.unit(key)).transpose()?.flatten();
+            let void = unit.map(|key| commit.is_void(key)).transpose()?.unwrap_or_default();
             let reserved = unit.map(|key| commit.reservation(key)).transpose()?.flatten().is_some();
             let next = match allotment_name(portion) {
                 Some(name) => commit.next_number(&name, portion.index_from)?,
                 None => portion.index_to,
             };
-            Ok::<_, StoreError>((passed, in_work, row, reserved, next))
+            Ok::<_, StoreError>((passed, in_work, row, reserved, next, (void, returned)))
         });
-        let (passed, in_work, row, reserved, next) =
+        let (passed, in_work, row, reserved, next, (void, returned)) =
             asked.map_err(|error| self.store_failed(&error))?;
         let history = match (row.as_ref().map(|row| row.state), reserved) {
+            _ if void => History::Voided,
             (Some(UnitState::Voided), _) => History::Voided,
             (Some(UnitState::Passed), _) => History::Passed,
             (Some(UnitState::InWork | UnitState::Failed) | None, true) => History::Reserved,
@@ -132,7 +156,7 @@ impl Desk {
         let counts_already = row
             .is_some_and(|row| row.state == UnitState::Passed && row.order_number == portion.order);
         let counts = PortionFacts {
-            quantity: portion.quantity,
+            quantity: if returned { portion.quantity.min(passed) } else { portion.quantity },
             passed,
             in_work: u32::try_from(in_work).unwrap_or(u32::MAX),
             counts_already,
@@ -215,6 +239,8 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::EnrolmentCodeBad
         | TroubleCode::UnitVoided
         | TroubleCode::WrongOrder
+        | TroubleCode::CredentialConflict
+        | TroubleCode::CredentialElsewhere
         | TroubleCode::Internal => ReleaseFacts::Missing,
     }
 }
@@ -224,6 +250,6 @@ pub(super) fn certificate(portion: &Portion) -> Option<AllotmentCertificate> {
     AllotmentCertificate::from_bytes(&bytes).ok()
 }
 
-fn allotment_name(portion: &Portion) -> Option<[u8; 16]> {
+pub(super) fn allotment_name(portion: &Portion) -> Option<[u8; 16]> {
     certificate(portion).map(|certificate| certificate.allotment())
 }

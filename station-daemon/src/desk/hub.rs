@@ -13,6 +13,7 @@ use sync::{
     NextCertificate, PartyError, WantedChunk,
 };
 
+use super::custody::{custody_of, forget};
 use super::{Desk, DeskHandle};
 use crate::api::view::HubState;
 use crate::shelf::Shelf;
@@ -237,8 +238,17 @@ impl Desk {
             self.quarantine();
             return Err(Refusal::Note.into());
         }
-        let kept = self.store.commit(|commit| commit.put_head(epoch, true, &Head { size, note }));
-        kept.map_err(|error| Refusal::Trouble(self.store_failed(&error)).into())
+        let kept = self.store.commit(|commit| {
+            commit.put_head(epoch, true, &Head { size, note })?;
+            commit.erase_credentials(epoch, size)
+        });
+        let erased = kept.map_err(|error| Refusal::Trouble(self.store_failed(&error)))?;
+        if erased > 0 {
+            tracing::info!(erased, "credentials that were written are erased here");
+            self.traces = true;
+            self.erase();
+        }
+        Ok(())
     }
 
     /// Nothing is reserved any more until an administrator has looked: the journal here and the
@@ -255,12 +265,20 @@ impl Desk {
         gone: &[String],
     ) -> Result<(), PartyError> {
         let now_ms = self.now_ms();
+        let membership = &self.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.membership;
+        let custody: Vec<_> = arrived.iter().map(|one| custody_of(one, membership)).collect();
         let kept = self.store.commit(|commit| {
-            for document in arrived {
-                commit.put_document(&document.name, &document.etag, &document.bytes)?;
+            for (document, custody) in arrived.iter().zip(custody) {
+                // What is kept elsewhere, and erased there, leaves no copy here.
+                let body = if custody.is_some() { &[] } else { document.bytes.as_slice() };
+                commit.put_document(&document.name, &document.etag, body)?;
+                if let Some(custody) = custody {
+                    custody.keep(commit)?;
+                }
             }
             for name in gone {
                 commit.drop_document(name)?;
+                forget(commit, name)?;
             }
             Ok::<(), StoreError>(())
         });
@@ -310,6 +328,9 @@ impl Desk {
         }
         tracing::warn!(revoked_ms = statement.revoked_ms, "the hub has revoked this station");
         enrolled.shelf.revoke();
+        let erased = self.store.commit(|commit| commit.erase_secrets());
+        erased.map_err(|error| Refusal::Trouble(self.store_failed(&error)))?;
+        self.traces = true;
         self.erase();
         Ok(())
     }

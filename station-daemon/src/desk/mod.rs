@@ -7,7 +7,11 @@
 //! Promise: whatever an answer says was recorded is on the disk when it leaves here.
 
 mod approvals;
+mod blocks;
 mod closures;
+mod credentials;
+mod custody;
+mod dispositions;
 mod evidence;
 mod facts;
 mod hub;
@@ -41,6 +45,7 @@ use crate::trouble::{Trouble, TroubleCode, chain};
 
 pub use approvals::NotApproved;
 pub use closures::Opened;
+pub use dispositions::NotDisposed;
 pub use evidence::Evidence;
 pub use hub::HubDesk;
 pub use looks::{Bell, LOOK_ANSWER_MAX, Look, Ring};

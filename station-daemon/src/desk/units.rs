@@ -3,11 +3,11 @@
 //! The unit is known by one of them, its identity chip; the others are named in the records. A weak
 //! name tells no chip from another.
 
-use activation::{BlockFound, Claim, look_at};
+use activation::Claim;
 use audit::{BlockState, HexBytes};
 use release::Recipe;
-use release::recipe::ChipRecipe;
 
+use super::blocks::{BlockRule, OnChip, block_on};
 use super::visits::Found;
 use crate::store::UnitKey;
 
@@ -20,7 +20,7 @@ pub(super) struct Unit {
     pub(super) part: String,
     pub(super) id: ChipId,
     pub(super) found: BlockState,
-    pub(super) on_chip: Option<activation::Block>,
+    pub(super) on_chip: Option<OnChip>,
 }
 
 /// How a chip is told from others.
@@ -68,23 +68,6 @@ impl Unit {
     }
 }
 
-/// What an activation block is judged by.
-pub(super) struct BlockRule<'a> {
-    /// The product it must be for.
-    pub(super) product: &'a str,
-    /// The product's activation keys.
-    pub(super) keys: &'a [[u8; 32]],
-    /// What an erased byte of the chip reads as.
-    pub(super) erased: u8,
-}
-
-/// What an erased byte reads as where a chip's activation block belongs.
-pub(super) fn erased_byte(recipe: &ChipRecipe) -> u8 {
-    let place = recipe.activation.as_ref().zip(flash::chip(recipe.chip.as_str()));
-    let region = place.and_then(|(place, chip)| chip.region_of(place.address, 1));
-    region.map_or(0xFF, |region| region.erased)
-}
-
 /// Who a chip is; none while it is locked and tells nothing. A block is only looked at where there
 /// is a unique id it could belong to.
 pub(super) fn unit_of(found: &Found, rule: &BlockRule<'_>, visit: &str) -> Option<Unit> {
@@ -102,15 +85,7 @@ pub(super) fn unit_of(found: &Found, rule: &BlockRule<'_>, visit: &str) -> Optio
     let claim = Claim { product: rule.product, family: &family, uid: uid.as_bytes() };
     let (state, on_chip) = match found.block.as_deref() {
         None => (BlockState::Unread, None),
-        Some(bytes) if bytes.iter().all(|byte| *byte == rule.erased) => (BlockState::Blank, None),
-        Some(bytes) => match look_at(bytes, &claim, rule.keys) {
-            BlockFound::Blank => (BlockState::Blank, None),
-            BlockFound::Valid(block) => (BlockState::Valid, Some(block)),
-            BlockFound::Foreign(refusal) => {
-                tracing::info!(%refusal, "the block on the chip is not its own");
-                (BlockState::Foreign, None)
-            }
-        },
+        Some(bytes) => block_on(bytes, &claim, rule),
     };
     let id = ChipId::Uid(uid.as_bytes().to_vec());
     Some(Unit { family, part, id, found: state, on_chip })
@@ -129,7 +104,13 @@ mod tests {
     use super::*;
     use flash::{Identity, Uid};
 
-    const RULE: BlockRule<'_> = BlockRule { product: "lamp", keys: &[], erased: 0xFF };
+    const RULE: BlockRule<'_> = BlockRule {
+        mode: activation::Mode::Ed25519,
+        product: "lamp",
+        keys: &[],
+        secrets: &[],
+        erased: 0xFF,
+    };
 
     fn found(uid: Option<Vec<u8>>, weak: Option<&str>, locked: bool) -> Found {
         let uid = uid.map(|bytes| Uid::new(bytes).expect("plausible"));
@@ -164,28 +145,5 @@ mod tests {
         assert!(unit("a1").is(&unit("b2")));
         assert_eq!(unit("a1").id.recorded(), (Some(HexBytes(uid.clone())), None));
         assert!(unit_of(&found(Some(uid.clone()), None, true), &RULE, "a1").is_none());
-    }
-
-    #[test]
-    fn a_block_is_blank_where_it_reads_as_the_chip_reads_when_erased() {
-        let check = |erased: u8, read: u8, state: BlockState| {
-            let mut found = found(Some(vec![1, 2, 3]), None, false);
-            found.block = Some(vec![read; activation::BLOCK_BYTES]);
-            let unit = unit_of(&found, &BlockRule { erased, ..RULE }, "a1").expect("a unit");
-            assert_eq!(unit.found, state, "{read:#x} on a chip that erases to {erased:#x}");
-        };
-        check(0xFF, 0xFF, BlockState::Blank);
-        check(0x00, 0x00, BlockState::Blank);
-        check(0xFF, 0x00, BlockState::Foreign);
-        let recipe = |chip: &str, address: u64| -> ChipRecipe {
-            let mut recipe: Recipe = serde_json::from_value(serde_json::json!({
-                "family": "stm32l0", "chip": chip, "channels": ["production"],
-                "activation": { "address": address, "mode": "ed25519", "product_keys": [] },
-            }))
-            .expect("a recipe");
-            recipe.chips.remove(0)
-        };
-        assert_eq!(erased_byte(&recipe("STM32L053R8", 0x0800_0000)), 0x00);
-        assert_eq!(erased_byte(&recipe("nRF52832_xxAA", 0x7_F000)), 0xFF);
     }
 }

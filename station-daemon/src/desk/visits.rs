@@ -5,15 +5,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use activation::BLOCK_BYTES;
+use activation::Mode;
 use audit::Event;
 use flash::{Identity, Port, SelfTest, Via};
 use release::recipe::{ChipRecipe, SelfTestVia};
 use release::{Portion, Recipe};
+use zeroize::Zeroizing;
 
 use super::Desk;
+use super::blocks::{BlockRule, erased_byte, mode_of, where_to_look};
 use super::ports::Route;
-use super::units::{BlockRule, Unit, chip_name, erased_byte, unit_of};
+use super::units::{Unit, chip_name, unit_of};
 use crate::config::SlotConfig;
 use crate::hands::{PlacedBlock, SealedImage};
 use crate::shelf::{LeaseState, OpenRelease};
@@ -38,7 +40,7 @@ pub struct ChipBrief {
     pub chip: String,
     /// The slot's port that leads to it.
     pub port: Port,
-    /// Where the activation block belongs, and its length.
+    /// Where the activation block belongs, and how much to read there.
     pub block: Option<(u64, u32)>,
 }
 
@@ -77,7 +79,10 @@ pub(super) struct OpenVisit {
     pub(super) erased: bool,
     pub(super) work: Option<Arc<OpenRelease>>,
     pub(super) portion: Option<Portion>,
-    pub(super) block: Option<Vec<u8>>,
+    /// The unit's activation block; in mode *pool* it holds secrets.
+    pub(super) block: Option<Zeroizing<Vec<u8>>>,
+    /// In mode *pool* the receipt of a credential that was opened in this visit.
+    pub(super) receipt: Option<Vec<u8>>,
     /// Evidence that is journalled already, before a lock.
     pub(super) evidence_saved: bool,
 }
@@ -107,9 +112,8 @@ impl Desk {
         }
         let (_, release, routes) = self.work_through(config)?;
         let recipe = &release.manifest.recipe;
-        let bytes = u32::try_from(BLOCK_BYTES).unwrap_or(u32::MAX);
         let chips = recipe.chips.iter().zip(routes).enumerate().map(|(place, (chip, route))| {
-            let block = chip.activation.as_ref().map(|place| (place.address, bytes));
+            let block = where_to_look(chip);
             let (name, profile) = (chip_name(recipe, place), chip.chip.as_str().to_owned());
             ChipBrief { name, chip: profile, port: route.port, block }
         });
@@ -132,6 +136,7 @@ impl Desk {
             work: None,
             portion: None,
             block: None,
+            receipt: None,
             evidence_saved: false,
         };
         self.visits.insert(slot, visit);
@@ -186,6 +191,14 @@ impl Desk {
             Ok((portion, release)) => (portion.product.as_str().to_owned(), release.product_keys()),
             Err(_) => (String::new(), Vec::new()),
         };
+        let place = work.as_ref().ok().and_then(|(_, release)| release.activation()).cloned();
+        let mode = place.as_ref().map_or(Mode::Ed25519, mode_of);
+        let secret = match &place {
+            Some(place) => self.mac_secret(&product, place)?,
+            None => None,
+        };
+        let secrets: &[[u8; 32]] =
+            secret.as_ref().map_or(&[], |s| std::slice::from_ref(s.as_bytes()));
         let id = self.visits.get(&slot).ok_or(TroubleCode::Internal)?.id.clone();
         let recipe = work.as_ref().ok().map(|(_, release)| release.manifest.recipe.clone());
         let units: Vec<Option<Unit>> = found
@@ -194,7 +207,8 @@ impl Desk {
             .map(|(place, found)| {
                 let chip = recipe.as_ref().and_then(|recipe| recipe.chips.get(place));
                 let erased = chip.map_or(0xFF, erased_byte);
-                unit_of(found, &BlockRule { product: &product, keys: &keys, erased }, &id)
+                let rule = BlockRule { mode, product: &product, keys: &keys, secrets, erased };
+                unit_of(found, &rule, &id)
             })
             .collect();
         let identity = recipe.as_ref().map(Recipe::identity).unwrap_or_default();
@@ -238,8 +252,21 @@ impl Desk {
         let Some(visit) = self.visits.get_mut(&slot) else { return Err(TroubleCode::Internal) };
         visit.journalled = true;
         if let Some(reservation) = reservation {
+            // A pool's block is not kept: what the chip holds is compared by its digest.
+            let on_chip = unit.and_then(|unit| unit.on_chip.as_ref());
+            let own = on_chip.filter(|own| own.code == reservation.code).map(|own| &own.bytes);
+            visit.block = match reservation.mode {
+                Mode::Pool => own
+                    .filter(|own| {
+                        let digest = audit::Digest::of(own).0;
+                        reservation.block_sha256.is_none_or(|written| written == digest)
+                    })
+                    .cloned(),
+                Mode::Ed25519 | Mode::Stored | Mode::HmacSha256 => {
+                    Some(Zeroizing::new(reservation.block))
+                }
+            };
             visit.code = Some(reservation.code);
-            visit.block = Some(reservation.block);
         }
         (visit.units, visit.identity) = (units, identity);
         if let Ok((portion, release)) = work {
@@ -257,7 +284,12 @@ impl Desk {
     pub fn comparison(&mut self, slot: u32, config: &SlotConfig) -> Result<Vec<Task>, TroubleCode> {
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
         let release = visit.work.as_ref().ok_or(TroubleCode::Internal)?;
-        Ok(tasks(release, visit.block.as_deref(), config))
+        if release.activation().is_some() && visit.block.is_none() {
+            // It was written and is not there any more.
+            return Err(TroubleCode::ReadBackDiffered);
+        }
+        let block = visit.block.as_ref().map(|bytes| bytes.as_slice());
+        Ok(tasks(release, block, config))
     }
 }
 

@@ -4,6 +4,7 @@
 //! answer per job. A job with an image carries its memfd beside the line (SCM_RIGHTS). Frames are
 //! bounded; image bytes never stand in one.
 
+use std::fmt;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use flash::{FlashError, Identity, Port, ProgramReport, Progress, SelfTest, Step, VerifyReport};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::{Deserialize, Serialize};
+
+use zeroize::Zeroize;
 
 use super::HandConfig;
 use super::memfd::SealedImage;
@@ -25,13 +28,26 @@ pub const READ_BYTES_MAX: u32 = 64 * 1024;
 /// Most segments an image may have.
 pub(super) const SEGMENTS_MAX: usize = 1024;
 
-/// Public bytes for one board, next to the image: its activation block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Bytes for one board, next to the image: its activation block, which may hold a credential. Its
+/// debug form does not show them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacedBlock {
     /// First address.
     pub address: u64,
     /// The block.
     pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for PlacedBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PlacedBlock({:#x}, {} bytes)", self.address, self.bytes.len())
+    }
+}
+
+impl Drop for PlacedBlock {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
 }
 
 /// One thing to do to the board.

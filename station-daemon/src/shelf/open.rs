@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use release::recipe::ActivationPlace;
 use release::{Channel, Digest, Manifest, Release, SealedRelease};
 use ring::digest::{Context, SHA256};
 
@@ -33,12 +34,16 @@ pub struct OpenChip {
 }
 
 impl OpenRelease {
+    /// Where and how the unit is activated, if it is.
+    #[must_use]
+    pub fn activation(&self) -> Option<&ActivationPlace> {
+        self.manifest.recipe.chips.iter().find_map(|chip| chip.activation.as_ref())
+    }
+
     /// The product's activation keys; empty where nothing is activated.
     #[must_use]
     pub fn product_keys(&self) -> Vec<[u8; 32]> {
-        let chips = &self.manifest.recipe.chips;
-        let place = chips.iter().find_map(|chip| chip.activation.as_ref());
-        place
+        self.activation()
             .map(|place| place.product_keys.iter().map(|key| *key.as_bytes()).collect())
             .unwrap_or_default()
     }

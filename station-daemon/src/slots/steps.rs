@@ -564,6 +564,11 @@ pub(super) fn tile_of_end(effect: Effect, chip: Option<String>) -> Tile {
 }
 
 fn unexpected(answer: &Answer) -> HandError {
+    if let Answer::Bytes(bytes) = answer {
+        // They may be a credential's.
+        let detail = format!("{} bytes read, as an answer to another job", bytes.len());
+        return HandError::Garbled { detail };
+    }
     HandError::Garbled { detail: format!("an answer to another job: {answer:?}") }
 }
 

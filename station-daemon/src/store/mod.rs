@@ -7,6 +7,7 @@
 //! Promises: a commit that returned is on the disk (`synchronous=FULL`); one that failed changed
 //! nothing; a file written by newer software is refused and left as it is.
 
+mod credentials;
 mod journal;
 mod migrate;
 mod shelf;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+pub use credentials::{BindingRow, ShareRow};
 pub use journal::{Head, JournalRow};
 pub use station::KeyKind;
 pub use units::{Place, Reservation, UnitKey, UnitRow, UnitState};

@@ -34,7 +34,9 @@ fn reservation(number: u32) -> Reservation {
         code: "AAAA-BBBB-CCCC-DDDD-E".to_owned(),
         allotment: [7; 16],
         number,
+        mode: activation::Mode::Ed25519,
         block: vec![1, 2, 3],
+        block_sha256: Some([3; 32]),
     }
 }
 

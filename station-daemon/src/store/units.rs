@@ -1,5 +1,6 @@
 //! What the journal says about units: their past, their code, the places held.
 
+use activation::Mode;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Commit, StoreError};
@@ -68,8 +69,12 @@ pub struct Reservation {
     pub allotment: [u8; 16],
     /// Its index there.
     pub number: u32,
-    /// The block as written to the chip.
+    /// How the block is proven.
+    pub mode: Mode,
+    /// The block as written to the chip; empty in mode *pool*, whose blocks hold secrets.
     pub block: Vec<u8>,
+    /// SHA-256 of the block, where it is known.
+    pub block_sha256: Option<[u8; 32]>,
 }
 
 /// A place held in a portion.
@@ -148,21 +153,31 @@ impl Commit<'_> {
     /// # Errors
     /// As the database says.
     pub fn reservation(&self, key: &UnitKey) -> Result<Option<Reservation>, StoreError> {
-        Ok(self
-            .transaction
+        self.transaction
             .prepare_cached(
-                "SELECT code, allotment, number, block FROM reservation
+                "SELECT code, allotment, number, block, block_sha256, mode FROM reservation
                  WHERE product = ?1 AND family = ?2 AND uid = ?3",
             )?
             .query_row(params![key.product, key.family, key.uid], |row| {
-                Ok(Reservation {
+                let reservation = Reservation {
                     code: row.get(0)?,
                     allotment: row.get(1)?,
                     number: row.get(2)?,
+                    mode: Mode::Ed25519,
                     block: row.get(3)?,
+                    block_sha256: row.get(4)?,
+                };
+                Ok((reservation, row.get::<_, String>(5)?))
+            })
+            .optional()?
+            .map(|(reservation, mode)| {
+                let damaged = |_| StoreError::Damaged { what: format!("a block of mode {mode}") };
+                Ok::<_, StoreError>(Reservation {
+                    mode: mode.parse().map_err(damaged)?,
+                    ..reservation
                 })
             })
-            .optional()?)
+            .transpose()
     }
 
     /// Binds a code to a unit for ever; the database refuses a second one and a used index.
@@ -172,8 +187,9 @@ impl Commit<'_> {
     pub fn put_reservation(&self, key: &UnitKey, code: &Reservation) -> Result<(), StoreError> {
         self.transaction
             .prepare_cached(
-                "INSERT INTO reservation (product, family, uid, code, allotment, number, block)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO reservation
+                    (product, family, uid, code, allotment, number, block, mode, block_sha256)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 key.product,
@@ -182,7 +198,9 @@ impl Commit<'_> {
                 code.code,
                 code.allotment,
                 code.number,
-                code.block
+                code.block,
+                code.mode.as_str(),
+                code.block_sha256
             ])?;
         Ok(())
     }

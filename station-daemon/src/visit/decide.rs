@@ -30,6 +30,9 @@ pub enum BlockSeen {
     Blank,
     /// A block proven for this product and UID.
     Valid,
+    /// A block proven for this product and UID, with another credential than the one that is bound
+    /// to the chip.
+    Rival,
     /// Anything else.
     Foreign,
 }
@@ -240,6 +243,9 @@ fn refused_unit(facts: &Facts) -> Option<TroubleCode> {
     if facts.history == History::Voided {
         return Some(TroubleCode::UnitVoided);
     }
+    if facts.block == BlockSeen::Rival {
+        return Some(TroubleCode::CredentialConflict);
+    }
     if only_compared(facts, portion) {
         return None;
     }
@@ -288,7 +294,9 @@ fn code_source(facts: &Facts) -> CodeSource {
     match (facts.history, facts.block) {
         (History::Reserved | History::Passed, _) => CodeSource::Reserved,
         (_, BlockSeen::Valid) => CodeSource::Adopted,
-        (_, BlockSeen::NotRead | BlockSeen::Blank | BlockSeen::Foreign) => CodeSource::New,
+        (_, BlockSeen::NotRead | BlockSeen::Blank | BlockSeen::Foreign | BlockSeen::Rival) => {
+            CodeSource::New
+        }
     }
 }
 
@@ -409,6 +417,10 @@ mod tests {
             Facts { history: History::Voided, ..GOOD },
             refuse(TroubleCode::UnitVoided),
         );
+        for history in [History::Unknown, History::Reserved, History::Passed] {
+            let rival = Facts { history, block: BlockSeen::Rival, ..GOOD };
+            check("two credentials", rival, refuse(TroubleCode::CredentialConflict));
+        }
         check("passed before", Facts { history: History::Passed, ..GOOD }, CompareOnly);
         check(
             "passed before, portion full since",

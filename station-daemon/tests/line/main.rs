@@ -6,7 +6,9 @@
 mod desk;
 mod erasure;
 mod faults;
+mod lending;
 mod marker;
+mod modes;
 mod paper;
 mod ports;
 mod power;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use activation::ProductKey;
+use activation::{AllotmentCertificate, Mode, ProductKey};
 use release::image::ImageFormat;
 use release::tuf::{
     ProductRole, ReleaseTarget, RoleKeys, RootPlan, product_document, root_document,
@@ -15,6 +15,8 @@ use release::{
 };
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
+
+use super::lending;
 
 pub(crate) const TENANT: &str = "acme";
 pub(crate) const PRODUCT: &str = "demo-lamp";
@@ -44,6 +46,13 @@ pub(crate) struct Plan {
     pub(crate) activation: bool,
     /// The chip is locked at the end.
     pub(crate) protect: bool,
+    /// How units are activated.
+    pub(crate) mode: Mode,
+    /// Names the station's allotment.
+    pub(crate) allotment: u8,
+    /// The secret of mode *hmac-sha256* that the recipe names.
+    pub(crate) mac_secret: [u8; 32],
+    pub(crate) channel: Channel,
     /// A second chip, `radio`, that is flashed first.
     pub(crate) radio: bool,
     pub(crate) withdrawn: bool,
@@ -66,6 +75,10 @@ impl Plan {
             image: None,
             activation: true,
             protect: false,
+            mode: Mode::Ed25519,
+            allotment: 7,
+            mac_secret: [0x5A; 32],
+            channel: Channel::Production,
             radio: false,
             withdrawn: false,
             allow_simulated: true,
@@ -191,23 +204,58 @@ impl Office {
             timestamp_life_ms: 30 * DAY_MS,
         })
         .expect("freshness");
-        let (_, content_key) = &packed.content_keys[0];
+        let of_channel = |(channel, _): &&(Channel, ContentKey)| *channel == plan.channel;
+        let (_, content_key) = packed.content_keys.iter().find(of_channel).expect("a key");
         let lease = self.lease(plan, manifest_sha256, content_key, station, journal_key, now_ms);
         let image = packed_image(&packed.plain);
-        Parcel {
-            documents: BTreeMap::from([
-                ("root.json".to_owned(), self.root.clone()),
-                ("targets.json".to_owned(), targets),
-                (format!("{PRODUCT}.json"), product),
-                ("lease-keys.json".to_owned(), lease_keys.to_bytes().expect("lease keys")),
-                ("snapshot.json".to_owned(), fresh.snapshot),
-                ("timestamp.json".to_owned(), fresh.timestamp),
-                (format!("manifest/{manifest_sha256}"), packed.manifest_bytes),
-                ("lease".to_owned(), lease),
-            ]),
-            chunks: packed.chunks,
-            image,
+        let mut documents = BTreeMap::from([
+            ("root.json".to_owned(), self.root.clone()),
+            ("targets.json".to_owned(), targets),
+            (format!("{PRODUCT}.json"), product),
+            ("lease-keys.json".to_owned(), lease_keys.to_bytes().expect("lease keys")),
+            ("snapshot.json".to_owned(), fresh.snapshot),
+            ("timestamp.json".to_owned(), fresh.timestamp),
+            (format!("manifest/{manifest_sha256}"), packed.manifest_bytes),
+            ("lease".to_owned(), lease),
+        ]);
+        documents.extend(self.custody(plan, station, journal_key));
+        Parcel { documents, chunks: packed.chunks, image }
+    }
+
+    /// What the hub hands over beside the lease, in the modes that need it.
+    fn custody(
+        &self,
+        plan: &Plan,
+        station: &WrapPublicKey,
+        journal_key: [u8; 32],
+    ) -> Option<(String, Vec<u8>)> {
+        match plan.mode {
+            Mode::Ed25519 | Mode::Stored => None,
+            Mode::HmacSha256 => Some(lending::mac_secret(self, &plan.mac_secret, station)),
+            Mode::Pool => {
+                let certificate = self.certificate(plan, journal_key);
+                let first = u32::from(plan.allotment) * 1000;
+                Some(lending::loan(self, certificate, first, plan.codes, None, station))
+            }
         }
+    }
+
+    /// R&D lends the station activations.
+    pub(crate) fn certificate(&self, plan: &Plan, journal_key: [u8; 32]) -> AllotmentCertificate {
+        self.activation.certify(PRODUCT, [plan.allotment; 16], plan.codes, journal_key)
+    }
+
+    /// R&D's public activation key.
+    pub(crate) fn activation_key(&self) -> [u8; 32] {
+        self.activation.public()
+    }
+
+    /// A statement over the hub's key, as a document.
+    pub(crate) fn state(&self, kind: &str, payload: String) -> Vec<u8> {
+        let message = protocol::SignedStatement::signed_bytes(kind, &payload);
+        let signature = hex::encode(self.hub_key.sign(&message).as_ref());
+        let statement = protocol::SignedStatement { payload, signature };
+        serde_json::to_vec(&statement).expect("json")
     }
 
     fn pack(&self, plan: &Plan, now_ms: i64) -> PackedDemo {
@@ -216,20 +264,29 @@ impl Office {
         let mut recipe = serde_json::json!({
             "family": family,
             "chip": plan.chip,
-            "channels": ["production"],
+            "channels": ["production", "rework"],
             "protect": plan.protect,
         });
         if plan.activation {
+            let mac = plan.mode == Mode::HmacSha256;
+            let keys: &[_] = if mac { &[] } else { &[hex::encode(self.activation.public())] };
             recipe["activation"] = serde_json::json!({
                 "address": block_at,
-                "mode": "ed25519",
-                "product_keys": [hex::encode(self.activation.public())],
+                "mode": plan.mode.as_str(),
+                "product_keys": keys,
             });
+            if mac {
+                let digest = Digest::of(&plan.mac_secret).to_string();
+                recipe["activation"]["mac_secret_sha256"] = digest.into();
+            }
         }
         if plan.self_test {
+            // The demo firmware checks the block of the one mode that chips check.
+            let own = plan.mode == Mode::Ed25519;
+            let says = if own { plan.says } else { "FLASHLINE demo-lamp {version} activation=" };
             recipe["self_test"] = serde_json::json!({
                 "via": "uart",
-                "expect": plan.says,
+                "expect": says,
                 "within_ms": 60_000,
             });
         }
@@ -285,7 +342,7 @@ impl Office {
         journal_key: [u8; 32],
         now_ms: i64,
     ) -> Vec<u8> {
-        let channel = Channel::Production;
+        let channel = plan.channel;
         let binding = WrapBinding {
             tenant: name(TENANT),
             release: manifest_sha256,
@@ -294,7 +351,7 @@ impl Office {
         };
         let wrapped_key =
             content_key.wrap_for(station, &binding, &mut SystemRandom).expect("wraps");
-        let allotment = self.activation.certify(PRODUCT, [7; 16], plan.codes, journal_key);
+        let allotment = self.certificate(plan, journal_key);
         let terms = LeaseTerms {
             format: release::lease::LEASE_FORMAT.to_owned(),
             v: release::lease::LEASE_VERSION,

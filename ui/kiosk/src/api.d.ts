@@ -25,6 +25,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dispositions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A lead's disposition: scrap, chip replaced, a portion given back. It is journalled with the number
+         *     that is given here; until people badge in, nothing proves that it is theirs.
+         */
+        post: operations["dispose"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -209,6 +229,56 @@ export interface components {
          * @enum {string}
          */
         Check: "usb_endpoints" | "port" | "disk" | "swap" | "tpm" | "clock" | "hub";
+        /** @description What a lead decides about a unit or a portion. */
+        Disposition: {
+            /**
+             * Format: int32
+             * @description The lead's number.
+             */
+            by: number;
+            /** @description The unit's activation code. */
+            code: string;
+            /** @enum {string} */
+            kind: "scrap";
+            /** @description The product. */
+            product: string;
+        } | {
+            /**
+             * Format: int32
+             * @description The lead's number.
+             */
+            by: number;
+            /** @enum {string} */
+            kind: "chip_replaced";
+            /** @description Activation code of the chip that came on. */
+            new_code: string;
+            /** @description Activation code of the chip that came off. */
+            old_code: string;
+            /** @description The product. */
+            product: string;
+            /** @description The unit's serial number, 1 to 64 printable characters. */
+            serial: string;
+        } | {
+            /**
+             * Format: int32
+             * @description The lead's number.
+             */
+            by: number;
+            /** @enum {string} */
+            kind: "return_portion";
+            /** @description The work order. */
+            order: string;
+        };
+        /** @description What became of a disposition. */
+        DispositionAnswer: {
+            /** @description Whether it counts now, and is in the journal. */
+            accepted: boolean;
+            /**
+             * @description Stable word for the screen to translate: `recorded`, `not_enrolled`, `unknown_order`,
+             *     `unknown_code`, `same_chip`, `bad_serial`, `in_work`, `not_recorded`.
+             */
+            word: string;
+        };
         /** @description One thing that was looked at. */
         Finding: {
             /** @description Which one: a controller's name, `slot 3`, `disk`. */
@@ -425,7 +495,7 @@ export interface components {
          * @description Stable trouble codes. Numbers are never reused.
          * @enum {string}
          */
-        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-99";
+        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-62" | "F-63" | "F-99";
     };
     responses: never;
     parameters: never;
@@ -455,6 +525,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApprovalAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    dispose: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Disposition"];
+            };
+        };
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DispositionAnswer"];
                 };
             };
             /** @description No cookie: open the page through its entry address */

@@ -46,6 +46,8 @@ const LIKELY: Record<TroubleCode, [Blame, Act]> = {
   'F-54': ['operator', 'call_lead'],
   'F-60': ['board', 'put_in_red_bin'],
   'F-61': ['operator', 'scan_work_order'],
+  'F-62': ['board', 'call_lead'],
+  'F-63': ['network', 'call_lead'],
   'F-99': ['station', 'call_lead'],
 };
 

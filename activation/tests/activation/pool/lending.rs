@@ -118,6 +118,8 @@ proptest! {
                 held.put(&lent(cut)).unwrap();
             }
             prop_assert_eq!(held, Numbers::of(0..book.imported()));
+            let restored = PoolBook::restore(book.imported(), book.cuts().values().cloned());
+            prop_assert_eq!(restored.as_ref(), Ok(&book));
         }
     }
 

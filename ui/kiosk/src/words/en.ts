@@ -58,6 +58,8 @@ export const en: Words = {
     'F-54': 'This enrolment code is not right.',
     'F-60': 'This board was scrapped.',
     'F-61': 'No work order here fits this board.',
+    'F-62': 'This board has two codes on record.',
+    'F-63': 'This board’s code is at another station.',
     'F-99': 'Something went wrong inside the station.',
   },
   act: {
