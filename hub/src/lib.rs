@@ -21,6 +21,7 @@ mod lease;
 mod publish;
 mod refusal;
 mod replace_file;
+mod roster;
 pub mod serve;
 mod station_api;
 pub mod store;

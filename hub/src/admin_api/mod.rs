@@ -5,6 +5,7 @@
 
 mod listings;
 mod orders;
+mod people;
 mod publications;
 mod stations;
 
@@ -23,6 +24,7 @@ use utoipa_axum::routes;
 
 pub use listings::{JournalPage, LogPage};
 pub use orders::OrderCreate;
+pub use people::{Person, PersonChange, PersonCreate, Withheld};
 pub use publications::{BundleFile, Publication, ReleaseView};
 pub use stations::{CodeCreate, CodeCreated};
 
@@ -51,6 +53,10 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(listings::releases))
         .routes(routes!(stations::create_code))
         .routes(routes!(stations::revoke))
+        .routes(routes!(people::list))
+        .routes(routes!(people::create))
+        .routes(routes!(people::change))
+        .routes(routes!(people::erase_name))
         .routes(routes!(orders::create))
         .routes(routes!(orders::grant))
         .routes(routes!(publications::upload_chunk))

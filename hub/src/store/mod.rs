@@ -12,6 +12,7 @@ mod journals;
 mod log;
 mod migrations;
 mod orders;
+mod people;
 mod releases;
 mod scope;
 mod stations;
@@ -30,6 +31,7 @@ pub(crate) use log::LOG_EPOCH;
 use log::note_change;
 pub(crate) use migrations::SCHEMA;
 pub(crate) use orders::{NewOrder, NewPortion, PortionRow};
+pub(crate) use people::{PersonRow, SignedRoster};
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub use scope::TenantScope;
 pub(crate) use stations::{KnownCertificate, NewCode, NewStation, SignedLease, StationRow};
@@ -119,6 +121,8 @@ impl Store {
                 .busy_timeout(std::time::Duration::from_secs(10))
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", "FULL")
+                // A name that was erased leaves no bytes in free pages.
+                .pragma("secure_delete", "ON")
         });
         let db = Database::connect(options).await?;
         migrations::migrate(&db).await?;
