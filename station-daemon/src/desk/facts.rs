@@ -215,6 +215,13 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::EnrolmentCodeBad
         | TroubleCode::UnitVoided
         | TroubleCode::WrongOrder
+        | TroubleCode::NobodyIn
+        | TroubleCode::BadgeRefused
+        | TroubleCode::PinRefused
+        | TroubleCode::PinLocked
+        | TroubleCode::RoleNeeded
+        | TroubleCode::RightsOver
+        | TroubleCode::RosterRefused
         | TroubleCode::Internal => ReleaseFacts::Missing,
     }
 }

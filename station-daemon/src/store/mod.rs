@@ -9,6 +9,7 @@
 
 mod journal;
 mod migrate;
+mod people;
 mod shelf;
 mod slots;
 mod station;

@@ -8,6 +8,8 @@ mod erasure;
 mod faults;
 mod marker;
 mod paper;
+mod people;
+mod pins;
 mod ports;
 mod process;
 mod station;

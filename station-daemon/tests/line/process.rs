@@ -63,7 +63,7 @@ impl Daemon {
         self.child.id()
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log.jsonl")).unwrap_or_default()
     }
 
@@ -156,6 +156,8 @@ fn get(host: &str, path: &str, cookie: &str) -> String {
 }
 
 pub(crate) struct Screen {
+    host: String,
+    cookie: String,
     events: BufReader<TcpStream>,
     pub(crate) last: Option<StationView>,
 }
@@ -164,7 +166,30 @@ impl Screen {
     fn follow(host: &str, cookie: &str) -> Self {
         let mut stream = connect(host);
         ask(&mut stream, host, "/api/events", cookie);
-        Self { events: BufReader::new(stream), last: None }
+        let (host, cookie) = (host.to_owned(), cookie.to_owned());
+        Self { host, cookie, events: BufReader::new(stream), last: None }
+    }
+
+    /// Asks for something to be done and does not wait for the answer.
+    pub(crate) fn fire(&self, path: &str, body: &str) -> TcpStream {
+        let Self { host, cookie, .. } = self;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = connect(host);
+        stream.write_all(request.as_bytes()).expect("asked");
+        stream
+    }
+
+    /// Asks for something to be done; the answer's JSON.
+    pub(crate) fn post(&self, path: &str, body: &str) -> serde_json::Value {
+        let mut answer = String::new();
+        self.fire(path, body).read_to_string(&mut answer).expect("answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
     }
 
     /// Reads views until one satisfies `holds`.

@@ -15,8 +15,7 @@ export interface paths {
         put?: never;
         /**
          * A lead's approval: of a chip that is not proven in one way, or of the erase of the next board in
-         *     a slot. It is journalled with the number that is given here; until people badge in, nothing
-         *     proves that it is theirs.
+         *     a slot. It is journalled with the number of the lead who is in and proved it by PIN.
          */
         post: operations["approve"];
         delete?: never;
@@ -36,6 +35,60 @@ export interface paths {
         get: operations["view_events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/operator/out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs out the operator who is in. */
+        post: operations["badge_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/operator/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The PIN of the operator who badged in. The attempt is journalled before it is answered. */
+        post: operations["enter_pin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/order/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Closes the station's share of the order in hand: a lead's act. It takes no board any more until
+         *     a lead scans the order again.
+         */
+        post: operations["close_order"];
         delete?: never;
         options?: never;
         head?: never;
@@ -161,12 +214,30 @@ export interface components {
          * @description The one thing to do.
          * @enum {string}
          */
-        Act: "plug_in_again" | "try_other_cable" | "put_in_red_bin" | "call_lead" | "wait_for_station" | "remove_board" | "scan_work_order";
+        Act: "plug_in_again" | "try_other_cable" | "put_in_red_bin" | "call_lead" | "wait_for_station" | "remove_board" | "scan_work_order" | "scan_badge";
+        /** @description What became of what a person asked for. */
+        ActAnswer: {
+            /** @description Whether it was done, and is in the journal. */
+            accepted: boolean;
+            code: components["schemas"]["TroubleCode"] | null;
+            /**
+             * Format: int32
+             * @description Seconds until it may be tried again, where that is known.
+             */
+            wait_s: number | null;
+            /**
+             * @description Stable word for the screen to translate: `pin_right`, `signed_out`, `nobody_in`,
+             *     `order_closed`, `no_order`; refused: `badge_first`, `no_roster`, `no_pin`,
+             *     `pin_too_short`, `pin_wrong`, `pin_waits`, `pin_locked`, `lead_needed`, `it_needed`,
+             *     `hub_away`, `not_recorded`.
+             */
+            word: string;
+        };
         /** @description What a lead let pass. */
         Approval: {
             /**
              * Format: int32
-             * @description The lead's number.
+             * @description The lead's number; 0 where no people are kept.
              */
             by: number;
             /** @description The chip, as recipes name it. */
@@ -178,7 +249,7 @@ export interface components {
         } | {
             /**
              * Format: int32
-             * @description The lead's number.
+             * @description The lead's number; 0 where no people are kept.
              */
             by: number;
             /** @enum {string} */
@@ -195,7 +266,7 @@ export interface components {
             accepted: boolean;
             /**
              * @description Stable word for the screen to translate: `approved`, `not_enrolled`, `no_such_way`,
-             *     `proven_already`, `no_such_slot`, `not_recorded`.
+             *     `proven_already`, `no_such_slot`, `not_recorded`, `badge_first`, `lead_needed`, `hub_away`.
              */
             word: string;
         };
@@ -245,6 +316,21 @@ export interface components {
              */
             unsynced: number;
         };
+        /** @description What a lead can do about a slot as it stands. */
+        LeadAct: {
+            /** @description The chip, as recipes name it. */
+            chip: string;
+            /** @enum {string} */
+            kind: "approve_chip";
+            /** @description `probe`, `dfu` or `uart`. */
+            way: string;
+        } | {
+            /** @enum {string} */
+            kind: "approve_erase";
+        } | {
+            /** @enum {string} */
+            kind: "open_slot";
+        };
         /**
          * @description How a thing is; ascending.
          * @enum {string}
@@ -262,8 +348,44 @@ export interface components {
         OpenAnswer: {
             /** @description Whether the slot takes boards now. */
             open: boolean;
-            /** @description Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`. */
+            /**
+             * @description Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`,
+             *     `badge_first`, `lead_needed`, `hub_away`.
+             */
             word: string;
+        };
+        /**
+         * @description What an operator may do.
+         * @enum {string}
+         */
+        OperatorRole: "worker" | "lead" | "it";
+        /** @description The operator who is in. No name: a station knows none. */
+        OperatorView: {
+            /** @description Whether they have a PIN. */
+            has_pin: boolean;
+            /** @description Whether the hub has been away for so long that their PIN gives no more than the badge. */
+            hub_away: boolean;
+            /** @description Whether that wait is the lock after too many wrong PINs. */
+            locked: boolean;
+            /**
+             * Format: int32
+             * @description Their number.
+             */
+            number: number;
+            /**
+             * Format: int32
+             * @description The fewest digits of their PIN.
+             */
+            pin_digits_min: number;
+            /** @description What they may do now. */
+            rights: components["schemas"]["OperatorRole"];
+            /** @description What they may do with their PIN. */
+            role: components["schemas"]["OperatorRole"];
+            /**
+             * Format: int32
+             * @description Seconds until a PIN may be tried again; null when it may be now.
+             */
+            wait_s: number | null;
         };
         /** @description The work order in hand. */
         OrderView: {
@@ -293,6 +415,17 @@ export interface components {
             /** @description Release version that is flashed. */
             release: string;
         };
+        /** @description Who is at the station. */
+        PeopleView: {
+            /** @description Whether people are kept: then boards are flashed and acts done only while somebody is in. */
+            kept: boolean;
+            operator: components["schemas"]["OperatorView"] | null;
+        };
+        /** @description A PIN on its way to the station. It is shown nowhere and kept nowhere. */
+        PinEntry: {
+            /** @description 4 to 12 digits. */
+            pin: string;
+        };
         /** @description Whether the station is fit for a shift. */
         Preflight: {
             /** @description One entry per thing looked at. */
@@ -311,7 +444,9 @@ export interface components {
             accepted: boolean;
             /**
              * @description Stable word for the screen to translate: `order_selected`, `unknown_order`,
-             *     `not_a_scan`, `too_long`, `not_used_here`.
+             *     `not_a_scan`, `too_long`, `not_used_here`, `not_recorded`; of badges: `badged_in`,
+             *     `badge_replaced`, `already_in`, `badge_unknown`, `badge_ended`, `badge_disabled`,
+             *     `no_roster`; of orders: `badge_first`, `lead_needed`, `hub_away`.
              */
             word: string;
         };
@@ -329,6 +464,7 @@ export interface components {
             can_look: boolean;
             /** @description The unit's activation code, once it has one. */
             code: string | null;
+            lead_act: components["schemas"]["LeadAct"] | null;
             /**
              * Format: int32
              * @description Number as printed on the fixture, from 1.
@@ -382,6 +518,8 @@ export interface components {
             /** @description Language the station was set up for (`en`, `zh`), if it was. */
             language_hint?: string | null;
             order: components["schemas"]["OrderView"] | null;
+            /** @description Who is at the station. */
+            people: components["schemas"]["PeopleView"];
             /**
              * Format: int32
              * @description Counts up with every view pushed since the daemon started.
@@ -399,7 +537,7 @@ export interface components {
             ports: string[];
             /**
              * @description Stable word for the screen to translate: `taught`, `nothing_came`, `taken` (another slot
-             *     has one of them), `not_recorded`.
+             *     has one of them), `not_recorded`, `badge_first`, `it_needed`, `hub_away`.
              */
             word: string;
         };
@@ -425,7 +563,24 @@ export interface components {
          * @description Stable trouble codes. Numbers are never reused.
          * @enum {string}
          */
-        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-99";
+        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-62" | "F-63" | "F-64" | "F-65" | "F-66" | "F-67" | "F-68" | "F-99";
+        /** @description What a lead may let pass. */
+        Wish: {
+            /** @description The chip, as recipes name it. */
+            chip: string;
+            /** @enum {string} */
+            kind: "unproven";
+            /** @description `probe`, `dfu` or `uart`. */
+            way: string;
+        } | {
+            /** @enum {string} */
+            kind: "unlock";
+            /**
+             * Format: int32
+             * @description The slot.
+             */
+            slot: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -444,7 +599,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Approval"];
+                "application/json": components["schemas"]["Wish"];
             };
         };
         responses: {
@@ -493,6 +648,91 @@ export interface operations {
             };
         };
     };
+    badge_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    enter_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PinEntry"];
+            };
+        };
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    close_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     preflight_now: {
         parameters: {
             query?: never;
@@ -513,6 +753,13 @@ export interface operations {
             };
             /** @description No cookie: open the page through its entry address */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description People are kept, and neither IT nor a lead is in */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
