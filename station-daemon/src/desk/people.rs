@@ -48,6 +48,8 @@ pub(super) struct Seen {
 #[derive(Default)]
 pub(super) struct Staff {
     roster: Option<Arc<Roster>>,
+    /// The roster in force as it was signed: judged again when the lease keys change.
+    document: Vec<u8>,
     seen: Seen,
     session: Option<Session>,
     throttle: Throttle,
@@ -62,6 +64,8 @@ pub(super) struct Staff {
 pub(super) struct RosterTaken {
     seen: Seen,
     roster: Option<(Arc<Roster>, Vec<u8>)>,
+    /// The one in force does not verify any more: its lease key was retired.
+    drop_held: bool,
     refused: bool,
 }
 
@@ -210,7 +214,10 @@ impl Staff {
         if let (Some(enrolled), Some(document)) = (enrolled, document) {
             let (shelf, key) = (&enrolled.shelf, enrolled.keys.hpke());
             match shelf.judge_roster(None, &document, key, staff.seen.version) {
-                Some(Ok(roster)) => staff.roster = Some(Arc::new(roster)),
+                Some(Ok(roster)) => {
+                    staff.roster = Some(Arc::new(roster));
+                    staff.document = document;
+                }
                 Some(Err(error)) => {
                     tracing::error!(error = %chain(&error), "the stored roster is not in force");
                 }
@@ -268,11 +275,15 @@ impl Staff {
             }
             None => (None, false),
         };
+        let drop_held = roster.is_none() && self.roster.is_some() && {
+            let again = shelf.judge_roster(Some(taken), &self.document, key, 0);
+            matches!(again, Some(Err(_)))
+        };
         // One that is older than the lease asks for counts no more, whatever came.
         let current = roster.as_ref().map(|(roster, _)| roster.version());
-        let held = self.roster.as_ref().map(|roster| roster.version());
+        let held = self.roster.as_ref().filter(|_| !drop_held).map(|roster| roster.version());
         let lacks = seen.version > 0 && current.or(held).is_none_or(|has| has < seen.version);
-        (RosterTaken { seen, roster, refused: refused || lacks }, event)
+        (RosterTaken { seen, roster, drop_held, refused: refused || lacks }, event)
     }
 
     /// Puts what was judged into a commit.
@@ -285,6 +296,7 @@ impl Staff {
         }
         match &taken.roster {
             Some((_, document)) => commit.put_setting(ROSTER, document),
+            None if taken.drop_held => commit.drop_setting(ROSTER),
             None => Ok(()),
         }
     }
@@ -292,8 +304,12 @@ impl Staff {
     /// Takes what was committed.
     pub(super) fn accept(&mut self, taken: RosterTaken) {
         self.seen = taken.seen;
-        if let Some((roster, _)) = taken.roster {
+        if let Some((roster, document)) = taken.roster {
             self.roster = Some(roster);
+            self.document = document;
+        } else if taken.drop_held {
+            tracing::warn!("the roster in force was signed by a key that counts no more");
+            self.roster = None;
         }
         if self.roster.as_ref().is_some_and(|roster| roster.version() < self.seen.version) {
             self.roster = None;

@@ -2,18 +2,18 @@
 
 use release::{Lease, Roster, RosterCheck, RosterError, WrapKey};
 
+use super::erase::LeaseFate;
 use super::{LeaseState, Shelf, Taken};
 
 impl Shelf {
     /// The lease that will count once `taken` is accepted.
     #[must_use]
     pub fn lease_to_come<'a>(&'a self, taken: &'a Taken) -> Option<&'a Lease> {
-        if let Some((_, lease)) = &taken.lease {
-            return Some(lease);
-        }
-        match &self.lease {
-            LeaseState::InForce(lease) => Some(lease),
-            LeaseState::Over { .. } | LeaseState::Missing => None,
+        match (&taken.lease, &self.lease) {
+            (LeaseFate::Taken { lease, .. } | LeaseFate::Kept { lease, .. }, _) => Some(lease),
+            (LeaseFate::Stays, LeaseState::InForce(lease)) => Some(lease),
+            (LeaseFate::Stays, LeaseState::Over { .. } | LeaseState::Missing)
+            | (LeaseFate::Ends, _) => None,
         }
     }
 

@@ -239,7 +239,8 @@ fn no_pin_no_badge_and_no_pepper_is_in_a_log_at_trace_level_or_in_the_stations_f
     let station = Station::start(world.path(), &[]);
     station.deliver(&world.parcel());
     station.stop();
-    let mut daemon = Daemon::start_with(world.path(), &[], &[("FLASHLINE_LOG", OsStr::new("trace"))]);
+    let mut daemon =
+        Daemon::start_with(world.path(), &[], &[("FLASHLINE_LOG", OsStr::new("trace"))]);
     let screen = daemon.screen();
     let scanned = screen.post("/api/scan", &format!("{{\"text\":\"OP:{badge}\"}}"));
     assert_eq!(scanned["word"], "badged_in");
