@@ -92,7 +92,7 @@ const MIGRATIONS: &[(&str, &[&str])] = &[(
             seq BIGINT NOT NULL, text TEXT NOT NULL, UNIQUE (tenant_id, seq))",
     ],
 ), (
-    "0002_people",
+    "0003_people",
     &[
         // Badge and PIN are sealed by the vault; the digest tells badges apart. Names are apart,
         // so that one can be erased while its number stays.

@@ -356,25 +356,25 @@ pub enum TroubleCode {
     #[serde(rename = "F-61")]
     WrongOrder,
     /// Nobody has badged in.
-    #[serde(rename = "F-62")]
+    #[serde(rename = "F-64")]
     NobodyIn,
     /// The badge is nobody's of this line, or its owner may not work now.
-    #[serde(rename = "F-63")]
+    #[serde(rename = "F-65")]
     BadgeRefused,
     /// The PIN is not right, or not one.
-    #[serde(rename = "F-64")]
+    #[serde(rename = "F-66")]
     PinRefused,
     /// After wrong PINs, no other may be tried yet.
-    #[serde(rename = "F-65")]
+    #[serde(rename = "F-67")]
     PinLocked,
     /// Another role has to do this.
-    #[serde(rename = "F-66")]
+    #[serde(rename = "F-68")]
     RoleNeeded,
     /// Without the hub for too long: rights beyond a worker's are over.
-    #[serde(rename = "F-67")]
+    #[serde(rename = "F-69")]
     RightsOver,
     /// The list of this line's people is not here, or not signed for this station.
-    #[serde(rename = "F-68")]
+    #[serde(rename = "F-70")]
     RosterRefused,
     /// Something that cannot happen happened.
     #[serde(rename = "F-99")]

@@ -7,7 +7,7 @@ use super::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_slots.sql"),
-    include_str!("migrations/0003_people.sql"),
+    include_str!("migrations/0004_people.sql"),
 ];
 
 fn newest() -> u32 {

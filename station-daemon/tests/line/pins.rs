@@ -216,7 +216,7 @@ fn a_station_that_is_killed_between_attempt_and_answer_has_counted_the_attempt()
         let screen = daemon.screen();
         screen.post("/api/scan", badge);
         let answer = screen.post("/api/operator/pin", &format!("{{\"pin\":\"{LEAD_PIN}\"}}"));
-        assert_eq!((&answer["word"], &answer["code"]), (&"pin_waits".into(), &"F-65".into()));
+        assert_eq!((&answer["word"], &answer["code"]), (&"pin_waits".into(), &"F-67".into()));
         daemon.kill();
     }
     let station = Station::start(world.path(), &[]);

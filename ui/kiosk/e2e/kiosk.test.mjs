@@ -484,7 +484,7 @@ test('a lead who badges in is asked for the PIN, which is shown as dots and sent
   await page.locator('dialog [data-digits="6"]').waitFor();
   assert.ok(!(await page.locator('dialog .dots').innerHTML()).includes('2'), 'digits on the screen');
   await shot(page, 'pin-pad-filled');
-  fake.act = () => ({ accepted: false, word: 'pin_wrong', wait_s: 15, code: 'F-64' });
+  fake.act = () => ({ accepted: false, word: 'pin_wrong', wait_s: 15, code: 'F-66' });
   await press(['enter']);
   await page.locator('dialog [data-said=odd]').getByText('PIN is wrong').waitFor();
   await page.locator('dialog [data-digits="0"]').waitFor();

@@ -46,13 +46,13 @@ const LIKELY: Record<TroubleCode, [Blame, Act]> = {
   'F-54': ['operator', 'call_lead'],
   'F-60': ['board', 'put_in_red_bin'],
   'F-61': ['operator', 'scan_work_order'],
-  'F-62': ['operator', 'scan_badge'],
-  'F-63': ['operator', 'call_lead'],
-  'F-64': ['operator', 'call_lead'],
+  'F-64': ['operator', 'scan_badge'],
   'F-65': ['operator', 'call_lead'],
   'F-66': ['operator', 'call_lead'],
-  'F-67': ['network', 'call_lead'],
-  'F-68': ['network', 'call_lead'],
+  'F-67': ['operator', 'call_lead'],
+  'F-68': ['operator', 'call_lead'],
+  'F-69': ['network', 'call_lead'],
+  'F-70': ['network', 'call_lead'],
   'F-99': ['station', 'call_lead'],
 };
 

@@ -127,7 +127,7 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
 /// The boards wait for a badge. The lead's is proven by PIN, the worker's takes its place; the hub is
 /// away.
 fn badges(world: &mut World) -> Result<()> {
-    world.slot_with_trouble(1, "F-62", Duration::from_secs(FLASHING_S_MAX))?;
+    world.slot_with_trouble(1, "F-64", Duration::from_secs(FLASHING_S_MAX))?;
     say("the boards wait: nobody has badged in");
     let unknown = world.station.scan("OP:somebody-elses")?;
     ensure!(unknown["word"] == "badge_unknown", "a stranger's badge: {unknown}");
@@ -143,7 +143,7 @@ fn badges(world: &mut World) -> Result<()> {
     until(Duration::from_secs(FLASHING_S_MAX), || {
         let view = world.station.view()?;
         let waits = view["slots"].as_array().context("a view without slots")?;
-        Ok((!waits.iter().any(|slot| slot["trouble"]["code"] == "F-62")).then_some(()))
+        Ok((!waits.iter().any(|slot| slot["trouble"]["code"] == "F-64")).then_some(()))
     })
 }
 
