@@ -47,17 +47,63 @@ pub enum Event {
         /// What, in words.
         what: String,
     },
-    /// A badge and PIN were accepted.
+    /// A badge was accepted, or a badge and PIN.
     OperatorIn {
         /// The operator's number; never a name.
         operator: u32,
-        /// `worker`, `lead` or `it`.
+        /// What they may do from now on: `worker`, `lead` or `it`.
         role: String,
+        /// `badge` or `badge_and_pin`; absent, as in old records: badge and PIN.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<String>,
     },
     /// An operator left, or was signed out.
     OperatorOut {
         /// The operator's number; never a name.
         operator: u32,
+        /// `left`, `replaced` by another badge, `idle`, `ended` (no longer of the roster),
+        /// `restarted`. Absent in old records.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// A badge was read and nobody came in by it.
+    BadgeRefused {
+        /// Whose badge, by number; absent when it is nobody's of this line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<u32>,
+        /// `unknown`, `ended` or `disabled`.
+        why: String,
+    },
+    /// A PIN was entered. Written before it is compared; an [`Event::OperatorIn`] after it says
+    /// that it was right.
+    PinAttempt {
+        /// The operator's number; never a name.
+        operator: u32,
+        /// Which attempt it is since the last right one, from 1.
+        attempt: u32,
+    },
+    /// Too many wrong PINs: the operator's PIN counts no more for a long while.
+    OperatorLocked {
+        /// The operator's number; never a name.
+        operator: u32,
+        /// Wrong attempts since the last right one.
+        attempts: u32,
+    },
+    /// Rights beyond a worker's ended while the operator stayed.
+    RightsEnded {
+        /// The operator's number; never a name.
+        operator: u32,
+        /// `idle` or `hub_away`.
+        why: String,
+    },
+    /// A roster was proven and put in force.
+    RosterTaken {
+        /// The roster's version.
+        version: u64,
+        /// SHA-256 of the signed document.
+        roster_sha256: Digest,
+        /// People on it.
+        operators: u32,
     },
     /// Work on an order began.
     OrderOpened {
@@ -69,6 +115,9 @@ pub enum Event {
         release: Digest,
         /// The station's portion, in units.
         quantity: u32,
+        /// Who chose it, by number; absent where no people are kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<u32>,
     },
     /// Work on an order ended.
     OrderClosed {
@@ -76,6 +125,9 @@ pub enum Event {
         order: String,
         /// Units passed here.
         passed: u32,
+        /// Who closed it, by number; absent where no people are kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<u32>,
     },
     /// Something answers in the slot.
     Contact {
@@ -518,6 +570,11 @@ impl Event {
             | Self::HubChanged { .. }
             | Self::OperatorIn { .. }
             | Self::OperatorOut { .. }
+            | Self::BadgeRefused { .. }
+            | Self::PinAttempt { .. }
+            | Self::OperatorLocked { .. }
+            | Self::RightsEnded { .. }
+            | Self::RosterTaken { .. }
             | Self::OrderOpened { .. }
             | Self::OrderClosed { .. }
             | Self::UnprovenApproved { .. }

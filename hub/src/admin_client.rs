@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 
 pub use crate::admin_api::{
     BundleFile, CodeCreate, CodeCreated, ConflictPage, DispositionCreate, Imported, JournalPage,
-    LogPage, MacSecretCreate, MacSecretTaken, OrderCreate, PoolImport, Publication, ReleaseView,
-    Relend,
+    LogPage, MacSecretCreate, MacSecretTaken, OrderCreate, Person, PersonChange, PersonCreate,
+    PoolImport, Publication, ReleaseView, Relend, Withheld,
 };
 pub use crate::publish::{DocumentsTaken, Published};
 
@@ -269,6 +269,45 @@ impl AdminClient {
                 None => return Ok(conflicts),
             }
         }
+    }
+
+    /// Everybody who works on a line.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn people(&self) -> Result<Vec<Person>, AdminError> {
+        self.get("/v1/people").await
+    }
+
+    /// Adds a person.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn add_person(&self, create: &PersonCreate) -> Result<(), AdminError> {
+        self.post("/v1/admin/people", create).await?;
+        Ok(())
+    }
+
+    /// Changes a person.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn change_person(
+        &self,
+        number: u32,
+        change: &PersonChange,
+    ) -> Result<(), AdminError> {
+        self.post(&format!("/v1/admin/people/{number}"), change).await?;
+        Ok(())
+    }
+
+    /// Erases a person's name.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn erase_name(&self, number: u32) -> Result<(), AdminError> {
+        self.send(Method::DELETE, &format!("/v1/admin/people/{number}/name"), None).await?;
+        Ok(())
     }
 
     /// Every unit, page by page.

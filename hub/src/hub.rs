@@ -135,7 +135,7 @@ pub struct Hub {
     pub(crate) authority: Authority,
     pub(crate) names: Vec<String>,
     pub(crate) terms: Terms,
-    vault: Vault,
+    pub(crate) vault: Vault,
     clock: Clock,
     keys: Mutex<BTreeMap<TenantName, Arc<TenantKeys>>>,
     /// Held by whoever writes snapshot and timestamp: no two of one version.

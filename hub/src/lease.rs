@@ -12,10 +12,9 @@ use release::{
 use crate::digest::sha256;
 use crate::hub::Hub;
 use crate::refusal::Refusal;
+use crate::roster;
 use crate::store::{PortionRow, SignedLease, StationRow, TenantScope};
 
-/// Version of the roster the hub has; one without people.
-pub(crate) const ROSTER_VERSION: u64 = 1;
 const REVOCATION_VERSION: u64 = 0;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The stations' words: `flash::PortKind`.
@@ -40,9 +39,13 @@ pub(crate) async fn current(
         }
         let portions = hub.store.portions(scope, &station).await?;
         let now_ms = hub.now_ms();
+        let roster = roster::current(hub, scope, &station).await?;
         let mut terms = draft(hub, scope, &station, &portions, now_ms)?;
-        let content = serde_json::to_vec(&(&terms.portions, &terms.probe_kinds))
-            .map_err(|error| Refusal::internal(&error))?;
+        // A line that never had people has no roster, which is version 0.
+        terms.roster_version = roster.map_or(0, |roster| roster.version);
+        let content =
+            serde_json::to_vec(&(&terms.portions, &terms.probe_kinds, terms.roster_version))
+                .map_err(|error| Refusal::internal(&error))?;
         let content = sha256(&[content, vec![u8::from(terms.allow_simulated)]].concat());
         let wanted = beyond.is_some();
         if let Some(lease) = &station.lease
@@ -113,7 +116,7 @@ fn draft(
         not_after_ms: now_ms.saturating_add(i64::from(hub.terms.lease_days) * DAY_MS),
         releases: Vec::new(),
         portions,
-        roster_version: ROSTER_VERSION,
+        roster_version: 0,
         revocation_version: REVOCATION_VERSION,
         probe_kinds: PROBE_KINDS
             .into_iter()

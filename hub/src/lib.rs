@@ -23,6 +23,7 @@ mod pools;
 mod publish;
 mod refusal;
 mod replace_file;
+mod roster;
 pub mod serve;
 mod station_api;
 pub mod store;

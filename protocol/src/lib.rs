@@ -36,7 +36,7 @@ pub use journal::{JournalAck, JournalPush, JournalState};
 pub use order::{OrderState, OrdersDocument, StationOrder, WorkOrder};
 pub use pool::{Conflict, PoolView, WaterLevel};
 pub use problem::{Problem, ProblemType};
-pub use roster::{Operator, Role, Roster};
+pub use roster::Role;
 pub use statement::{EnrolmentStatement, RevocationStatement, SignedStatement, TimeStatement};
 pub use station::Station;
 pub use verdict::{Unit, UnitPage, Verdict};

@@ -1,8 +1,10 @@
-//! Who may work at a line, by operator number; names stay at the hub.
+//! What a person at a line may do.
+//!
+//! The document `roster` itself is signed; its form is in the room `release`, as the lease's is.
 
 use serde::{Deserialize, Serialize};
 
-/// What an operator may do.
+/// What an operator may do once their PIN was proven; a badge alone is a worker's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -15,26 +17,20 @@ pub enum Role {
     It,
 }
 
-/// One person of the line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Operator {
-    /// The number that journals hold.
-    pub number: u32,
-    /// What they may do.
-    pub role: Role,
-    /// SHA-256 of the badge's text, hexadecimal.
-    pub badge_sha256: crate::ids::Sha256,
-}
+/// The text is not the name of a role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a role: worker, lead or it")]
+pub struct RoleError(String);
 
-/// The document `roster`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Roster {
-    /// Version of this form: 1.
-    pub v: u32,
-    /// Never lower than before.
-    pub version: u64,
-    /// By operator number.
-    pub operators: Vec<Operator>,
+impl std::str::FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        match text {
+            "worker" => Ok(Self::Worker),
+            "lead" => Ok(Self::Lead),
+            "it" => Ok(Self::It),
+            _ => Err(RoleError(text.chars().take(100).collect())),
+        }
+    }
 }

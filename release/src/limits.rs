@@ -72,6 +72,12 @@ pub const LEASE_PROBE_KINDS_MAX: usize = 32;
 pub const ALLOTMENT_CHARACTERS_MAX: usize = 4096;
 /// A work order's number, in bytes.
 pub const ORDER_BYTES_MAX: usize = 64;
+/// A roster, in bytes.
+pub const ROSTER_BYTES_MAX: usize = 1024 * 1024;
+/// Operators in one roster.
+pub const OPERATORS_MAX: usize = 1024;
+/// A line's name, in bytes.
+pub const LINE_BYTES_MAX: usize = 63;
 /// How far before its `issued_ms` a lease already counts: two clocks of one factory may differ.
 pub const LEASE_EARLY_MS_MAX: i64 = 5 * 60 * 1000;
 /// Root rotations walked from the pinned root.

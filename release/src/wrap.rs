@@ -161,23 +161,8 @@ impl ContentKey {
         binding: &WrapBinding,
         random: &mut dyn Random,
     ) -> Result<WrappedKey, WrapError> {
-        let mut seed = Zeroizing::new([0; 32]);
-        random.fill(seed.as_mut())?;
-        let public = PublicHalf::from_bytes(&receiver.0).map_err(|_| WrapError::BadReceiverKey)?;
         let additional = binding.additional(receiver).map_err(|_| WrapError::BadReceiverKey)?;
-        let (encapped, sealed) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, Kem>(
-            &OpModeS::Base,
-            &public,
-            WRAP_INFO,
-            self.expose(),
-            &additional,
-            &mut OneSeed(Some(seed)),
-        )
-        .map_err(|_| WrapError::BadReceiverKey)?;
-        let mut out = [0; WRAPPED_BYTES];
-        out[..32].copy_from_slice(&encapped.to_bytes());
-        out[32..].copy_from_slice(&sealed);
-        Ok(WrappedKey(out))
+        seal_to(receiver, WRAP_INFO, self.expose(), &additional, random)
     }
 }
 
@@ -197,27 +182,8 @@ impl WrappedKey {
         key: &WrapKey,
         binding: &WrapBinding,
     ) -> Result<ContentKey, WrapError> {
-        let fail = WrapError::DoesNotOpen;
-        let additional = binding.additional(&key.public()).map_err(|_| fail)?;
-        let encapped =
-            <Kem as hpke::Kem>::EncappedKey::from_bytes(&self.0[..32]).map_err(|_| fail)?;
-        let plain = Zeroizing::new(
-            hpke::single_shot_open::<AesGcm256, HkdfSha256, Kem>(
-                &OpModeR::Base,
-                &key.0,
-                &encapped,
-                WRAP_INFO,
-                &self.0[32..],
-                &additional,
-            )
-            .map_err(|_| fail)?,
-        );
-        let mut bytes = Zeroizing::new([0; 32]);
-        if plain.len() != bytes.len() {
-            return Err(fail);
-        }
-        bytes.copy_from_slice(&plain);
-        Ok(ContentKey(bytes))
+        let additional = binding.additional(&key.public()).map_err(|_| WrapError::DoesNotOpen)?;
+        open_with(self, key, WRAP_INFO, &additional).map(ContentKey)
     }
 
     /// SHA-256 of the 80 bytes: how a lease names it.
@@ -382,6 +348,61 @@ macro_rules! hex_serde {
 
 hex_serde!(WrapPublicKey, "expected a public key of 64 lower-case hex characters");
 hex_serde!(WrappedKey, "expected a wrapped key of 160 lower-case hex characters");
+
+/// Seals 32 bytes to a receiver, for one purpose (`info`) and one use of it (`additional`).
+pub(crate) fn seal_to(
+    receiver: &WrapPublicKey,
+    info: &[u8],
+    plain: &[u8; 32],
+    additional: &[u8],
+    random: &mut dyn Random,
+) -> Result<WrappedKey, WrapError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    random.fill(seed.as_mut())?;
+    let public = PublicHalf::from_bytes(&receiver.0).map_err(|_| WrapError::BadReceiverKey)?;
+    let (encapped, sealed) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, Kem>(
+        &OpModeS::Base,
+        &public,
+        info,
+        plain,
+        additional,
+        &mut OneSeed(Some(seed)),
+    )
+    .map_err(|_| WrapError::BadReceiverKey)?;
+    let mut out = [0; WRAPPED_BYTES];
+    out[..32].copy_from_slice(&encapped.to_bytes());
+    out[32..].copy_from_slice(&sealed);
+    Ok(WrappedKey(out))
+}
+
+/// Opens what [`seal_to`] sealed for the same key, purpose and use.
+pub(crate) fn open_with(
+    sealed: &WrappedKey,
+    key: &WrapKey,
+    info: &[u8],
+    additional: &[u8],
+) -> Result<Zeroizing<[u8; 32]>, WrapError> {
+    let fail = WrapError::DoesNotOpen;
+    let encapped =
+        <Kem as hpke::Kem>::EncappedKey::from_bytes(&sealed.0[..32]).map_err(|_| fail)?;
+    let plain = Zeroizing::new(
+        hpke::single_shot_open::<AesGcm256, HkdfSha256, Kem>(
+            &OpModeR::Base,
+            &key.0,
+            &encapped,
+            info,
+            &sealed.0[32..],
+            additional,
+        )
+        .map_err(|_| fail)?,
+    );
+    let mut bytes = Zeroizing::new([0; 32]);
+    if plain.len() != bytes.len() {
+        return Err(fail);
+    }
+    bytes.copy_from_slice(&plain);
+    Ok(bytes)
+}
 
 /// The 32 bytes HPKE draws for its one-use key, drawn beforehand so that a failing source is an
 /// error and a worked example can fix them.

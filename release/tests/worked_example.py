@@ -6,6 +6,7 @@ refused (a changed byte, another binding, another place of a chunk) is tried as 
 """
 
 import hashlib
+import hmac
 import json
 import pathlib
 import re
@@ -16,6 +17,7 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId
 from pyhpke.exceptions import OpenError
 
@@ -149,10 +151,10 @@ def clamped(private):
     return bytes([private[0] & 248]) + private[1:31] + bytes([private[31] & 127 | 64])
 
 
-def unwrap(wrapped, private, additional):
+def unwrap(wrapped, private, additional, info=INFO):
     assert len(wrapped) == 80
     key = HPKE.kem.deserialize_private_key(private)
-    return HPKE.create_recipient_context(wrapped[:32], key, info=INFO).open(
+    return HPKE.create_recipient_context(wrapped[:32], key, info=info).open(
         wrapped[32:], aad=additional)
 
 
@@ -267,11 +269,42 @@ def check_lease(lease_keys, manifest):
     assert good_signatures(lease, keys) == 0
 
 
+def check_roster(lease_keys):
+    pepper, additional, roster = lines_of(7)
+    pepper, roster = bytes.fromhex(pepper), json.loads(documents(7)[1])
+    keys = [bytes.fromhex(key) for key in lease_keys["keys"]]
+    assert good_signatures(roster, keys) == 1
+    private, terms = key_of("station"), roster["signed"]
+    station = sha256(public_of(private)).hex()
+    assert terms["station_key_sha256"] == json.loads(additional)["station_key_sha256"] == station
+    sealed, info = bytes.fromhex(terms["pepper"]), b"flashline pepper seal v1"
+    opened = unwrap(sealed, private, additional.encode(), info)
+    assert opened == pepper == key_of("pepper")
+    must_refuse("a content key's purpose", lambda: unwrap(
+        sealed, private, additional.encode()), OpenError)
+    people = {person["number"]: person for person in terms["operators"]}
+    badge = hmac.digest(pepper, b"flashline badge v1\nB-0012", "sha256")
+    assert people[12]["badge"] == badge.hex()
+    for number, digits in [(12, b"271828"), (40, b"314159")]:
+        counted = struct.pack(">I", number)
+        pin = people[number]["pin"]
+        assert pin["salt"] == sha256(counted)[:16].hex()
+        argon2 = Argon2id(salt=bytes.fromhex(pin["salt"]), length=32, iterations=2, lanes=1,
+                          memory_cost=19456)
+        password = hmac.digest(pepper, b"flashline pin v1\n" + counted + digits, "sha256")
+        assert argon2.derive(password).hex() == pin["hash"]
+    assert "pin" not in people[7]
+    people[7]["disabled"] = True
+    assert good_signatures(roster, keys) == 0
+
+
 def main():
     check_chunks()
     manifest = check_manifests()
     check_wraps(manifest)
-    check_lease(check_trust(manifest), manifest)
+    lease_keys = check_trust(manifest)
+    check_lease(lease_keys, manifest)
+    check_roster(lease_keys)
     print("the worked examples of release/FORMAT.md hold")
 
 

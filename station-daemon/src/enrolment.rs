@@ -326,6 +326,7 @@ pub fn keep(
         membership.save(commit)?;
         journal.keep(&draft, commit)?;
         commit.put_setting(crate::desk::CLOCK, &saved)?;
+        commit.put_setting(crate::desk::HUB_HEARD, hub_time_ms.to_string().as_bytes())?;
         Ok::<(), JoinError>(())
     })
 }

@@ -13,6 +13,7 @@ pub mod enrolment;
 pub mod hands;
 pub mod journal;
 pub mod keys;
+pub mod people;
 pub mod platform;
 pub mod preflight;
 pub mod run;

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use crate::api::guard::Guard;
 use crate::api::preflight::Preflight;
 use crate::api::view::{
-    Approval, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, ScanAnswer, SlotState,
-    StationView, TeachAnswer,
+    ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, ScanAnswer, SlotState,
+    StationView, TeachAnswer, Wish,
 };
 use crate::api::{Api, Desk as ScreenDesk, router};
 use crate::config::Config;
@@ -115,6 +115,7 @@ impl ScreenDesk for Screens {
             Opened::Now => (true, "opened"),
             Opened::Already => (true, "not_closed"),
             Opened::NotRecorded => (false, "not_recorded"),
+            Opened::Refused(refusal) => (false, refusal.word()),
             Opened::NoSlot => return None,
         };
         Some(OpenAnswer { open, word: word.to_owned() })
@@ -134,9 +135,9 @@ impl ScreenDesk for Screens {
         DispositionAnswer { accepted, word: word.to_owned() }
     }
 
-    fn approve(&self, approval: &Approval) -> ApprovalAnswer {
-        let approval = approval.clone();
-        let taken = self.desk.ask(move |desk| desk.approve(&approval));
+    fn approve(&self, wish: &Wish) -> ApprovalAnswer {
+        let wish = wish.clone();
+        let taken = self.desk.ask(move |desk| desk.approve(&wish));
         let (accepted, word) = match taken {
             Ok(Ok(())) => (true, "approved"),
             Ok(Err(refused)) => {
@@ -148,13 +149,32 @@ impl ScreenDesk for Screens {
         ApprovalAnswer { accepted, word: word.to_owned() }
     }
 
-    fn preflight(&self) -> Preflight {
-        look_over(&self.config, self.desk.ask(|desk| desk.station_facts()).ok())
+    fn prove(&self, pin: &str) -> ActAnswer {
+        self.desk.enter_pin(pin)
+    }
+
+    fn sign_out(&self) -> ActAnswer {
+        self.desk.ask(Desk::badge_out).unwrap_or_else(|_| ActAnswer::not_recorded(None))
+    }
+
+    fn close_order(&self) -> ActAnswer {
+        self.desk.ask(Desk::close_order).unwrap_or_else(|_| ActAnswer::not_recorded(None))
+    }
+
+    fn preflight(&self) -> Option<Preflight> {
+        if let Ok(Err(refusal)) = self.desk.ask(Desk::may_look_over) {
+            tracing::warn!(word = refusal.word(), "the preflight was not shown");
+            return None;
+        }
+        Some(look_over(&self.config, self.desk.ask(|desk| desk.station_facts()).ok()))
     }
 
     fn teach(&self, slot: u32) -> Option<TeachAnswer> {
         let mut slots = self.config.slots.iter();
         slots.find(|other| other.number == slot)?;
+        if let Ok(Err(refusal)) = self.desk.ask(Desk::may_set_up) {
+            return Some(TeachAnswer { ports: Vec::new(), word: refusal.word().to_owned() });
+        }
         let came = teach::watch(&Lists::default(), TEACH_WITHIN);
         let ports = came.iter().map(ToString::to_string).collect();
         let others = || self.config.slots.iter().filter(|other| other.number != slot);
@@ -193,12 +213,25 @@ impl ScreenDesk for NoScreens {
         DispositionAnswer { accepted: false, word: "not_recorded".to_owned() }
     }
 
-    fn approve(&self, _approval: &Approval) -> ApprovalAnswer {
+    fn approve(&self, _wish: &Wish) -> ApprovalAnswer {
         ApprovalAnswer { accepted: false, word: "not_recorded".to_owned() }
     }
 
-    fn preflight(&self) -> Preflight {
-        look_over(&self.0, None)
+    fn prove(&self, _pin: &str) -> ActAnswer {
+        ActAnswer::not_recorded(None)
+    }
+
+    fn sign_out(&self) -> ActAnswer {
+        ActAnswer::not_recorded(None)
+    }
+
+    fn close_order(&self) -> ActAnswer {
+        ActAnswer::not_recorded(None)
+    }
+
+    fn preflight(&self) -> Option<Preflight> {
+        // Its records do not open: nobody is known, and somebody has to find out why.
+        Some(look_over(&self.0, None))
     }
 
     fn teach(&self, _slot: u32) -> Option<TeachAnswer> {

@@ -11,6 +11,7 @@ use release::{LeaseError, MayNot, OpenError, ReleaseTrouble, TrustError, WrapErr
 use sync::{EnrolError, OfflineReason};
 
 pub use crate::api::view::{Act, Blame, Trouble, TroubleCode};
+use crate::desk::PersonRefusal;
 use crate::hands::HandError;
 use crate::keys::KeyError;
 use crate::store::StoreError;
@@ -51,6 +52,11 @@ impl TroubleCode {
             | Self::CredentialElsewhere => (Blame::Network, Act::CallLead),
             Self::HubUnreachable => (Blame::Network, Act::WaitForStation),
             Self::PortionFull | Self::WrongOrder => (Blame::Operator, Act::ScanWorkOrder),
+            Self::NobodyIn => (Blame::Operator, Act::ScanBadge),
+            Self::BadgeRefused | Self::PinRefused | Self::PinLocked | Self::RoleNeeded => {
+                (Blame::Operator, Act::CallLead)
+            }
+            Self::RightsOver | Self::RosterRefused => (Blame::Network, Act::CallLead),
             Self::DiskFull
             | Self::StoreDamaged
             | Self::StoreNewer
@@ -195,6 +201,22 @@ impl From<&KeyError> for TroubleCode {
             KeyError::SecretFile(_) | KeyError::NoRandomness | KeyError::Request(_) => {
                 Self::Internal
             }
+        }
+    }
+}
+
+impl From<PersonRefusal> for TroubleCode {
+    fn from(refusal: PersonRefusal) -> Self {
+        match refusal {
+            PersonRefusal::NobodyIn => Self::NobodyIn,
+            PersonRefusal::Badge(_) => Self::BadgeRefused,
+            PersonRefusal::NoRoster => Self::RosterRefused,
+            PersonRefusal::NoPin | PersonRefusal::PinTooShort | PersonRefusal::PinWrong => {
+                Self::PinRefused
+            }
+            PersonRefusal::Waits | PersonRefusal::Locked => Self::PinLocked,
+            PersonRefusal::LeadNeeded | PersonRefusal::ItNeeded => Self::RoleNeeded,
+            PersonRefusal::HubAway => Self::RightsOver,
         }
     }
 }
@@ -362,6 +384,8 @@ mod tests {
         check(TroubleCode::IdentityWeak, false);
         check(TroubleCode::ChipNotProven, false);
         check(TroubleCode::PortMissing, false);
+        check(TroubleCode::NobodyIn, false);
+        check(TroubleCode::RosterRefused, false);
     }
 
     #[test]

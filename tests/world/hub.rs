@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Programs, Release, TENANT, process::Program, until};
+use super::{Person, Programs, Release, TENANT, process::Program, until};
 
 const ANSWER_S_MAX: u64 = 30;
 
@@ -170,6 +170,29 @@ impl Hub {
             .and_then(|entry| entry["journal_key"].as_str())
             .map(str::to_owned)
             .with_context(|| format!("the hub knows no station {station}: {stations}"))
+    }
+
+    /// Adds a person to a line. Badge and PIN go by files, as they must.
+    ///
+    /// # Errors
+    /// When the hub refuses, or a file cannot be written.
+    pub fn add_person(&self, person: &Person, line: &str) -> Result<()> {
+        let file = |what: &str, text: &str| {
+            let path = self.folder.with_extension(format!("{what}-{}", person.number));
+            File::create(&path)
+                .and_then(|mut file| file.write_all(text.as_bytes()))
+                .with_context(|| format!("writing {}", path.display()))?;
+            Ok::<_, anyhow::Error>(path.to_string_lossy().into_owned())
+        };
+        let number = person.number.to_string();
+        let badge = file("badge", person.badge)?;
+        let mut words = vec!["person", "add", "--number", &number, "--role", person.role];
+        words.extend(["--line", line, "--badge-file", &badge]);
+        let pin = person.pin.map(|pin| file("pin", pin)).transpose()?;
+        if let Some(pin) = &pin {
+            words.extend(["--pin-file", pin]);
+        }
+        self.ask(&words).map(drop)
     }
 
     /// Opens a work order for a release.

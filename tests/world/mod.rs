@@ -37,6 +37,25 @@ pub const BLOCK_ADDRESS: u32 = 0x0007_F000;
 /// The demo's work order.
 pub const ORDER: &str = "WO-4711";
 
+/// A person of the demo's line.
+#[derive(Debug, Clone, Copy)]
+pub struct Person {
+    /// Their number in records.
+    pub number: u32,
+    /// `worker` or `lead`.
+    pub role: &'static str,
+    /// What a scanner reads behind `OP:`.
+    pub badge: &'static str,
+    /// Their PIN, if they have one. Public, and worth nothing beyond the demo.
+    pub pin: Option<&'static str>,
+}
+
+/// The worker of the demo's line.
+pub const WORKER: Person = Person { number: 7, role: "worker", badge: "DEMO-0007", pin: None };
+/// The lead of the demo's line.
+pub const LEAD: Person =
+    Person { number: 12, role: "lead", badge: "DEMO-0012", pin: Some("271828") };
+
 /// How large a world to set up.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -56,6 +75,8 @@ pub struct Plan {
     pub page: Option<PathBuf>,
     /// What the boards are.
     pub kind: BoardKind,
+    /// Whether the line keeps people: [`WORKER`] and [`LEAD`].
+    pub people: bool,
 }
 
 impl Plan {
@@ -72,6 +93,7 @@ impl Plan {
             mode: Mode::Ed25519,
             page: None,
             kind: BoardKind::Simulated,
+            people: false,
         }
     }
 }
@@ -129,10 +151,16 @@ impl World {
         hub.publish(&release)?;
         say(&format!("release {PRODUCT} {} is sealed, signed and published", plan.version));
 
-        let code = hub.enrolment_code(STATION, "line-1")?;
+        let code = hub.enrolment_code(STATION, LINE)?;
         let mut station = Station::enrol(programs, folder, STATION, &code)?;
         say(&format!("station {STATION} is enrolled; root words {}", station.root_words()));
 
+        if plan.people {
+            for person in [WORKER, LEAD] {
+                hub.add_person(&person, LINE)?;
+            }
+            say("the line has a worker and a lead");
+        }
         hub.open_order(ORDER, PRODUCT, &release, plan.quantity)?;
         let certificate = research.certify(&hub.station_key(STATION)?, plan.quantity)?;
         hub.grant(STATION, ORDER, plan.quantity, &certificate)?;
@@ -155,7 +183,9 @@ impl World {
             folder: folder.to_owned(),
         };
         until(READY_WITHIN, || {
-            Ok((world.station.view()?["order"]["number"] == ORDER).then_some(()))
+            let view = world.station.view()?;
+            let people = view["people"]["kept"] == world.plan.people;
+            Ok((view["order"]["number"] == ORDER && people).then_some(()))
         })
         .context("waiting for the order to arrive at the station")?;
         let shelved = format!("\"manifest_sha256\":\"{}\"", world.release.manifest_sha256);
@@ -289,6 +319,8 @@ impl World {
     }
 }
 
+/// The line of the demo.
+pub const LINE: &str = "line-1";
 /// The station's name.
 pub const STATION: &str = "station-1";
 /// How long an order may take from the hub to the screen.

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Board, Programs, process::Program, until};
+use super::{Board, Person, Programs, process::Program, until};
 
 const LISTENING_S_MAX: u64 = 30;
 /// The page's cookie, as the daemon names it.
@@ -191,6 +191,32 @@ impl Station {
             .send_json(json!({ "text": text }))
             .and_then(|mut answer| answer.body_mut().read_json())
             .with_context(|| format!("scanning {text:?}"))
+    }
+
+    /// Enters the PIN of who is in.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn enter_pin(&self, pin: &str) -> Result<Value> {
+        let screen = self.screen()?;
+        ureq::post(format!("{}/api/operator/pin", screen.base))
+            .header("Cookie", &screen.cookie)
+            .send_json(json!({ "pin": pin }))
+            .and_then(|mut answer| answer.body_mut().read_json())
+            .context("entering a PIN")
+    }
+
+    /// Has somebody badge in, and proves them where they have a PIN.
+    ///
+    /// # Errors
+    /// When the station does not let them in.
+    pub fn badge_in(&self, person: &Person) -> Result<()> {
+        let answer = self.scan(&format!("OP:{}", person.badge))?;
+        ensure!(answer["accepted"] == true, "operator {}: {answer}", person.number);
+        let Some(pin) = person.pin else { return Ok(()) };
+        let answer = self.enter_pin(pin)?;
+        ensure!(answer["accepted"] == true, "operator {}: {answer}", person.number);
+        Ok(())
     }
 
     /// Touches a slot's tile: a board is in here. Whether the station found one.

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use journeys::world::{Plan, Programs, World, until};
+use journeys::world::{LEAD, Plan, Programs, WORKER, World, until};
 
 use crate::{
     checkout::{self, Profile, cargo, top},
@@ -112,6 +112,9 @@ fn shown(programs: &Programs, folder: &std::path::Path) -> Result<()> {
         board.insert()?;
     }
     println!("\nThe kiosk page: {}", world.station.kiosk_address()?);
+    println!("It asks for a badge. Type what a scanner would, with Enter at the end:");
+    println!("  OP:{} the worker, or OP:{} the lead", WORKER.badge, LEAD.badge);
+    println!("  (PIN {}).", LEAD.pin.unwrap_or_default());
     println!("Four boards are in the fixture. To take one out or put it in again, say `remove` or");
     println!("`insert` to its control port:");
     for (board, slot) in world.boards.iter().zip(1..) {
@@ -127,6 +130,9 @@ fn shown_in_window(programs: &Programs, folder: &std::path::Path) -> Result<()> 
     for board in &world.boards {
         board.insert()?;
     }
+    // A kiosk has a scanner and no keyboard.
+    world.station.badge_in(&WORKER)?;
+    say(&format!("worker {} has badged in", WORKER.number));
     let asked = asked_to_end()?;
     let mut window = Command::new(shell)
         .arg(world.station.kiosk_address()?)
@@ -156,7 +162,8 @@ fn set_up(programs: &Programs, folder: &std::path::Path) -> Result<World> {
         firmware.display()
     );
     let page = top().join("ui/kiosk/dist");
-    let plan = Plan { page: page.is_dir().then_some(page), ..Plan::new(4, &firmware) };
+    let page = page.is_dir().then_some(page);
+    let plan = Plan { page, people: true, ..Plan::new(4, &firmware) };
     World::set_up(programs, folder, plan, &mut |step| say(step))
 }
 

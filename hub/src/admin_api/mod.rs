@@ -7,6 +7,7 @@ mod dispositions;
 mod listings;
 mod orders;
 mod pools;
+mod people;
 mod publications;
 mod stations;
 
@@ -27,6 +28,7 @@ pub use dispositions::{ConflictPage, DispositionCreate};
 pub use listings::{JournalPage, LogPage};
 pub use orders::OrderCreate;
 pub use pools::{Imported, MacSecretCreate, MacSecretTaken, PoolImport, Relend};
+pub use people::{Person, PersonChange, PersonCreate, Withheld};
 pub use publications::{BundleFile, Publication, ReleaseView};
 pub use stations::{CodeCreate, CodeCreated};
 
@@ -55,6 +57,10 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(listings::releases))
         .routes(routes!(stations::create_code))
         .routes(routes!(stations::revoke))
+        .routes(routes!(people::list))
+        .routes(routes!(people::create))
+        .routes(routes!(people::change))
+        .routes(routes!(people::erase_name))
         .routes(routes!(orders::create))
         .routes(routes!(orders::grant))
         .routes(routes!(pools::list))

@@ -12,8 +12,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::{
-    Document, DocumentList, DocumentName, LeaseRequest, OrdersDocument, ProblemType, Roster,
-    Sha256, StationOrder,
+    Document, DocumentList, DocumentName, LeaseRequest, OrdersDocument, ProblemType, Sha256,
+    StationOrder,
 };
 use serde::Deserialize;
 
@@ -22,9 +22,10 @@ use crate::body::read_json;
 use crate::custody;
 use crate::digest::sha256;
 use crate::hub::Hub;
-use crate::lease::{self, ROSTER_VERSION};
+use crate::lease;
 use crate::publish;
 use crate::refusal::Refusal;
+use crate::roster;
 use crate::store::{PortionRow, StationRow, TenantScope};
 
 /// Longest wait for a change, in seconds.
@@ -43,19 +44,19 @@ pub(super) struct Wait {
 struct Written {
     lease: Option<Vec<u8>>,
     orders: Vec<u8>,
-    roster: Vec<u8>,
+    roster: Option<Vec<u8>>,
     manifests: Vec<Sha256>,
 }
 
 async fn written(hub: &Hub, scope: &TenantScope, station: &StationRow) -> Result<Written, Refusal> {
     let lease = lease::current(hub, scope, station, None).await?;
     let portions = hub.store.portions(scope, station).await?;
-    let roster = Roster { v: 1, version: ROSTER_VERSION, operators: Vec::new() };
+    let roster = roster::current(hub, scope, station).await?;
     let json = |error: serde_json::Error| Refusal::internal(&error);
     Ok(Written {
         lease: lease.map(|lease| lease.bytes),
         orders: serde_json::to_vec(&orders_of(&portions)).map_err(json)?,
-        roster: serde_json::to_vec(&roster).map_err(json)?,
+        roster: roster.map(|roster| roster.bytes),
         manifests: portions.iter().map(|portion| portion.order.release.manifest_sha256).collect(),
     })
 }
@@ -96,7 +97,9 @@ async fn list_for(
         documents.push(Document { name: DocumentName::Lease, etag: sha256(lease) });
     }
     documents.push(Document { name: DocumentName::Orders, etag: sha256(&written.orders) });
-    documents.push(Document { name: DocumentName::Roster, etag: sha256(&written.roster) });
+    if let Some(roster) = &written.roster {
+        documents.push(Document { name: DocumentName::Roster, etag: sha256(roster) });
+    }
     for (name, bytes) in custody::documents(hub, scope, station).await? {
         documents.push(Document { name, etag: sha256(&bytes) });
     }
@@ -150,7 +153,7 @@ pub(super) async fn document(
     let bytes = match &name {
         DocumentName::Lease => written(&hub, scope, station).await?.lease,
         DocumentName::Orders => Some(written(&hub, scope, station).await?.orders),
-        DocumentName::Roster => Some(written(&hub, scope, station).await?.roster),
+        DocumentName::Roster => written(&hub, scope, station).await?.roster,
         DocumentName::Manifest(digest) => {
             let held = hub.store.document(scope, &name.to_string()).await?;
             let portions = hub.store.portions(scope, station).await?;

@@ -144,6 +144,36 @@ table!(unit, "units", {
     passed_count: i64,
     failed_count: i64,
 });
+table!(person, "people", {
+    tenant_id: i64,
+    number: i64,
+    role: String,
+    lines: String,
+    badge: Vec<u8>,
+    badge_digest: Vec<u8>,
+    pin: Option<Vec<u8>>,
+    pin_serial: i64,
+    ends_ms: Option<i64>,
+    disabled: bool,
+    serial: i64,
+    changed_ms: i64,
+});
+table!(person_name, "people_names", { tenant_id: i64, number: i64, name: String });
+table!(pin_verifier, "pin_verifiers", {
+    tenant_id: i64,
+    station_id: i64,
+    number: i64,
+    pin_serial: i64,
+    verifier: Vec<u8>,
+});
+table!(roster, "rosters", {
+    tenant_id: i64,
+    station_id: i64,
+    pepper: Vec<u8>,
+    version: i64,
+    content_sha256: Option<Vec<u8>>,
+    bytes: Option<Vec<u8>>,
+});
 table!(log_head, "log_heads", { tenant_id: i64, size: i64, frontier: Vec<u8> });
 table!(log_record, "log_records", { tenant_id: i64, seq: i64, text: String });
 table!(pool, "pools", {

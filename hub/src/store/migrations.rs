@@ -16,7 +16,7 @@ const IDENTITY: &str = "$IDENTITY";
 const BYTES: &str = "$BYTES";
 
 const MIGRATIONS: &[(&str, &[&str])] =
-    &[("0001_first_form", FIRST_FORM), ("0002_custody", CUSTODY)];
+    &[("0001_first_form", FIRST_FORM), ("0002_custody", CUSTODY), ("0003_people", PEOPLE)];
 
 /// Pools, secrets, and the register of units.
 const CUSTODY: &[&str] = &[
@@ -135,6 +135,29 @@ const FIRST_FORM: &[&str] = &[
             frontier $BYTES NOT NULL)",
     "CREATE TABLE log_records (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             seq BIGINT NOT NULL, text TEXT NOT NULL, UNIQUE (tenant_id, seq))",
+];
+
+/// People, their PINs, and rosters.
+const PEOPLE: &[&str] = &[
+        // Badge and PIN are sealed by the vault; the digest tells badges apart. Names are apart,
+        // so that one can be erased while its number stays.
+        "CREATE TABLE people (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+            number BIGINT NOT NULL, role TEXT NOT NULL, lines TEXT NOT NULL,
+            badge $BYTES NOT NULL, badge_digest $BYTES NOT NULL, pin $BYTES,
+            pin_serial BIGINT NOT NULL, ends_ms BIGINT, disabled BOOLEAN NOT NULL,
+            serial BIGINT NOT NULL, changed_ms BIGINT NOT NULL, UNIQUE (tenant_id, number),
+            UNIQUE (tenant_id, badge_digest))",
+        "CREATE TABLE people_names (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+            number BIGINT NOT NULL, name TEXT NOT NULL, UNIQUE (tenant_id, number))",
+        // Made of a PIN and a station's pepper; made again when either changes.
+        "CREATE TABLE pin_verifiers (id $IDENTITY,
+            tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+            station_id BIGINT NOT NULL REFERENCES stations(id), number BIGINT NOT NULL,
+            pin_serial BIGINT NOT NULL, verifier $BYTES NOT NULL, UNIQUE (station_id, number))",
+        // A station's pepper, sealed by the vault, and the last roster that was signed for it.
+        "CREATE TABLE rosters (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+            station_id BIGINT NOT NULL UNIQUE REFERENCES stations(id), pepper $BYTES NOT NULL,
+            version BIGINT NOT NULL, content_sha256 $BYTES, bytes $BYTES)",
 ];
 
 /// The newest form this program knows.

@@ -14,6 +14,7 @@ mod migrations;
 mod orders;
 mod pools;
 mod register;
+mod people;
 mod releases;
 mod scope;
 mod stations;
@@ -32,6 +33,7 @@ pub(crate) use log::LOG_EPOCH;
 use log::note_change;
 pub(crate) use migrations::SCHEMA;
 pub(crate) use orders::{NewOrder, NewPortion, PortionRow, Returned};
+pub(crate) use people::{PersonRow, SignedRoster};
 pub(crate) use pools::{ImportedRow, NewPool, PoolRow, ShareRow};
 pub(crate) use register::NewFact;
 pub(crate) use releases::{NewRelease, ReleaseRow};
@@ -123,6 +125,8 @@ impl Store {
                 .busy_timeout(std::time::Duration::from_secs(10))
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", "FULL")
+                // A name that was erased leaves no bytes in free pages.
+                .pragma("secure_delete", "ON")
         });
         let db = Database::connect(options).await?;
         migrations::migrate(&db).await?;

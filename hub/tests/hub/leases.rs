@@ -35,7 +35,7 @@ fn lease(factory: &Factory, station: &Station, documents: &BTreeMap<String, Vec<
     Lease::verify(&documents["lease"], &check).unwrap()
 }
 
-fn repository(
+pub(crate) fn repository(
     factory: &Factory,
     station: &Station,
     documents: &BTreeMap<String, Vec<u8>>,

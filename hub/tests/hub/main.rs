@@ -9,6 +9,7 @@ mod enrolment;
 mod factory;
 mod journals;
 mod leases;
+mod people;
 mod postman;
 mod program;
 mod publishing;

@@ -1,6 +1,6 @@
 //! The program itself: made, served, killed, served again.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -219,4 +219,36 @@ async fn no_private_key_lies_plain_in_the_hubs_folder() {
         }
     }
     assert!(files > 5);
+}
+
+#[tokio::test]
+async fn people_are_added_changed_and_listed_from_the_command_line_without_a_secret_on_it() {
+    let factory = Factory::of(&["acme"]).await;
+    let file = |name: &str, text: &str| {
+        let path = factory.folder.path().join(name);
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (badge, pin) = (file("badge", "badge-12\r\n"), file("pin", "271828\n"));
+    let (hub, ca) = (factory.admin_address(), factory.made["acme"].ca_file.display().to_string());
+    let token = factory.made["acme"].token_file.display().to_string();
+    let ask = |arguments: Vec<String>| {
+        let to = ["--hub", &hub, "--ca", &ca, "--token-file", &token].map(str::to_owned);
+        let all = [arguments, to.to_vec()].concat();
+        tokio::task::spawn_blocking(move || {
+            run(&all.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+    };
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let add = format!(
+        "person add --number 12 --role lead --line line-1 --badge-file {badge} --pin-file {pin} --name Ada"
+    );
+    assert_eq!(ask(words(&add)).await.unwrap()["added"], 12);
+    ask(words("person change 12 --role it --line line-1 --line line-2 --disable")).await.unwrap();
+    let people = ask(words("person list")).await.unwrap();
+    let lines = serde_json::json!(["line-1", "line-2"]);
+    assert_eq!((&people[0]["role"], &people[0]["lines"]), (&"it".into(), &lines));
+    assert_eq!((&people[0]["disabled"], &people[0]["name"]), (&true.into(), &"Ada".into()));
+    ask(words("person erase-name 12")).await.unwrap();
+    assert_eq!(ask(words("person list")).await.unwrap()[0].get("name"), None);
 }

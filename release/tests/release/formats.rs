@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::chips;
 use crate::images::writers;
+use crate::rosters;
 use crate::workbench::*;
 
 const FORMAT: &str = include_str!("../../FORMAT.md");
@@ -145,6 +146,14 @@ fn the_example_documents_are_written_as_the_page_says() {
     .unwrap();
     shown("the hub's wrapped keys", &text(&wrap.to_bytes().unwrap()));
     shown("a key's id", &key("root").public().key_id().to_string());
+}
+
+#[test]
+fn the_example_roster_is_written_as_the_page_says() {
+    let terms = rosters::roster_terms();
+    let signed = terms.sign(&[&key("hub lease")]).unwrap();
+    shown("the roster", std::str::from_utf8(&signed).unwrap());
+    shown("the pepper", &hex::encode(rosters::pepper().expose()));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod formats;
 mod images;
 mod leases;
 mod recipes;
+mod rosters;
 mod sealing;
 mod trust;
 mod workbench;

@@ -36,8 +36,8 @@ use utoipa_axum::routes;
 use guard::Guard;
 use preflight::Preflight;
 use view::{
-    Approval, ApprovalAnswer, Disposition, DispositionAnswer, LookAnswer, OpenAnswer, Scan,
-    ScanAnswer, StationView, TeachAnswer,
+    ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, LookAnswer, OpenAnswer, PinEntry,
+    Scan, ScanAnswer, StationView, TeachAnswer, Wish,
 };
 
 /// Longest scan taken, bytes. A QR label of a work order is far below it.
@@ -61,14 +61,24 @@ pub trait Desk: Send + Sync + 'static {
     /// Opens a closed slot; `None` when there is no such slot. Blocks for at most a journal write.
     fn open(&self, slot: u32) -> Option<OpenAnswer>;
 
-    /// Takes a lead's approval. Blocks for at most a journal write.
-    fn approve(&self, approval: &Approval) -> ApprovalAnswer;
+    /// Takes the approval of the lead who is in. Blocks for at most a journal write.
+    fn approve(&self, wish: &Wish) -> ApprovalAnswer;
 
-    /// Takes a lead's disposition. Blocks for at most a journal write.
+    /// Takes a disposition of the lead who is in. Blocks for at most a journal write.
     fn dispose(&self, disposition: &Disposition) -> DispositionAnswer;
 
-    /// Looks whether the station is fit for a shift. Blocks for reading some of the system's files.
-    fn preflight(&self) -> Preflight;
+    /// Proves the operator who is in by their PIN. Blocks for journal writes and the comparison.
+    fn prove(&self, pin: &str) -> ActAnswer;
+
+    /// Signs out who is in. Blocks for at most a journal write.
+    fn sign_out(&self) -> ActAnswer;
+
+    /// Closes the station's share of the order in hand. Blocks for at most a journal write.
+    fn close_order(&self) -> ActAnswer;
+
+    /// Looks whether the station is fit for a shift; `None` when who is in may not see it. Blocks
+    /// for reading some of the system's files.
+    fn preflight(&self) -> Option<Preflight>;
 
     /// Binds to a slot what is plugged in from now on; `None` when there is no such slot. Blocks
     /// until something came, at most [`TEACH_WITHIN`](crate::run::TEACH_WITHIN).
@@ -111,6 +121,9 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(teach_slot))
         .routes(routes!(approve))
         .routes(routes!(dispose))
+        .routes(routes!(enter_pin))
+        .routes(routes!(badge_out))
+        .routes(routes!(close_order))
         .split_for_parts()
 }
 
@@ -229,22 +242,21 @@ async fn open_slot(State(api): State<Api>, Path(number): Path<u32>) -> Response 
 }
 
 /// A lead's approval: of a chip that is not proven in one way, or of the erase of the next board in
-/// a slot. It is journalled with the number that is given here; until people badge in, nothing
-/// proves that it is theirs.
-#[utoipa::path(post, path = "/api/approvals", request_body = Approval, responses(
+/// a slot. It is journalled with the number of the lead who is in and proved it by PIN.
+#[utoipa::path(post, path = "/api/approvals", request_body = Wish, responses(
     (status = 200, description = "What became of it", body = ApprovalAnswer),
     (status = 401, description = "No cookie: open the page through its entry address")
 ))]
-async fn approve(State(api): State<Api>, Json(approval): Json<Approval>) -> Response {
+async fn approve(State(api): State<Api>, Json(wish): Json<Wish>) -> Response {
     let desk = Arc::clone(&api.desk);
-    match tokio::task::spawn_blocking(move || desk.approve(&approval)).await {
+    match tokio::task::spawn_blocking(move || desk.approve(&wish)).await {
         Ok(answer) => Json(answer).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-/// A lead's disposition: scrap, chip replaced, a portion given back. It is journalled with the number
-/// that is given here; until people badge in, nothing proves that it is theirs.
+/// A disposition of the lead who is in: scrap, chip replaced, a portion given back. It is journalled
+/// with their number.
 #[utoipa::path(post, path = "/api/dispositions", request_body = Disposition, responses(
     (status = 200, description = "What became of it", body = DispositionAnswer),
     (status = 401, description = "No cookie: open the page through its entry address")
@@ -257,15 +269,54 @@ async fn dispose(State(api): State<Api>, Json(disposition): Json<Disposition>) -
     }
 }
 
+/// The PIN of the operator who badged in. The attempt is journalled before it is answered.
+#[utoipa::path(post, path = "/api/operator/pin", request_body = PinEntry, responses(
+    (status = 200, description = "What became of it", body = ActAnswer),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn enter_pin(State(api): State<Api>, Json(entry): Json<PinEntry>) -> Response {
+    act(api, move |desk| desk.prove(&entry.pin)).await
+}
+
+/// Signs out the operator who is in.
+#[utoipa::path(post, path = "/api/operator/out", responses(
+    (status = 200, description = "What became of it", body = ActAnswer),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn badge_out(State(api): State<Api>) -> Response {
+    act(api, |desk| desk.sign_out()).await
+}
+
+/// Closes the station's share of the order in hand: a lead's act. It takes no board any more until
+/// a lead scans the order again.
+#[utoipa::path(post, path = "/api/order/close", responses(
+    (status = 200, description = "What became of it", body = ActAnswer),
+    (status = 401, description = "No cookie: open the page through its entry address")
+))]
+async fn close_order(State(api): State<Api>) -> Response {
+    act(api, |desk| desk.close_order()).await
+}
+
+async fn act(api: Api, act: impl FnOnce(&dyn Desk) -> ActAnswer + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(move || act(&*api.desk)).await {
+        Ok(answer) => ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 /// What a shift needs before it begins: sockets, rights, disk, swap, clock, hub, key chip.
 #[utoipa::path(get, path = "/api/preflight", responses(
     (status = 200, description = "One finding per thing looked at", body = Preflight),
-    (status = 401, description = "No cookie: open the page through its entry address")
+    (status = 401, description = "No cookie: open the page through its entry address"),
+    (status = 403, description = "People are kept, and neither IT nor a lead is in")
 ))]
 async fn preflight_now(State(api): State<Api>) -> Response {
     let desk = Arc::clone(&api.desk);
     match tokio::task::spawn_blocking(move || desk.preflight()).await {
-        Ok(preflight) => ([(header::CACHE_CONTROL, "no-store")], Json(preflight)).into_response(),
+        Ok(Some(preflight)) => {
+            ([(header::CACHE_CONTROL, "no-store")], Json(preflight)).into_response()
+        }
+        Ok(None) => StatusCode::FORBIDDEN.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

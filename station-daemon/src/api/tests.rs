@@ -9,7 +9,8 @@ use super::*;
 use crate::desk::halted_view;
 use preflight::Preflight;
 use view::{
-    Approval, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, TeachAnswer, TroubleCode,
+    ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, TeachAnswer,
+    TroubleCode, Wish,
 };
 
 const HOST: &str = "127.0.0.1:7380";
@@ -29,13 +30,25 @@ impl Desk for Echo {
         DispositionAnswer { accepted: true, word: format!("{disposition:?}") }
     }
 
-    fn approve(&self, approval: &Approval) -> ApprovalAnswer {
-        let word = serde_json::to_string(approval).expect("words");
+    fn approve(&self, wish: &Wish) -> ApprovalAnswer {
+        let word = serde_json::to_string(wish).expect("words");
         ApprovalAnswer { accepted: true, word }
     }
 
-    fn preflight(&self) -> Preflight {
-        Preflight::of(Vec::new())
+    fn prove(&self, pin: &str) -> ActAnswer {
+        ActAnswer::done(if pin == "271828" { "pin_right" } else { "other" })
+    }
+
+    fn sign_out(&self) -> ActAnswer {
+        ActAnswer::done("signed_out")
+    }
+
+    fn close_order(&self) -> ActAnswer {
+        ActAnswer::done("order_closed")
+    }
+
+    fn preflight(&self) -> Option<Preflight> {
+        Some(Preflight::of(Vec::new()))
     }
 
     fn teach(&self, slot: u32) -> Option<TeachAnswer> {
@@ -241,10 +254,12 @@ async fn an_approval_reaches_the_desk_for_a_screen_that_was_let_in_and_nobody_el
     let json = ("content-type", "application/json");
     let own = [("host", HOST), ("cookie", cookie.as_str()), json];
     for (body, status) in [
-        (r#"{"kind":"unproven","chip":"RP2040","way":"probe","by":12}"#, StatusCode::OK),
-        (r#"{"kind":"unlock","slot":3,"by":12}"#, StatusCode::OK),
-        (r#"{"kind":"unlock","slot":3}"#, StatusCode::UNPROCESSABLE_ENTITY),
-        (r#"{"kind":"everything","by":12}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (r#"{"kind":"unproven","chip":"RP2040","way":"probe"}"#, StatusCode::OK),
+        (r#"{"kind":"unlock","slot":3}"#, StatusCode::OK),
+        // Whose act it is, is not the screen's to say.
+        (r#"{"kind":"unlock","slot":3,"by":12}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (r#"{"kind":"unlock"}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (r#"{"kind":"everything"}"#, StatusCode::UNPROCESSABLE_ENTITY),
         ("", StatusCode::BAD_REQUEST),
     ] {
         let answer = screen.ask("POST", "/api/approvals", &own, body).await;
@@ -256,5 +271,32 @@ async fn an_approval_reaches_the_desk_for_a_screen_that_was_let_in_and_nobody_el
         }
         let stranger = screen.ask("POST", "/api/approvals", &[("host", HOST), json], body).await;
         assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_does_reaches_the_desk_for_a_screen_that_was_let_in_and_nobody_else() {
+    let screen = Screen::new();
+    let cookie = screen.cookie().await;
+    let json = ("content-type", "application/json");
+    let own = [("host", HOST), ("cookie", cookie.as_str()), json];
+    for (path, body, status, word) in [
+        ("/api/operator/pin", r#"{"pin":"271828"}"#, StatusCode::OK, "pin_right"),
+        ("/api/operator/pin", r#"{"pin":271828}"#, StatusCode::UNPROCESSABLE_ENTITY, ""),
+        ("/api/operator/pin", r#"{"pin":"1","as":"it"}"#, StatusCode::UNPROCESSABLE_ENTITY, ""),
+        ("/api/operator/out", "", StatusCode::OK, "signed_out"),
+        ("/api/order/close", "", StatusCode::OK, "order_closed"),
+    ] {
+        let answer = screen.ask("POST", path, &own, body).await;
+        assert_eq!(answer.status(), status, "{path} {body}");
+        if status == StatusCode::OK {
+            let bytes = answer.into_body().collect().await.expect("body").to_bytes();
+            let answer: ActAnswer = serde_json::from_slice(&bytes).expect("an answer");
+            assert_eq!((answer.accepted, answer.word.as_str()), (true, word), "{path}");
+        }
+        let stranger = screen.ask("POST", path, &[("host", HOST), json], body).await;
+        assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED, "{path}");
+        let read = screen.ask("GET", path, &own, "").await;
+        assert_eq!(read.status(), StatusCode::METHOD_NOT_ALLOWED, "a link never acts");
     }
 }

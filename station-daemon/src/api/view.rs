@@ -36,6 +36,8 @@ pub struct StationView {
     pub slots: Vec<SlotView>,
     /// What a lead let pass, as far as it still counts.
     pub approvals: Vec<Approval>,
+    /// Who is at the station.
+    pub people: PeopleView,
     /// What stops the whole station, if anything does.
     #[schema(required = true)]
     pub trouble: Option<Trouble>,
@@ -130,6 +132,9 @@ pub struct SlotView {
     /// Whether a touch has the slot look again: EMPTY, or a board somebody says is here and
     /// nothing answers from; a touch on that one takes the word back.
     pub can_look: bool,
+    /// What a lead can do about the slot as it stands.
+    #[schema(required = true)]
+    pub lead_act: Option<LeadAct>,
     /// Milliseconds in this state; stops at 4294967295.
     pub since_ms: u32,
 }
@@ -224,6 +229,8 @@ pub enum Act {
     RemoveBoard,
     /// Scan the work order.
     ScanWorkOrder,
+    /// Scan a badge.
+    ScanBadge,
 }
 
 /// Stable trouble codes. Numbers are never reused.
@@ -354,6 +361,27 @@ pub enum TroubleCode {
     /// The board's credential is not at this station (any more).
     #[serde(rename = "F-63")]
     CredentialElsewhere,
+    /// Nobody has badged in.
+    #[serde(rename = "F-64")]
+    NobodyIn,
+    /// The badge is nobody's of this line, or its owner may not work now.
+    #[serde(rename = "F-65")]
+    BadgeRefused,
+    /// The PIN is not right, or not one.
+    #[serde(rename = "F-66")]
+    PinRefused,
+    /// After wrong PINs, no other may be tried yet.
+    #[serde(rename = "F-67")]
+    PinLocked,
+    /// Another role has to do this.
+    #[serde(rename = "F-68")]
+    RoleNeeded,
+    /// Without the hub for too long: rights beyond a worker's are over.
+    #[serde(rename = "F-69")]
+    RightsOver,
+    /// The list of this line's people is not here, or not signed for this station.
+    #[serde(rename = "F-70")]
+    RosterRefused,
     /// Something that cannot happen happened.
     #[serde(rename = "F-99")]
     Internal,
@@ -361,7 +389,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 49] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -403,6 +431,13 @@ impl TroubleCode {
         Self::WrongOrder,
         Self::CredentialConflict,
         Self::CredentialElsewhere,
+        Self::NobodyIn,
+        Self::BadgeRefused,
+        Self::PinRefused,
+        Self::PinLocked,
+        Self::RoleNeeded,
+        Self::RightsOver,
+        Self::RosterRefused,
         Self::Internal,
     ];
 }
@@ -417,21 +452,21 @@ pub enum Approval {
         chip: String,
         /// `probe`, `dfu` or `uart`.
         way: String,
-        /// The lead's number.
+        /// The lead's number; 0 where no people are kept.
         by: u32,
     },
     /// The next board of this slot may be erased whole if it is locked.
     Unlock {
         /// The slot.
         slot: u32,
-        /// The lead's number.
+        /// The lead's number; 0 where no people are kept.
         by: u32,
     },
 }
 
 /// What a lead decides about a unit or a portion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Disposition {
     /// The unit is scrapped: its chip and its code are void for ever.
     Scrap {
@@ -439,8 +474,6 @@ pub enum Disposition {
         product: String,
         /// The unit's activation code.
         code: String,
-        /// The lead's number.
-        by: u32,
     },
     /// The unit got another chip: the old one is void, the serial number links the two.
     ChipReplaced {
@@ -452,15 +485,11 @@ pub enum Disposition {
         new_code: String,
         /// The unit's serial number, 1 to 64 printable characters.
         serial: String,
-        /// The lead's number.
-        by: u32,
     },
     /// What this station has not used of an order's portion goes back to the hub.
     ReturnPortion {
         /// The work order.
         order: String,
-        /// The lead's number.
-        by: u32,
     },
 }
 
@@ -470,8 +499,130 @@ pub struct DispositionAnswer {
     /// Whether it counts now, and is in the journal.
     pub accepted: bool,
     /// Stable word for the screen to translate: `recorded`, `not_enrolled`, `unknown_order`,
-    /// `unknown_code`, `same_chip`, `bad_serial`, `in_work`, `not_recorded`.
+    /// `unknown_code`, `same_chip`, `bad_serial`, `in_work`, `not_recorded`, and those of
+    /// [`ActAnswer`] for who may not.
     pub word: String,
+}
+
+/// What a lead may let pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Wish {
+    /// A chip that is not proven in this way may be flashed in production.
+    Unproven {
+        /// The chip, as recipes name it.
+        chip: String,
+        /// `probe`, `dfu` or `uart`.
+        way: String,
+    },
+    /// The next board of this slot may be erased whole if it is locked.
+    Unlock {
+        /// The slot.
+        slot: u32,
+    },
+}
+
+/// What a lead can do about a slot as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LeadAct {
+    /// Let the chip be flashed, here and in every slot, from now on.
+    ApproveChip {
+        /// The chip, as recipes name it.
+        chip: String,
+        /// `probe`, `dfu` or `uart`.
+        way: String,
+    },
+    /// Let the locked board that lies in it be erased whole, once.
+    ApproveErase,
+    /// Have it take boards again.
+    OpenSlot,
+}
+
+/// Who is at the station.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeopleView {
+    /// Whether people are kept: then boards are flashed and acts done only while somebody is in.
+    pub kept: bool,
+    /// Who is in.
+    #[schema(required = true)]
+    pub operator: Option<OperatorView>,
+}
+
+/// The operator who is in. No name: a station knows none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OperatorView {
+    /// Their number.
+    pub number: u32,
+    /// What they may do with their PIN.
+    pub role: OperatorRole,
+    /// What they may do now.
+    pub rights: OperatorRole,
+    /// Whether they have a PIN.
+    pub has_pin: bool,
+    /// The fewest digits of their PIN.
+    pub pin_digits_min: u32,
+    /// Seconds until a PIN may be tried again; null when it may be now.
+    #[schema(required = true)]
+    pub wait_s: Option<u32>,
+    /// Whether that wait is the lock after too many wrong PINs.
+    pub locked: bool,
+    /// Whether the hub has been away for so long that their PIN gives no more than the badge.
+    pub hub_away: bool,
+}
+
+/// What an operator may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorRole {
+    /// Sets boards in, takes them out, chooses a work order.
+    Worker,
+    /// Approves, opens closed slots, opens and closes orders.
+    Lead,
+    /// Sets the station up.
+    It,
+}
+
+impl From<release::Role> for OperatorRole {
+    fn from(role: release::Role) -> Self {
+        match role {
+            release::Role::Worker => Self::Worker,
+            release::Role::Lead => Self::Lead,
+            release::Role::It => Self::It,
+        }
+    }
+}
+
+/// A PIN on its way to the station. It is shown nowhere and kept nowhere.
+#[derive(Deserialize, ToSchema, zeroize::ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+pub struct PinEntry {
+    /// 4 to 12 digits.
+    pub pin: String,
+}
+
+impl std::fmt::Debug for PinEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PinEntry(..)")
+    }
+}
+
+/// What became of what a person asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ActAnswer {
+    /// Whether it was done, and is in the journal.
+    pub accepted: bool,
+    /// Stable word for the screen to translate: `pin_right`, `signed_out`, `nobody_in`,
+    /// `order_closed`, `no_order`; refused: `badge_first`, `no_roster`, `no_pin`,
+    /// `pin_too_short`, `pin_wrong`, `pin_waits`, `pin_locked`, `lead_needed`, `it_needed`,
+    /// `hub_away`, `not_recorded`.
+    pub word: String,
+    /// Seconds until it may be tried again, where that is known.
+    #[schema(required = true)]
+    pub wait_s: Option<u32>,
+    /// The trouble behind a refusal.
+    #[schema(required = true)]
+    pub code: Option<TroubleCode>,
 }
 
 /// What became of an approval.
@@ -480,7 +631,7 @@ pub struct ApprovalAnswer {
     /// Whether it counts now, and is in the journal.
     pub accepted: bool,
     /// Stable word for the screen to translate: `approved`, `not_enrolled`, `no_such_way`,
-    /// `proven_already`, `no_such_slot`, `not_recorded`.
+    /// `proven_already`, `no_such_slot`, `not_recorded`, `badge_first`, `lead_needed`, `hub_away`.
     pub word: String,
 }
 
@@ -497,7 +648,9 @@ pub struct ScanAnswer {
     /// Whether the scan did something.
     pub accepted: bool,
     /// Stable word for the screen to translate: `order_selected`, `unknown_order`,
-    /// `not_a_scan`, `too_long`, `not_used_here`.
+    /// `not_a_scan`, `too_long`, `not_used_here`, `not_recorded`; of badges: `badged_in`,
+    /// `badge_replaced`, `already_in`, `badge_unknown`, `badge_ended`, `badge_disabled`,
+    /// `no_roster`; of orders: `badge_first`, `lead_needed`, `hub_away`.
     pub word: String,
 }
 
@@ -514,7 +667,8 @@ pub struct LookAnswer {
 pub struct OpenAnswer {
     /// Whether the slot takes boards now.
     pub open: bool,
-    /// Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`.
+    /// Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`,
+    /// `badge_first`, `lead_needed`, `hub_away`.
     pub word: String,
 }
 
@@ -524,6 +678,6 @@ pub struct TeachAnswer {
     /// The ports that belong to the slot now, as a configuration names them.
     pub ports: Vec<String>,
     /// Stable word for the screen to translate: `taught`, `nothing_came`, `taken` (another slot
-    /// has one of them), `not_recorded`.
+    /// has one of them), `not_recorded`, `badge_first`, `it_needed`, `hub_away`.
     pub word: String,
 }

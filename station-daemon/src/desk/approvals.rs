@@ -3,7 +3,8 @@
 //! An approval is journalled when it is given and when it is used. One for a chip stays; one for a
 //! board is for the next board in that slot, once, whether it turns out to be locked or not.
 //!
-//! Until people badge in, the number in an approval is what was entered, not what was proven.
+//! The number in an approval is that of the lead who is in and was proven by PIN; 0 where the
+//! station keeps no people.
 
 use audit::Event;
 use flash::{BackEnd, Proof};
@@ -11,7 +12,9 @@ use release::Channel;
 use serde::{Deserialize, Serialize};
 
 use super::Desk;
-use crate::api::view::Approval;
+use super::looks::Ring;
+use super::people::PersonRefusal;
+use crate::api::view::{Approval, Wish};
 use crate::store::{Commit, StoreError};
 use crate::trouble::TroubleCode;
 
@@ -56,6 +59,9 @@ pub enum NotApproved {
     /// The journal did not take it.
     #[error("approving: it could not be recorded ({})", .0.text())]
     NotRecorded(TroubleCode),
+    /// Who is in may not.
+    #[error("approving: {}", .0.word())]
+    Person(PersonRefusal),
 }
 
 impl NotApproved {
@@ -68,6 +74,7 @@ impl NotApproved {
             Self::ProvenAlready => "proven_already",
             Self::NoSuchSlot => "no_such_slot",
             Self::NotRecorded(_) => "not_recorded",
+            Self::Person(refusal) => refusal.word(),
         }
     }
 }
@@ -170,20 +177,28 @@ impl Approvals {
 }
 
 impl Desk {
-    /// Takes an approval as a screen gives it.
+    /// Takes an approval that a screen asks for, in the name of the lead who is in. A slot that
+    /// shows the locked board looks at it anew.
     ///
     /// # Errors
     /// [`NotApproved`]; nothing is changed then.
-    pub fn approve(&mut self, approval: &Approval) -> Result<(), NotApproved> {
-        match approval {
-            Approval::Unproven { chip, way, by } => {
+    pub fn approve(&mut self, wish: &Wish) -> Result<(), NotApproved> {
+        let by = self.leave_of_lead().map_err(NotApproved::Person)?.number();
+        match wish {
+            Wish::Unproven { chip, way } => {
                 let way = [BackEnd::Probe, BackEnd::Dfu, BackEnd::Uart]
                     .into_iter()
                     .find(|known| way_word(*known) == way)
                     .ok_or(NotApproved::NoSuchWay)?;
-                self.approve_unproven(chip, way, *by)
+                self.approve_unproven(chip, way, by)
             }
-            Approval::Unlock { slot, by } => self.approve_unlock(*slot, *by),
+            Wish::Unlock { slot } => {
+                self.approve_unlock(*slot, by)?;
+                if let Some(bell) = self.bells.get(slot) {
+                    bell(Ring::Again);
+                }
+                Ok(())
+            }
         }
     }
 

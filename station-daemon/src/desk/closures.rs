@@ -6,6 +6,7 @@
 use audit::Event;
 
 use super::looks::Ring;
+use super::people::PersonRefusal;
 use super::{Desk, DeskHandle};
 use crate::trouble::TroubleCode;
 
@@ -20,6 +21,8 @@ pub enum Opened {
     NotRecorded,
     /// There is no such slot.
     NoSlot,
+    /// Who is in may not.
+    Refused(PersonRefusal),
 }
 
 impl DeskHandle {
@@ -57,7 +60,11 @@ impl Desk {
         if !self.closed.contains_key(&slot) {
             return Opened::Already;
         }
-        let opened = Event::SlotOpened { slot, operator: None };
+        let leave = match self.leave_of_lead() {
+            Ok(leave) => leave,
+            Err(refusal) => return Opened::Refused(refusal),
+        };
+        let opened = Event::SlotOpened { slot, operator: leave.operator() };
         if self.record(vec![opened], |commit| commit.open_slot(slot)).is_err() {
             return Opened::NotRecorded;
         }

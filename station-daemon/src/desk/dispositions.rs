@@ -9,6 +9,7 @@
 use audit::{Event, HexBytes};
 
 use super::Desk;
+use super::people::PersonRefusal;
 use super::facts::certificate;
 use crate::api::view::Disposition;
 use crate::store::{StoreError, UnitKey};
@@ -38,6 +39,9 @@ pub enum NotDisposed {
     /// A unit of the portion is in a slot.
     #[error("a disposition: a unit is in work")]
     InWork,
+    /// Who is in may not.
+    #[error("a disposition: {}", .0.word())]
+    Person(PersonRefusal),
     /// The journal did not take it.
     #[error("a disposition: it could not be recorded ({})", .0.text())]
     NotRecorded(TroubleCode),
@@ -54,13 +58,14 @@ impl NotDisposed {
             Self::SameChip => "same_chip",
             Self::BadSerial => "bad_serial",
             Self::InWork => "in_work",
+            Self::Person(refusal) => refusal.word(),
             Self::NotRecorded(_) => "not_recorded",
         }
     }
 }
 
 impl Desk {
-    /// Takes a disposition as a screen gives it.
+    /// Takes a disposition as a screen gives it, in the name of the lead who is in.
     ///
     /// # Errors
     /// [`NotDisposed`]; nothing is changed then.
@@ -68,18 +73,19 @@ impl Desk {
         if self.enrolled.is_none() {
             return Err(NotDisposed::NotEnrolled);
         }
+        let by = self.leave_of_lead().map_err(NotDisposed::Person)?.number();
         match disposition {
-            Disposition::Scrap { product, code, by } => {
+            Disposition::Scrap { product, code } => {
                 let unit = self.unit_of_code(product, code)?;
                 let event = Event::Scrapped {
                     product: unit.product.clone(),
                     family: unit.family.clone(),
                     uid: uid_of(&unit)?,
-                    operator: *by,
+                    operator: by,
                 };
                 self.void(event, &unit)
             }
-            Disposition::ChipReplaced { product, old_code, new_code, serial, by } => {
+            Disposition::ChipReplaced { product, old_code, new_code, serial } => {
                 let printable = !serial.chars().any(char::is_control);
                 if !(1..=SERIAL_CHARACTERS_MAX).contains(&serial.chars().count()) || !printable {
                     return Err(NotDisposed::BadSerial);
@@ -96,11 +102,11 @@ impl Desk {
                     old_uid: uid_of(&old)?,
                     new_family: new.family.clone(),
                     new_uid: uid_of(&new)?,
-                    operator: *by,
+                    operator: by,
                 };
                 self.void(event, &old)
             }
-            Disposition::ReturnPortion { order, by } => self.return_portion(order, *by),
+            Disposition::ReturnPortion { order } => self.return_portion(order, by),
         }
     }
 

@@ -241,6 +241,13 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::WrongOrder
         | TroubleCode::CredentialConflict
         | TroubleCode::CredentialElsewhere
+        | TroubleCode::NobodyIn
+        | TroubleCode::BadgeRefused
+        | TroubleCode::PinRefused
+        | TroubleCode::PinLocked
+        | TroubleCode::RoleNeeded
+        | TroubleCode::RightsOver
+        | TroubleCode::RosterRefused
         | TroubleCode::Internal => ReleaseFacts::Missing,
     }
 }

@@ -14,12 +14,15 @@ use sync::{
 };
 
 use super::custody::{custody_of, forget};
+use super::people::Staff;
 use super::{Desk, DeskHandle};
 use crate::api::view::HubState;
 use crate::shelf::Shelf;
 use crate::store::{Head, StoreError};
 use crate::trouble::{Trouble, TroubleCode, of_offline};
 
+/// Name of the document that says who may work here.
+const ROSTER_DOCUMENT: &str = "roster";
 /// A signed time this close to our own moves the clock without a record of it.
 const CLOCK_QUIET_MS: i64 = 5_000;
 
@@ -287,20 +290,25 @@ impl Desk {
         let mut enrolled = self.enrolled.take().ok_or(Refusal::NotEnrolled)?;
         let judged = enrolled.shelf.judge(&mut self.store, now_ms);
         self.enrolled = Some(enrolled);
+        let roster = self.store.read(|commit| commit.document(ROSTER_DOCUMENT, false))?;
         let mut taken = judged?;
-        let events = std::mem::take(&mut taken.events);
+        let mut events = std::mem::take(&mut taken.events);
         let mut enrolled = self.enrolled.take().ok_or(Refusal::NotEnrolled)?;
+        let (roster, roster_taken) = self.staff.judge(&enrolled, &taken, roster.as_deref());
+        events.extend(roster_taken);
         let shelf = &enrolled.shelf;
         let drafted = enrolled.journal.draft(now_ms, events);
         let committed = drafted.map_err(PartyError::from).and_then(|draft| {
             self.store.commit(|commit| {
                 shelf.keep(&taken, commit)?;
+                Staff::keep(&roster, commit)?;
                 enrolled.journal.keep(&draft, commit)
             })?;
             Ok(draft)
         });
         let done = committed.and_then(|draft| {
             enrolled.journal.accept(draft);
+            self.staff.accept(roster);
             Ok(enrolled.shelf.accept(&mut self.store, taken)?)
         });
         self.enrolled = Some(enrolled);
@@ -365,6 +373,7 @@ impl Desk {
         let steady_ms = self.steady_ms();
         let jumped = self.clock.jumped();
         self.clock.hear_hub(to_ms, steady_ms);
+        self.hub_heard(to_ms).map_err(Refusal::Trouble)?;
         if jumped || (to_ms - from_ms).abs() > CLOCK_QUIET_MS {
             self.record(vec![Event::ClockMoved { from_ms, to_ms }], |_| Ok(()))
                 .map_err(Refusal::Trouble)?;

@@ -35,6 +35,8 @@ pub enum Ring {
     Look(Look),
     /// To take boards again.
     Open,
+    /// To look anew at a board that was refused because its chip is locked.
+    Again,
 }
 
 /// How a slot's thread is told something.

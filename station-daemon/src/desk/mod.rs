@@ -17,6 +17,7 @@ mod facts;
 mod hub;
 mod looks;
 mod orders;
+mod people;
 mod places;
 mod ports;
 mod show;
@@ -24,7 +25,7 @@ mod teach;
 mod units;
 mod visits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ pub use dispositions::NotDisposed;
 pub use evidence::Evidence;
 pub use hub::HubDesk;
 pub use looks::{Bell, LOOK_ANSWER_MAX, Look, Ring};
+pub(crate) use people::HUB_HEARD;
+pub use people::PersonRefusal;
 pub use show::{Tile, halted_view};
 pub use visits::{Brief, ChipBrief, Found, Task};
 
@@ -136,6 +139,10 @@ pub struct Desk {
     language: Option<String>,
     chosen: Option<String>,
     approvals: approvals::Approvals,
+    staff: people::Staff,
+    /// Chips of the last orders that wait for a lead's approval, by slot.
+    unproven: BTreeMap<u32, (String, flash::BackEnd)>,
+    closed_orders: BTreeSet<String>,
     visits: BTreeMap<u32, visits::OpenVisit>,
     tiles: BTreeMap<u32, show::Shown>,
     bells: BTreeMap<u32, Bell>,
@@ -191,16 +198,18 @@ impl Desk {
     pub fn open(setup: DeskSetup) -> Result<(Self, watch::Receiver<Arc<StationView>>), DeskError> {
         let DeskSetup { mut store, secret, line, language, slots } = setup;
         let begun = Instant::now();
-        let (saved, chosen, approvals, membership, closed) = store.read(|commit| {
-            let saved = commit.setting(CLOCK)?;
-            let saved: Option<SavedTime> =
-                saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            let chosen = commit.setting(orders::CHOSEN)?;
-            let chosen = chosen.and_then(|bytes| String::from_utf8(bytes).ok());
-            let closed = commit.closed_slots()?;
-            let approvals = approvals::Approvals::load(commit)?;
-            Ok::<_, StoreError>((saved, chosen, approvals, Membership::load(commit)?, closed))
-        })?;
+        let (saved, chosen, approvals, membership, closed, closed_orders) =
+            store.read(|commit| {
+                let saved = commit.setting(CLOCK)?;
+                let saved: Option<SavedTime> =
+                    saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                let chosen = commit.setting(orders::CHOSEN)?;
+                let chosen = chosen.and_then(|bytes| String::from_utf8(bytes).ok());
+                let closed = commit.closed_slots()?;
+                let approvals = approvals::Approvals::load(commit)?;
+                let (membership, orders) = (Membership::load(commit)?, commit.closed_orders()?);
+                Ok::<_, StoreError>((saved, chosen, approvals, membership, closed, orders))
+            })?;
         let closed = closed.iter().map(|(slot, text)| (*slot, closures::code_of(text))).collect();
         let clock = Clock::start(saved, os_ms(), 0);
         let now_ms = clock.now_ms(0);
@@ -221,6 +230,7 @@ impl Desk {
                 Some(Enrolled { membership, keys, journal, shelf })
             }
         };
+        let staff = people::Staff::load(&mut store, enrolled.as_ref(), 0)?;
         let (view, receiver) = watch::channel(Arc::new(show::starting_view()));
         let mut desk = Self {
             store,
@@ -233,6 +243,9 @@ impl Desk {
             language,
             chosen,
             approvals,
+            staff,
+            unproven: BTreeMap::new(),
+            closed_orders: closed_orders.into_iter().collect(),
             visits: BTreeMap::new(),
             tiles: slots.into_iter().map(|number| (number, show::Shown::empty(begun))).collect(),
             bells: BTreeMap::new(),
@@ -257,6 +270,7 @@ impl Desk {
         let build = env!("CARGO_PKG_VERSION").to_owned();
         if self.record(vec![Event::StationStarted { build }], |_| Ok(())).is_ok() {
             self.close_left_open(None);
+            self.sign_out_left_in();
         }
     }
 
@@ -303,6 +317,7 @@ impl Desk {
     }
 
     fn tick(&mut self) {
+        self.tick_people();
         let now_ms = self.now_ms();
         let Some(enrolled) = &mut self.enrolled else { return };
         enrolled.shelf.end_lease(now_ms);

@@ -48,10 +48,11 @@ impl Desk {
     /// # Errors
     /// Why one of them is not: no profile, no port of its own, not leased, not proven.
     pub(super) fn routes(
-        &self,
+        &mut self,
         config: &SlotConfig,
         release: &OpenRelease,
     ) -> Result<Vec<Route>, TroubleCode> {
+        self.unproven.remove(&config.number);
         let mut routes: Vec<Route> = Vec::new();
         for recipe in &release.manifest.recipe.chips {
             let port = port_of(config, recipe)?;
@@ -63,7 +64,10 @@ impl Desk {
             let chip = flash::chip(recipe.chip.as_str()).ok_or(TroubleCode::ChipNotSupported)?;
             let way = chip.way(port.back_end()).ok_or(TroubleCode::PortMissing)?;
             let approved = self.approvals.covers(chip.name, way.back_end);
-            let leave = leave_for(way.proof, release.channel, approved)?;
+            let leave = leave_for(way.proof, release.channel, approved).inspect_err(|_| {
+                let waits = (chip.name.to_owned(), way.back_end);
+                self.unproven.insert(config.number, waits);
+            })?;
             routes.push(Route { port: port.clone(), leave });
         }
         Ok(routes)

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Desk;
+use super::approvals::way_word;
 use crate::api::view::{
-    API_VERSION, HubState, HubView, OrderView, SlotState, SlotView, StationCard, StationView,
+    API_VERSION, HubState, HubView, LeadAct, OrderView, PeopleView, SlotState, SlotView,
+    StationCard, StationView,
 };
 use crate::shelf::LeaseState;
 use crate::trouble::{Trouble, TroubleCode};
@@ -83,6 +85,7 @@ pub(super) fn starting_view() -> StationView {
         },
         slots: Vec::new(),
         approvals: Vec::new(),
+        people: PeopleView { kept: false, operator: None },
         trouble: None,
     }
 }
@@ -158,6 +161,7 @@ impl Desk {
                 .map(|(number, shown)| self.slot_view(*number, shown))
                 .collect(),
             approvals: self.approvals.view(),
+            people: self.people_view(),
             trouble: self.station_trouble(),
             ..starting_view()
         }
@@ -171,7 +175,7 @@ impl Desk {
         // A hub that has published nothing yet is no trouble.
         let refused = refused.filter(|code| *code != TroubleCode::NoRelease);
         let jumped = self.clock.jumped().then_some(TroubleCode::ClockJumped);
-        let code = self.hub_trouble.or(refused).or(jumped)?;
+        let code = self.hub_trouble.or(refused).or(self.staff.trouble()).or(jumped)?;
         Some(Trouble::of(code, None, code.text()))
     }
 
@@ -189,8 +193,25 @@ impl Desk {
             visit: visit.map(|visit| visit.id.clone()),
             trouble: shown.trouble.clone(),
             can_look: shown.tile.can_look,
+            lead_act: self.lead_act(number, shown),
             since_ms: u32::try_from(shown.since.elapsed().as_millis()).unwrap_or(u32::MAX),
         }
+    }
+
+    /// What a lead can do about a slot as it stands.
+    fn lead_act(&self, slot: u32, shown: &Shown) -> Option<LeadAct> {
+        if shown.tile.state == SlotState::Closed {
+            return Some(LeadAct::OpenSlot);
+        }
+        if shown.tile.trouble == Some(TroubleCode::ChipLocked) {
+            let given = self.approvals.unlock_of(slot).is_some();
+            return (!given).then_some(LeadAct::ApproveErase);
+        }
+        if shown.tile.trouble != Some(TroubleCode::ChipNotProven) {
+            return None;
+        }
+        let (chip, way) = self.unproven.get(&slot)?;
+        Some(LeadAct::ApproveChip { chip: chip.clone(), way: way_word(*way).to_owned() })
     }
 
     fn order_view(&mut self) -> Option<OrderView> {

@@ -110,6 +110,7 @@ impl Desk {
         {
             return Err(halted.code);
         }
+        self.somebody_is_in()?;
         let (_, release, routes) = self.work_through(config)?;
         let recipe = &release.manifest.recipe;
         let chips = recipe.chips.iter().zip(routes).enumerate().map(|(place, (chip, route))| {
@@ -122,6 +123,7 @@ impl Desk {
 
     /// A board makes contact: a visit begins.
     pub fn arrive(&mut self, slot: u32) {
+        self.person_acted();
         let mut id = [0; 8];
         let _ = ring::rand::SecureRandom::fill(&self.random, &mut id);
         let visit = OpenVisit {

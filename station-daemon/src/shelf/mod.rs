@@ -11,6 +11,7 @@
 mod erase;
 mod missing;
 mod open;
+mod people;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

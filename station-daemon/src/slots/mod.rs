@@ -125,6 +125,8 @@ struct Slot {
     /// Looks asked for and not answered yet.
     asked: Vec<Look>,
     claim: Claim,
+    /// A lead let the locked board in it be erased.
+    again: bool,
     /// Why the slot could not be looked into, since it could not: logged once, shown all the time.
     blind: Option<TroubleCode>,
 }
@@ -152,6 +154,7 @@ impl Slot {
             steady: 0,
             asked: Vec::new(),
             claim: Claim::default(),
+            again: false,
             blind: None,
         }
     }
@@ -229,6 +232,7 @@ impl Slot {
         // A touch from before the visit is not about what lies here now.
         self.asked.clear();
         self.claim.over();
+        self.again = false;
         loop {
             if let Some(code) = self.streak.closed()
                 && self.close(code) == Go::Stop
@@ -316,10 +320,16 @@ impl Slot {
             return self.wait_for_next(tile);
         }
         self.show(tile);
+        let locked = matches!(effect, Effect::Reject(TroubleCode::ChipLocked));
         let mut tells = true;
         loop {
             if self.pause(GONE_PAUSE) == Go::Stop {
                 return None;
+            }
+            if std::mem::take(&mut self.again) && locked {
+                // As if it had been taken out and put in again.
+                self.visit = Visit::new();
+                return Some(Event::BoardGone);
             }
             if let Some(code) = self.streak.closed() {
                 return self.closed(code);
@@ -409,6 +419,7 @@ impl Slot {
                     self.streak = Streak::default();
                     return Go::On;
                 }
+                Ok(Word::Ring(Ring::Again)) => {}
                 Ok(Word::Stop) | Err(_) => return Go::Stop,
             }
         }
@@ -428,6 +439,10 @@ impl Slot {
             }
             // Only a closed slot can be opened.
             Ok(Word::Ring(Ring::Open)) => Go::On,
+            Ok(Word::Ring(Ring::Again)) => {
+                self.again = true;
+                Go::On
+            }
             Err(RecvTimeoutError::Timeout) => Go::On,
         }
     }

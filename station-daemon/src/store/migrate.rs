@@ -8,6 +8,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_slots.sql"),
     include_str!("migrations/0003_activation.sql"),
+    include_str!("migrations/0004_people.sql"),
 ];
 
 fn newest() -> u32 {

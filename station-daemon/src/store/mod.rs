@@ -10,6 +10,7 @@
 mod credentials;
 mod journal;
 mod migrate;
+mod people;
 mod shelf;
 mod slots;
 mod station;

@@ -10,6 +10,8 @@ mod lending;
 mod marker;
 mod modes;
 mod paper;
+mod people;
+mod pins;
 mod ports;
 mod power;
 mod process;

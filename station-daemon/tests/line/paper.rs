@@ -10,8 +10,8 @@ use release::tuf::{
 };
 use release::{
     Channel, ContentKey, Digest, FreshenWith, ImageFile, Label, LeaseKeys, LeaseTerms,
-    LeasedRelease, Name, Pack, PinPolicy, Portion, Receiver, Recipe, SigningKey, SystemRandom,
-    WrapBinding, WrapPublicKey, freshen,
+    LeasedRelease, Name, Operator, Pack, Pepper, PinPolicy, Portion, Receiver, Recipe, Role,
+    RosterTerms, SigningKey, SystemRandom, WrapBinding, WrapPublicKey, freshen,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
@@ -59,6 +59,9 @@ pub(crate) struct Plan {
     pub(crate) allow_simulated: bool,
     pub(crate) port_kinds: Vec<&'static str>,
     pub(crate) metadata_version: u64,
+    /// The roster's version; with 0 no people are kept.
+    pub(crate) roster_version: u64,
+    pub(crate) people: Vec<Operator>,
 }
 
 impl Plan {
@@ -84,6 +87,8 @@ impl Plan {
             allow_simulated: true,
             port_kinds: vec!["blackmagic-tcp", "uart"],
             metadata_version: 1,
+            roster_version: 0,
+            people: Vec::new(),
         }
     }
 }
@@ -106,6 +111,7 @@ pub(crate) struct Office {
     pub(crate) lease_key: SigningKey,
     activation: ProductKey,
     pub(crate) hub_key: Ed25519KeyPair,
+    pub(crate) pepper: Pepper,
     pub(crate) root: Vec<u8>,
 }
 
@@ -148,6 +154,7 @@ impl Office {
             lease_key,
             activation,
             hub_key,
+            pepper: Pepper::generate(&mut SystemRandom).expect("pepper"),
             root,
         }
     }
@@ -219,6 +226,9 @@ impl Office {
             ("lease".to_owned(), lease),
         ]);
         documents.extend(self.custody(plan, station, journal_key));
+        if plan.roster_version > 0 {
+            documents.insert("roster".to_owned(), self.roster(plan, station, now_ms));
+        }
         Parcel { documents, chunks: packed.chunks, image }
     }
 
@@ -237,6 +247,46 @@ impl Office {
                 let first = u32::from(plan.allotment) * 1000;
                 Some(lending::loan(self, certificate, first, plan.codes, None, station))
             }
+        }
+    }
+
+    /// Who may work at one station.
+    pub(crate) fn roster(&self, plan: &Plan, station: &WrapPublicKey, now_ms: i64) -> Vec<u8> {
+        let sealed = self.pepper.seal_for(station, &name(TENANT), &mut SystemRandom);
+        let terms = RosterTerms {
+            format: release::roster::ROSTER_FORMAT.to_owned(),
+            v: release::roster::ROSTER_VERSION,
+            tenant: name(TENANT),
+            station: name(STATION),
+            line: "L1".to_owned(),
+            station_key_sha256: station.digest(),
+            version: plan.roster_version,
+            issued_ms: now_ms,
+            pepper: sealed.expect("sealed"),
+            operators: plan.people.clone(),
+        };
+        terms.sign(&[&self.lease_key]).expect("roster")
+    }
+
+    /// One of its people: their badge is `badge`, their PIN `pin`.
+    pub(crate) fn person(
+        &self,
+        number: u32,
+        role: Role,
+        badge: &str,
+        pin: Option<&str>,
+    ) -> Operator {
+        let verifier = |pin: &str| {
+            let pin = release::Pin::read(pin).expect("a PIN");
+            self.pepper.verifier(number, &pin, [7; 16]).expect("a verifier")
+        };
+        Operator {
+            number,
+            role,
+            badge: self.pepper.badge_digest(badge),
+            pin: pin.map(verifier),
+            ends_ms: None,
+            disabled: false,
         }
     }
 
@@ -372,7 +422,7 @@ impl Office {
                 index_from: 0,
                 index_to: plan.codes,
             }],
-            roster_version: 0,
+            roster_version: plan.roster_version,
             revocation_version: 0,
             probe_kinds: plan.port_kinds.iter().map(|kind| label(kind)).collect(),
             allow_simulated: plan.allow_simulated,

@@ -61,7 +61,7 @@ impl Daemon {
         self.child.id()
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log.jsonl")).unwrap_or_default()
     }
 
@@ -135,6 +135,8 @@ fn ask(host: &str, path: &str, cookie: &str) -> std::io::Result<TcpStream> {
 }
 
 pub(crate) struct Screen {
+    host: String,
+    cookie: String,
     events: BufReader<TcpStream>,
     pub(crate) last: Option<StationView>,
 }
@@ -148,7 +150,8 @@ impl Screen {
         let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "))?;
         let cookie = cookie.split(';').next()?;
         let events = BufReader::new(ask(host, "/api/events", cookie).ok()?);
-        Some(Self { events, last: None })
+        let (host, cookie) = (host.to_owned(), cookie.to_owned());
+        Some(Self { host, cookie, events, last: None })
     }
 
     /// The next view; none where the station is gone.
@@ -162,6 +165,28 @@ impl Screen {
                 return serde_json::from_str(data).ok();
             }
         }
+    }
+
+    /// Asks for something to be done and does not wait for the answer.
+    pub(crate) fn fire(&self, path: &str, body: &str) -> TcpStream {
+        let Self { host, cookie, .. } = self;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(host).expect("the daemon listens");
+        stream.write_all(request.as_bytes()).expect("asked");
+        stream
+    }
+
+    /// Asks for something to be done; the answer's JSON.
+    pub(crate) fn post(&self, path: &str, body: &str) -> serde_json::Value {
+        let mut answer = String::new();
+        self.fire(path, body).read_to_string(&mut answer).expect("answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
     }
 
     /// Reads views until one satisfies `holds`.

@@ -34,6 +34,10 @@ class FakeStation {
   looks = [];
   /** What happens when a slot is to look; says whether it found a board. */
   look = () => false;
+  /** What was posted beside scans and looks: `[path, body]`, in order. */
+  acts = [];
+  /** What such a post is answered; gets path and body. */
+  act = () => ({ accepted: true, word: 'approved', wait_s: null, code: null });
   /** What the next scans are answered. */
   answer = { accepted: true, word: 'order_selected' };
   /** `up`: answers · `down`: closes every connection · `hangs`: takes requests, never answers · `refuses`: 401. */
@@ -113,6 +117,14 @@ class FakeStation {
       this.scans.push(JSON.parse(body).text);
       response.setHeader('content-type', 'application/json');
       return response.end(JSON.stringify(this.answer));
+    }
+    if (/^\/api\/(operator\/(pin|out)|order\/close|approvals|slots\/\d+\/open)$/.test(path) && request.method === 'POST') {
+      let body = '';
+      for await (const part of request) body += part;
+      const sent = body === '' ? undefined : JSON.parse(body);
+      this.acts.push([path, sent]);
+      response.setHeader('content-type', 'application/json');
+      return response.end(JSON.stringify(await this.act(path, sent)));
     }
     const look = /^\/api\/slots\/(\d+)\/look$/.exec(path);
     if (look && request.method === 'POST') {

@@ -9,7 +9,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import AxeBuilder from '@axe-core/playwright';
 import { openBrowser, openPage, shot, SIZES, tile } from './browser.mjs';
 import { openFakeStation } from './fake-station.mjs';
-import { fixture, slot, STATES, station } from './views.mjs';
+import { fixture, operator, slot, STATES, station } from './views.mjs';
 
 let browser;
 let fake;
@@ -52,7 +52,7 @@ async function assertNothingScrolls(name) {
       .map((e) => e.className || e.tagName);
     for (const text of document.querySelectorAll('.screen span:not(:has(*)), .screen h1')) {
       if (text.getClientRects().length === 0 || getComputedStyle(text).textOverflow === 'ellipsis') continue;
-      const box = text.closest('.text, .plate, .badge, .next, .scan, .language, .silence, .hub, .order, header');
+      const box = text.closest('.text, .plate, .badge, .next, .scan, .key, .silence, .hub, .order, header');
       // Across: where the letters are. Down: the lines, because letters may lean out of a tight line.
       const letters = document.createRange();
       letters.selectNodeContents(text);
@@ -139,9 +139,9 @@ test('at every size and language, fixtures of 1 to 16 slots fit without scrollin
 test('the longest words of every trouble fit their tiles', async () => {
   const codes = [
     ...[10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 31, 32, 33],
-    ...[34, 35, 36, 37, 38, 39, 41, 42, 43, 44, 51, 52, 53, 54, 60, 61, 99],
+    ...[34, 35, 36, 37, 38, 39, 41, 42, 43, 44, 51, 52, 53, 54, 60, 61, 62, 63, 64, 65, 66, 67, 68, 99],
   ];
-  const acts = ['plug_in_again', 'try_other_cable', 'put_in_red_bin', 'call_lead', 'wait_for_station', 'remove_board', 'scan_work_order'];
+  const acts = ['scan_badge', 'plug_in_again', 'try_other_cable', 'put_in_red_bin', 'call_lead', 'wait_for_station', 'remove_board', 'scan_work_order'];
   await open(fixture(1));
   for (const [per, state] of [[4, 'fail'], [8, 'fail'], [16, 'fail'], [8, 'closed']]) {
     for (let start = 0; start < codes.length; start += per) {
@@ -434,12 +434,166 @@ test('no screen has an accessibility violation', async () => {
   assert.deepEqual(page.errors, []);
 });
 
+const people = (more) => ({ people: { kept: true, operator: more === null ? null : operator(more) } });
+
+test('a badge is asked for before boards, and the header says who is in, at every size and language', async () => {
+  const cases = [null, { role: 'worker', number: 4_294_967_295 }, {}, { rights: 'lead' }, { wait_s: 28 }, { wait_s: 43_000, locked: true }, { hub_away: true }, { role: 'it', rights: 'it' }];
+  for (const size of SIZES) {
+    await open(fixture(4), size);
+    for (const [i, who] of cases.entries()) {
+      for (const language of ['en', 'zh', 'ja']) {
+        const name = `badge-${i}-${size.width}x${size.height}-${language}`;
+        fake.show(station(fixture(4).slots, { ...people(who), language_hint: language }));
+        await page.locator(`html[lang^=${language}] [data-badge=${who === null || who.wait_s ? 'odd' : 'calm'}]`).waitFor();
+        await assertNothingScrolls(name);
+        await assertTargets(name);
+        if (size === SIZES[0]) await shot(page, name);
+      }
+    }
+    await assertAccessible(`badge ${size.width}`);
+    assert.deepEqual(page.errors, []);
+    await page.context().close();
+  }
+  await open(station([slot(1, 'empty')], people(null)));
+  await page.locator('[data-next=scan_badge][data-tone=must]').waitFor();
+  await page.locator('[data-badge]').tap();
+  await page.locator('dialog [data-card=scan_badge]').waitFor();
+  await shot(page, 'badge-nobody-card');
+});
+
+test('a lead who badges in is asked for the PIN, which is shown as dots and sent once', async () => {
+  await open(station([slot(1, 'empty')], people(null)));
+  await page.locator('[data-badge=odd]').waitFor();
+  fake.answer = { accepted: true, word: 'badged_in' };
+  await scan('OP:4711-secret');
+  fake.show(station([slot(1, 'empty')], people({})));
+  await page.locator('dialog [data-operator="12"] .pad').waitFor();
+  await page.locator('[data-scan=good]').getByText('Badged in').waitFor();
+  assert.ok(!(await page.locator('body').innerText()).includes('4711-secret'));
+  await assertTargets('pad');
+  await assertAccessible('pad');
+  await shot(page, 'pin-pad-en');
+
+  const press = async (keys) => {
+    for (const key of keys) await page.locator(`dialog [data-key="${key}"]`).tap();
+  };
+  await press('27182');
+  await page.locator('dialog [data-digits="5"]').waitFor();
+  assert.ok(await page.locator('dialog [data-key=enter]').isDisabled(), 'a lead has six digits');
+  await press(['8', '9', 'erase']);
+  await page.locator('dialog [data-digits="6"]').waitFor();
+  assert.ok(!(await page.locator('dialog .dots').innerHTML()).includes('2'), 'digits on the screen');
+  await shot(page, 'pin-pad-filled');
+  fake.act = () => ({ accepted: false, word: 'pin_wrong', wait_s: 15, code: 'F-66' });
+  await press(['enter']);
+  await page.locator('dialog [data-said=odd]').getByText('PIN is wrong').waitFor();
+  await page.locator('dialog [data-digits="0"]').waitFor();
+  await shot(page, 'pin-wrong');
+  fake.show(station([slot(1, 'empty')], people({ wait_s: 15 })));
+  await page.locator('dialog [data-said=wait]').getByText('Wait 15 s').waitFor();
+  assert.ok(await page.locator('dialog [data-key="1"]').isDisabled(), 'a pad that may not be used');
+  await shot(page, 'pin-waits');
+  fake.show(station([slot(1, 'empty')], people({ wait_s: 43_200, locked: true })));
+  await page.locator('dialog [data-said=wait]').getByText('Locked for 12 h 0 m').waitFor();
+  await assertAccessible('locked');
+  await shot(page, 'pin-locked');
+  fake.show(station([slot(1, 'empty')], people({})));
+  fake.act = () => ({ accepted: true, word: 'pin_right', wait_s: null, code: null });
+  await press(['2', '7', '1', '8', '2', '8', 'enter']);
+  await page.locator('dialog').waitFor({ state: 'detached' });
+  assert.deepEqual(fake.acts, [['/api/operator/pin', { pin: '271828' }], ['/api/operator/pin', { pin: '271828' }]]);
+  assert.deepEqual(page.errors, []);
+});
+
+test('the pad fits a small dense panel with keys of twenty millimetres, in every language', async () => {
+  await open(station([slot(1, 'empty')], people({})), SIZES[0], '/?mm=5.87');
+  await page.locator('[data-badge]').tap();
+  for (const language of ['en', 'zh', 'ja']) {
+    for (const [name, who] of [['pad', {}], ['locked', { wait_s: 43_000, locked: true }], ['lead', { rights: 'lead' }], ['away', { hub_away: true }]]) {
+      fake.show(station([slot(1, 'empty')], { ...people(who), language_hint: language }));
+      await page.locator(`html[lang^=${language}] dialog [data-operator]`).waitFor();
+      await page.locator('dialog .pad').waitFor({ state: name === 'pad' || name === 'locked' ? 'visible' : 'detached' });
+      await assertTargets(`${name} in ${language}`);
+      const fits = await page.evaluate(() => {
+        const { scrollHeight, clientHeight, scrollWidth, clientWidth } = document.querySelector('dialog');
+        return scrollHeight <= clientHeight && scrollWidth <= clientWidth;
+      });
+      assert.ok(fits, `${name} in ${language} scrolls`);
+      await shot(page, `ten-inch-${name}-${language}`);
+    }
+  }
+});
+
+test('badge-out and closing the order are one touch, and another badge takes the sheet away', async () => {
+  await open(station([slot(1, 'empty')], people({ rights: 'lead' })));
+  await page.locator('[data-badge]').tap();
+  await page.locator('dialog [data-act=close-order]').waitFor();
+  await assertTargets('lead');
+  await shot(page, 'operator-lead');
+  fake.act = () => ({ accepted: false, word: 'not_recorded', wait_s: null, code: 'F-41' });
+  await page.locator('dialog [data-act=close-order]').tap();
+  await page.locator('dialog').getByText('Could not be recorded').waitFor();
+  fake.act = () => ({ accepted: true, word: 'signed_out', wait_s: null, code: null });
+  await page.locator('dialog [data-act=out]').tap();
+  await page.locator('dialog').waitFor({ state: 'detached' });
+  assert.deepEqual(fake.acts.map(([path]) => path), ['/api/order/close', '/api/operator/out']);
+  await page.locator('[data-badge]').tap();
+  await page.locator('dialog [data-operator="12"]').waitFor();
+  fake.show(station([slot(1, 'empty')], people(null)));
+  await page.locator('dialog').waitFor({ state: 'detached' });
+});
+
+test("a lead's approval is one blue key on the card, and says who has to come where no lead is in", async () => {
+  const chip = { kind: 'approve_chip', chip: 'STM32F103CB', way: 'uart' };
+  const trouble = (code, number) => ({ code, blame: 'release', act: 'call_lead', slot: number, chip: null, incident: 'A7-0412' });
+  const slots = [
+    slot(1, 'fail', { trouble: trouble('F-40', 1), lead_act: chip }),
+    slot(2, 'fail', { trouble: trouble('F-14', 2), lead_act: { kind: 'approve_erase' } }),
+    slot(3, 'closed'),
+    slot(4, 'fail'),
+  ];
+  await open(station(slots, people({})));
+  await tile(page, 1, 'fail').tap();
+  await page.locator('dialog').getByText('Lead: scan badge, enter PIN').waitFor();
+  assert.equal(await page.locator('dialog [data-lead]').count(), 0);
+  await assertTargets('no lead');
+  await shot(page, 'card-lead-needed');
+  await page.locator('dialog .dismiss').tap();
+  await page.locator('dialog').waitFor({ state: 'detached' });
+
+  fake.show(station(slots, people({ rights: 'lead' })));
+  await page.locator('[data-badge=calm]').getByText('Lead').waitFor();
+  for (const [number, state, word] of [[1, 'fail', 'Approve STM32F103CB'], [2, 'fail', 'Approve erase'], [3, 'closed', 'Open slot']]) {
+    await tile(page, number, state).tap();
+    await page.locator('dialog [data-lead]').getByText(word).waitFor();
+    await assertTargets(word);
+    await assertAccessible(word);
+    await shot(page, `card-lead-${number}`);
+    fake.act = () => ({ accepted: false, open: false, word: 'hub_away' });
+    await page.locator('dialog [data-lead]').tap();
+    await page.locator('dialog').getByText('Too long without the hub').waitFor();
+    fake.act = (path) => ({ accepted: true, open: true, word: path.endsWith('open') ? 'opened' : 'approved' });
+    await page.locator('dialog [data-lead]').tap();
+    await page.locator('dialog').waitFor({ state: 'detached' });
+  }
+  const sent = [
+    ['/api/approvals', { kind: 'unproven', chip: 'STM32F103CB', way: 'uart' }],
+    ['/api/approvals', { kind: 'unlock', slot: 2 }],
+    ['/api/slots/3/open', undefined],
+  ];
+  assert.deepEqual(fake.acts, sent.flatMap((act) => [act, act]));
+  await tile(page, 4, 'fail').tap();
+  await page.locator('dialog .close').waitFor();
+  assert.equal(await page.locator('dialog [data-lead]').count(), 0, 'a trouble no lead can wave through');
+  assert.deepEqual(page.errors, []);
+});
+
 test('the gallery shows everything in every language', async () => {
   await open(undefined, { width: 1320, height: 1000 }, '/gallery');
   await page.locator('[data-gallery=ja]').waitFor();
   for (const language of ['en', 'zh-Hans', 'ja']) {
     const section = page.locator(`[data-gallery="${language}"]`);
-    assert.ok((await section.locator('[data-slot]').count()) >= 3 * 14 + 33);
+    assert.ok((await section.locator('[data-slot]').count()) >= 3 * 14 + 47);
     await shot(page, `gallery-${language}`, { fullPage: true, clip: await section.boundingBox() });
   }
   await assertAccessible('gallery');

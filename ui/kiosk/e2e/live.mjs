@@ -4,7 +4,8 @@
  *   npm run e2e:live -- ADDRESS --control HOST:PORT [--slot 1] [--expect pass] [--within 180]
  *
  * ADDRESS is what `cargo xtask demo` prints, with its nonce; `--control` is the control port of
- * the board in that slot. KIOSK_URL and BOARD_CONTROL say the same. The last line printed is one
+ * the board in that slot. KIOSK_URL and BOARD_CONTROL say the same. BADGE is typed first, as a scanner
+ * does, where the station asks for one. The last line printed is one
  * JSON object; the exit code says whether it happened.
  */
 import { parseArgs } from 'node:util';
@@ -35,6 +36,13 @@ const browser = await openBrowser();
 try {
   const page = await openPage(browser, address);
   await page.locator('[data-link=live]').waitFor({ timeout });
+  if (process.env.BADGE) {
+    await page.locator('[data-badge=odd]').waitFor({ timeout });
+    await shot(page, `${name}-nobody`);
+    await page.keyboard.type(process.env.BADGE);
+    await page.keyboard.press('Enter');
+    await page.locator('[data-badge=calm]').waitFor({ timeout });
+  }
   const empty = await tile(page, slot, 'empty').count();
   if (empty === 0) await tellBoard(control, 'remove');
   await tile(page, slot, 'empty').waitFor({ timeout });

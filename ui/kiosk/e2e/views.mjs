@@ -21,6 +21,7 @@ export function slot(number, state, more = {}) {
     visit: known ? 'v-0007' : null,
     trouble,
     can_look: state === 'empty',
+    lead_act: state === 'closed' ? { kind: 'open_slot' } : null,
     since_ms: 60_000,
     ...more,
   };
@@ -39,9 +40,16 @@ export function station(slots, more = {}) {
     },
     hub: { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, lease_ends_in_s: 15_000 },
     slots,
+    approvals: [],
+    people: { kept: false, operator: null },
     trouble: null,
     ...more,
   };
+}
+
+/** An operator who badged in, in the daemon's words. */
+export function operator(more = {}) {
+  return { number: 12, role: 'lead', rights: 'worker', has_pin: true, pin_digits_min: 6, wait_s: null, locked: false, hub_away: false, ...more };
 }
 
 /** `count` slots that go through the states in turn. */

@@ -1,8 +1,8 @@
 /**
  * The one next thing for the worker's hands.
  *
- * A pure function of the view. A fault of the whole station comes first, then boards that must
- * leave a slot, then boards that may come in. It advises; the daemon decides.
+ * A pure function of the view. A fault of the whole station comes first, then a badge where people
+ * are kept, then boards that must leave a slot, then boards that may come in. It advises; the daemon decides.
  */
 import type { Act, SlotView, StationView } from './view';
 
@@ -17,6 +17,7 @@ export type Next =
 
 export function nextOf(view: StationView): Next {
   if (view.trouble != null) return { what: 'act', act: view.trouble.act, slots: [] };
+  if (view.people.kept && view.people.operator == null) return { what: 'act', act: 'scan_badge', slots: [] };
 
   const failed = inState(view.slots, 'fail').filter((slot) => slot.trouble != null);
   const first = failed[0]?.trouble?.act;

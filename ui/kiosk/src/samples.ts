@@ -3,7 +3,7 @@
  *
  * The typed tables make a new state or trouble a type error until it has its sample.
  */
-import type { Act, Blame, HubView, SlotState, SlotView, StationView, Trouble, TroubleCode } from './view';
+import type { Act, Blame, HubView, OperatorView, PeopleView, SlotState, SlotView, StationView, Trouble, TroubleCode } from './view';
 
 /** A likely blame and act for each trouble; the daemon decides the real ones. */
 const LIKELY: Record<TroubleCode, [Blame, Act]> = {
@@ -48,6 +48,13 @@ const LIKELY: Record<TroubleCode, [Blame, Act]> = {
   'F-61': ['operator', 'scan_work_order'],
   'F-62': ['board', 'call_lead'],
   'F-63': ['network', 'call_lead'],
+  'F-64': ['operator', 'scan_badge'],
+  'F-65': ['operator', 'call_lead'],
+  'F-66': ['operator', 'call_lead'],
+  'F-67': ['operator', 'call_lead'],
+  'F-68': ['operator', 'call_lead'],
+  'F-69': ['network', 'call_lead'],
+  'F-70': ['network', 'call_lead'],
   'F-99': ['station', 'call_lead'],
 };
 
@@ -86,6 +93,7 @@ export function sampleSlot(number: number, state: SlotState, sinceMs = 60_000): 
     visit: null,
     trouble: code === undefined ? null : sampleTrouble(code, number),
     can_look: state === 'empty',
+    lead_act: state === 'closed' ? { kind: 'open_slot' } : null,
     since_ms: sinceMs,
     ...STATES[state],
   };
@@ -99,6 +107,29 @@ export const SAMPLE_HUBS: HubView[] = [
   { state: 'offline', unsynced: 655, oldest_unsynced_s: 93_000, lease_ends_in_s: 0 },
   { state: 'connecting', unsynced: 3, oldest_unsynced_s: 20, lease_ends_in_s: 15_000 },
   { state: 'not_enrolled', unsynced: 0, oldest_unsynced_s: null, lease_ends_in_s: null },
+];
+
+const OPERATOR: OperatorView = {
+  number: 12,
+  role: 'lead',
+  rights: 'worker',
+  has_pin: true,
+  pin_digits_min: 6,
+  wait_s: null,
+  locked: false,
+  hub_away: false,
+};
+
+/** Nobody is asked; nobody is in; a worker; a lead by badge, proven, waiting, locked, too long offline. */
+export const SAMPLE_PEOPLE: PeopleView[] = [
+  { kept: false, operator: null },
+  { kept: true, operator: null },
+  { kept: true, operator: { ...OPERATOR, number: 4021, role: 'worker', pin_digits_min: 4 } },
+  { kept: true, operator: OPERATOR },
+  { kept: true, operator: { ...OPERATOR, rights: 'lead' } },
+  { kept: true, operator: { ...OPERATOR, wait_s: 28 } },
+  { kept: true, operator: { ...OPERATOR, wait_s: 43_000, locked: true } },
+  { kept: true, operator: { ...OPERATOR, hub_away: true } },
 ];
 
 export function sampleView(slots: SlotView[]): StationView {
@@ -120,6 +151,7 @@ export function sampleView(slots: SlotView[]): StationView {
     hub: { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, lease_ends_in_s: 15_000 },
     slots,
     approvals: [],
+    people: SAMPLE_PEOPLE[0]!,
     trouble: null,
   };
 }

@@ -25,18 +25,24 @@ export function scanNote(last: LastScan, words: Words): ScanNote {
     case 'none':
       return { tone: 'rest', title: words.scan.ready, text: '' };
     case 'refused':
-      return { tone: 'odd', title: words.scan.refused[last.read.why], text: last.read.text };
+      return { tone: 'odd', title: words.scan.refused[last.read.why], text: shown(last.read.text) };
     case 'sent':
-      return { tone: 'rest', title: words.scan.sending, text: last.text };
+      return { tone: 'rest', title: words.scan.sending, text: shown(last.text) };
     case 'answered': {
-      const { answer, kind, text } = last;
+      const { answer, kind } = last;
+      const text = shown(last.text);
       const said = isStationWord(answer.word, words) ? words.scan.answer[answer.word] : undefined;
       if (answer.accepted) return { tone: 'good', title: said ?? words.scan.accepted[kind], text };
       return { tone: 'odd', title: said ?? words.scan.notAccepted, text };
     }
     case 'unanswered':
-      return { tone: 'odd', title: words.scan.noAnswer, text: last.text };
+      return { tone: 'odd', title: words.scan.noAnswer, text: shown(last.text) };
   }
+}
+
+/** A badge's text opens doors: it is never shown. */
+function shown(text: string): string {
+  return text.startsWith('OP:') ? '' : text;
 }
 
 /** A newer daemon may know more words than this page. */

@@ -1,13 +1,12 @@
 /**
  * The page's one connection to the station daemon.
  *
- * Owns the event stream, the watchdog behind it, the order in which scans are sent, and touches on
- * slots. Leaves
- * every decision about what may be shown to `link.ts`, and every decision about boards to the
+ * Owns the event stream, the watchdog behind it, the order in which scans are sent, touches on slots
+ * and what people do. Leaves every decision about what may be shown to `link.ts`, and every decision about boards to the
  * daemon.
  */
 import { ANSWER_MS, hear, mustAsk, START, type Link, type LostReason, type News } from './link';
-import type { LookAnswer, ScanAnswer, StationView } from './view';
+import type { ActAnswer, ApprovalAnswer, LookAnswer, OpenAnswer, ScanAnswer, StationView, Wish } from './view';
 
 const RETRY_MS = 1000;
 const WATCH_MS = 500;
@@ -53,6 +52,31 @@ export class Station {
     });
     if (!response.ok) throw new Error(`the station answered the touch with ${response.status}`);
     return ((await response.json()) as LookAnswer).found;
+  }
+
+  /** Enters the PIN of who is in. */
+  pin(pin: string): Promise<ActAnswer> {
+    return post<ActAnswer>('/api/operator/pin', { pin });
+  }
+
+  /** Signs out who is in. */
+  signOut(): Promise<ActAnswer> {
+    return post<ActAnswer>('/api/operator/out');
+  }
+
+  /** Closes the station's share of the order in hand: a lead's act. */
+  closeOrder(): Promise<ActAnswer> {
+    return post<ActAnswer>('/api/order/close');
+  }
+
+  /** Asks for a lead's approval. */
+  approve(wish: Wish): Promise<ApprovalAnswer> {
+    return post<ApprovalAnswer>('/api/approvals', wish);
+  }
+
+  /** Opens a closed slot: a lead's act. */
+  openSlot(slot: number): Promise<OpenAnswer> {
+    return post<OpenAnswer>(`/api/slots/${slot}/open`);
   }
 
   #connect(): void {
@@ -121,6 +145,16 @@ async function askView(): Promise<{ view: StationView } | { lost: LostReason }> 
   } catch {
     return { lost: 'unreachable' };
   }
+}
+
+async function post<T>(path: string, body?: object): Promise<T> {
+  const response = await fetch(path, {
+    method: 'POST',
+    ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(ANSWER_MS),
+  });
+  if (!response.ok) throw new Error(`the station answered ${path} with ${response.status}`);
+  return (await response.json()) as T;
 }
 
 async function sendScan(text: string): Promise<ScanAnswer> {

@@ -17,6 +17,14 @@ export type TroubleCode = Trouble['code'];
 export type Act = Trouble['act'];
 export type Blame = Trouble['blame'];
 export type ScanAnswer = Schemas['ScanAnswer'];
+export type PeopleView = StationView['people'];
+export type OperatorView = NonNullable<PeopleView['operator']>;
+export type OperatorRole = OperatorView['role'];
+export type LeadAct = NonNullable<SlotView['lead_act']>;
+export type Wish = Schemas['Wish'];
+export type ActAnswer = Schemas['ActAnswer'];
+export type OpenAnswer = Schemas['OpenAnswer'];
+export type ApprovalAnswer = Schemas['ApprovalAnswer'];
 export type LookAnswer = Schemas['LookAnswer'];
 
 /** The screen API version this page was written for. */

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use journeys::world::{BLOCK_ADDRESS, Programs, World, until};
+use journeys::world::{BLOCK_ADDRESS, LEAD, Programs, WORKER, World, until};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,6 +44,7 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     for board in &world.boards {
         board.insert()?;
     }
+    badges(&mut world)?;
     let passed = all_slots(&mut world, "pass", FLASHING_S_MAX)?;
     ensure!(!world.hub.answers(), "the hub answered while the boards were flashed");
     let mut flashed_while_hub_down = 0;
@@ -121,6 +122,29 @@ pub(super) fn tell(programs: &Programs, folder: &Path, started: Instant) -> Resu
     };
     println!("{}", serde_json::to_string(&told)?);
     Ok(())
+}
+
+/// The boards wait for a badge. The lead's is proven by PIN, the worker's takes its place; the hub is
+/// away.
+fn badges(world: &mut World) -> Result<()> {
+    world.slot_with_trouble(1, "F-64", Duration::from_secs(FLASHING_S_MAX))?;
+    say("the boards wait: nobody has badged in");
+    let unknown = world.station.scan("OP:somebody-elses")?;
+    ensure!(unknown["word"] == "badge_unknown", "a stranger's badge: {unknown}");
+    let lead = world.station.scan(&format!("OP:{}", LEAD.badge))?;
+    ensure!(lead["word"] == "badged_in", "the lead's badge: {lead}");
+    let wrong = world.station.enter_pin("161803")?;
+    ensure!(wrong["word"] == "pin_wrong", "a wrong PIN: {wrong}");
+    world.station.badge_in(&LEAD)?;
+    say(&format!("lead {} has badged in and is proven by PIN", LEAD.number));
+    world.station.badge_in(&WORKER)?;
+    say(&format!("worker {} has taken their place", WORKER.number));
+    // What the slots showed meanwhile is no failure of a board.
+    until(Duration::from_secs(FLASHING_S_MAX), || {
+        let view = world.station.view()?;
+        let waits = view["slots"].as_array().context("a view without slots")?;
+        Ok((!waits.iter().any(|slot| slot["trouble"]["code"] == "F-64")).then_some(()))
+    })
 }
 
 /// Waits until every slot is in `state`; gives the codes on the tiles, in the order of the slots.

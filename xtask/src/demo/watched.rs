@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use anyhow::Result;
-use journeys::world::{Programs, World};
+use journeys::world::{Programs, WORKER, World};
 
 use super::{say, set_up};
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
 /// Real Chromium on the daemon's page.
 pub(super) fn in_chromium(programs: &Programs, folder: &Path) -> Result<()> {
     let world = set_up(programs, folder)?;
-    say("Chromium watches slot 1 go from empty to PASS");
-    must(&mut watcher(&world, "ui/kiosk/e2e/live.mjs")?)
+    say("in Chromium a worker badges in; it watches slot 1 go from empty to PASS");
+    must(watcher(&world, "ui/kiosk/e2e/live.mjs")?.env("BADGE", format!("OP:{}", WORKER.badge)))
 }
 
 /// The real kiosk window, driven through WebDriver, on a screen of its own.
@@ -25,7 +25,8 @@ pub(super) fn in_window(programs: &Programs, folder: &Path) -> Result<()> {
     let shell = suite::window::shell()?;
     let driver = machine::tauri_driver()?;
     let world = set_up(programs, folder)?;
-    say("the kiosk window watches slot 1 go from empty to PASS");
+    world.station.badge_in(&WORKER)?;
+    say("a worker has badged in; the kiosk window watches slot 1 go from empty to PASS");
     let mut watcher = watcher(&world, "src-tauri/e2e/window.mjs")?;
     must(watcher.env("KIOSK_SHELL", shell).env("TAURI_DRIVER", driver))
 }

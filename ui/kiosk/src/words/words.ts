@@ -4,7 +4,7 @@
  * Sentences follow one pattern: what, where, do now. No jargon, no blame, no question the worker
  * cannot answer.
  */
-import type { Act, Blame, SlotState, TroubleCode } from '../view';
+import type { Act, Blame, OperatorRole, SlotState, TroubleCode } from '../view';
 import type { LostReason } from '../link';
 import type { ScanKind, ScanRefusal } from '../scan';
 
@@ -14,7 +14,37 @@ export type StationWord =
   | 'unknown_order'
   | 'not_a_scan'
   | 'too_long'
-  | 'not_used_here';
+  | 'not_used_here'
+  | 'not_recorded'
+  | 'badged_in'
+  | 'badge_replaced'
+  | 'already_in'
+  | 'badge_unknown'
+  | 'badge_ended'
+  | 'badge_disabled'
+  | 'no_roster'
+  | 'badge_first'
+  | 'lead_needed'
+  | 'hub_away';
+
+/** The words that a person's act may be answered with. */
+export type PersonWord =
+  | 'pin_right'
+  | 'pin_wrong'
+  | 'pin_too_short'
+  | 'pin_waits'
+  | 'pin_locked'
+  | 'no_pin'
+  | 'badge_first'
+  | 'lead_needed'
+  | 'it_needed'
+  | 'hub_away'
+  | 'no_roster'
+  | 'order_closed'
+  | 'no_order'
+  | 'not_recorded'
+  | 'approved'
+  | 'opened';
 
 export interface Words {
   /** The language's own name, as shown on its key. */
@@ -52,6 +82,30 @@ export interface Words {
     answer: Record<StationWord, string>;
     notAccepted: string;
     noAnswer: string;
+  };
+  people: {
+    /** On the badge's key while nobody is in: what is so, what to do. */
+    nobody: string;
+    scanBadge: string;
+    number(number: number): string;
+    role: Record<OperatorRole, string>;
+    /** Beside a lead's or IT's role while their PIN is not proven. */
+    pinWanted: string;
+    pinTitle: string;
+    /** A key of the pad: takes the last digit back. */
+    erase: string;
+    enter: string;
+    digits(count: number): string;
+    out: string;
+    closeOrder: string;
+    waits(seconds: number): string;
+    lockedFor(span: string): string;
+    answer: Record<PersonWord, string>;
+    noAnswer: string;
+    approveChip(chip: string): string;
+    approveErase: string;
+    openSlot: string;
+    leadFirst: string;
   };
   next: {
     takeOut: string;

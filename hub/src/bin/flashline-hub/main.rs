@@ -2,6 +2,8 @@
 //!
 //! What it prints on standard output is JSON, for programs; troubles go to standard error.
 
+mod people;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -21,6 +23,7 @@ use hub::admin_client::{
 use hub::hub::Terms;
 use hub::vault::Secret;
 use hub::{Hub, InitWith, ServeWith};
+use people::PersonVerb;
 use protocol::{LineName, OrderNumber, PortionGrant, ProductName, Sha256, StationName, TenantName};
 use release::ReleaseTrouble;
 use serde::Serialize;
@@ -81,6 +84,9 @@ enum Verb {
     /// Work orders: make, list.
     #[command(subcommand)]
     Order(OrderVerb),
+    /// People of the lines: add, change, list, erase a name.
+    #[command(subcommand)]
+    Person(PersonVerb),
     /// Portions of orders for stations.
     #[command(subcommand)]
     Portion(PortionVerb),
@@ -333,7 +339,7 @@ struct At {
 
 /// Which running hub.
 #[derive(Debug, Args)]
-struct To {
+pub(crate) struct To {
     /// host:port of the hub's admin listener.
     #[arg(long, env = "FLASHLINE_HUB")]
     hub: String,
@@ -346,7 +352,7 @@ struct To {
 }
 
 impl To {
-    fn client(&self) -> anyhow::Result<AdminClient> {
+    pub(crate) fn client(&self) -> anyhow::Result<AdminClient> {
         Ok(AdminClient::new(&self.hub, &self.ca, &self.token_file)?)
     }
 }
@@ -405,7 +411,7 @@ fn trouble(error: &anyhow::Error) -> (String, String) {
     }
 }
 
-fn print(value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn print(value: &impl Serialize) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, value)?;
     out.write_all(b"\n")?;
@@ -453,6 +459,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Verb::Station(verb) => station(verb).await,
         Verb::Order(verb) => order(verb).await,
+        Verb::Person(verb) => people::person(verb).await,
         Verb::Portion(PortionVerb::Grant {
             to,
             station,
