@@ -330,6 +330,9 @@ pub enum TroubleCode {
     /// The system does not let the station use the slot's probe or port.
     #[serde(rename = "F-47")]
     PortForbidden,
+    /// A socket of the slot holds something else than when it was taught.
+    #[serde(rename = "F-48")]
+    SocketDiffers,
     /// The hub showed a certificate that is not its own.
     #[serde(rename = "F-51")]
     HubCertificate,
@@ -355,7 +358,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -389,6 +392,7 @@ impl TroubleCode {
         Self::PortMissing,
         Self::PortNotLeased,
         Self::PortForbidden,
+        Self::SocketDiffers,
         Self::HubCertificate,
         Self::HubUnreachable,
         Self::EnrolmentCodeUsed,

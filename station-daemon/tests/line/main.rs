@@ -13,6 +13,8 @@ mod process;
 mod station;
 mod units;
 mod zoo;
+#[cfg(feature = "umockdev")]
+mod usb;
 
 use std::path::Path;
 
