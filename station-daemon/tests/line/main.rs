@@ -12,9 +12,9 @@ mod ports;
 mod process;
 mod station;
 mod units;
-mod zoo;
 #[cfg(feature = "umockdev")]
 mod usb;
+mod zoo;
 
 use std::path::Path;
 
