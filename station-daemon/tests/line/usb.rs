@@ -66,6 +66,16 @@ fn start(world: &World, parcel: &Parcel) -> Station {
     station
 }
 
+/// A station whose slot is an empty socket, and a board to be put into it. A machine without any device
+/// has no USB, as far as a worker can tell.
+fn before_an_empty_socket(usb: &Usb, world: &World, parcel: &Parcel, shows_uid: bool) -> Station {
+    usb.insert(SLOT, device(shows_uid)).expect("a socket");
+    usb.remove(SLOT).expect("out");
+    let station = start(world, parcel);
+    station.wait_slot(1, SlotState::Empty);
+    station
+}
+
 fn held(usb: &Usb, at: u64, bytes: usize) -> Vec<u8> {
     let from = usize::try_from(at - FLASH).expect("in flash");
     usb.with(SLOT, |device| device.memory().bytes()[from..from + bytes].to_vec()).expect("a board")
@@ -82,9 +92,8 @@ fn a_board_in_a_usb_socket_is_flashed_by_the_whole_station_and_known_when_it_com
     with_sockets(|usb| {
         let world = World::new(for_stm32);
         let parcel = world.parcel();
-        let station = start(&world, &parcel);
-        station.wait_slot(1, SlotState::Empty);
-        usb.insert(SLOT, device(true)).expect("a socket");
+        let station = before_an_empty_socket(usb, &world, &parcel, true);
+        usb.reseat(SLOT).expect("in");
         let passed = station.wait_slot(1, SlotState::Pass);
         let code = activation::code_for("demo-lamp", "stm32f4", &UID).to_string();
         assert_eq!(passed.code.as_deref(), Some(code.as_str()));
@@ -116,9 +125,8 @@ fn a_board_with_a_serial_number_only_is_a_new_unit_each_time_and_is_given_no_cod
             plan.activation = false;
         });
         let parcel = world.parcel();
-        let station = start(&world, &parcel);
-        station.wait_slot(1, SlotState::Empty);
-        usb.insert(SLOT, device(false)).expect("a socket");
+        let station = before_an_empty_socket(usb, &world, &parcel, false);
+        usb.reseat(SLOT).expect("in");
         let passed = station.wait_slot(1, SlotState::Pass);
         assert_eq!(passed.code, None);
         holds_image(usb, &parcel);
@@ -146,9 +154,8 @@ fn a_release_that_activates_refuses_a_board_with_a_serial_number_only() {
     with_sockets(|usb| {
         let world = World::new(for_stm32);
         let parcel = world.parcel();
-        let station = start(&world, &parcel);
-        station.wait_slot(1, SlotState::Empty);
-        usb.insert(SLOT, device(false)).expect("a socket");
+        let station = before_an_empty_socket(usb, &world, &parcel, false);
+        usb.reseat(SLOT).expect("in");
         let failed = station.wait_slot(1, SlotState::Fail);
         let code = failed.trouble.map(|trouble| trouble.code);
         assert_eq!(code, Some(TroubleCode::IdentityWeak));
