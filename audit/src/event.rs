@@ -313,14 +313,16 @@ pub enum Event {
         /// The visit's id.
         visit: String,
     },
-    /// About to erase a locked chip whole; the approval is used up.
+    /// About to erase a locked chip whole; an approval is used up.
     Unlocking {
         /// Slot number, from 1.
         slot: u32,
         /// The visit's id.
         visit: String,
-        /// Who approved it, by number.
-        operator: u32,
+        /// Who approved it, by number; absent where nobody was asked, because such chips come from
+        /// their maker locked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<u32>,
         /// Which of the unit's chips, by its name in the recipe; absent where a unit has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         chip: Option<String>,
@@ -445,6 +447,17 @@ pub enum Event {
         trouble: String,
         /// Number the worker saw on the screen.
         incident: String,
+    },
+    /// A socket holds something else than when it was taught to its slot.
+    SocketDiffers {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The port, as it was taught.
+        port: String,
+        /// What is there: vendor and product id, or `nothing`.
+        found: String,
+        /// Stable trouble code, `F-13`.
+        trouble: String,
     },
     /// The slot takes no boards until it is opened.
     SlotClosed {
@@ -583,6 +596,7 @@ impl Event {
             | Self::ChipReplaced { .. }
             | Self::PortionReturned { .. }
             | Self::StationTrouble { .. }
+            | Self::SocketDiffers { .. }
             | Self::SlotClosed { .. }
             | Self::SlotOpened { .. }
             | Self::LeaseTaken { .. }

@@ -10,6 +10,10 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{PartReader, UidReader};
+use crate::port::PortKind;
+
+/// How the name of a chip ends whose maker changed its silicon and tells the build codes apart.
+const BUILD_CODE_GXX: &str = "_Gxx";
 
 /// What a stretch of non-volatile memory is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,9 +194,8 @@ pub enum Reset {
 /// How one kind of probe talks to one chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeProfile {
-    /// Which probes: the beginning of their kind as leases name it (`1366:` for every J-Link);
-    /// empty for all that no other profile of the chip names.
-    pub probe: &'static str,
+    /// Which probes; none for all that no other profile of the chip names.
+    pub probe: Option<PortKind>,
     /// SWD clock in kHz for probes that can set it.
     pub clock_khz: u32,
     /// Fill the next buffer while the chip programs the last one.
@@ -206,7 +209,7 @@ pub struct ProbeProfile {
 /// A qualified chip.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chip {
-    /// The name in recipes and in probe-rs' target files.
+    /// The name in recipes.
     pub name: &'static str,
     /// The family: part of every chip's identity.
     pub family: &'static str,
@@ -224,6 +227,8 @@ pub struct Chip {
     pub cache: Option<FlashCache>,
     /// What keeps a chip that was delivered empty from starting its first image.
     pub empty_check: Option<EmptyCheck>,
+    /// Fresh chips arrive locked: to erase a locked one whole needs nobody's leave.
+    pub arrives_locked: bool,
     /// How each kind of probe talks to it; empty if probes do not.
     pub probes: &'static [ProbeProfile],
     /// The ways onto it.
@@ -236,6 +241,11 @@ impl Chip {
         self.regions
             .iter()
             .find(|region| region.start <= address && bytes <= region.end().saturating_sub(address))
+    }
+
+    /// The name in probe-rs' target files, which know no build codes.
+    pub fn target(&self) -> &'static str {
+        self.name.strip_suffix(BUILD_CODE_GXX).unwrap_or(self.name)
     }
 
     /// First address of its program flash.
@@ -254,10 +264,8 @@ impl Chip {
     }
 
     /// How a probe of this kind talks to it.
-    pub fn probe(&self, kind: &str) -> Option<&'static ProbeProfile> {
-        let named =
-            |profile: &&ProbeProfile| !profile.probe.is_empty() && kind.starts_with(profile.probe);
-        let rest = |profile: &&ProbeProfile| profile.probe.is_empty();
-        self.probes.iter().find(named).or_else(|| self.probes.iter().find(rest))
+    pub fn probe(&self, kind: PortKind) -> Option<&'static ProbeProfile> {
+        let of = |wanted| self.probes.iter().find(|profile| profile.probe == wanted);
+        of(Some(kind)).or_else(|| of(None))
     }
 }

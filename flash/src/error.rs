@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Step;
+use crate::damage::Damage;
 
 /// A failed operation on a board or on the probe that leads to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -202,6 +203,16 @@ pub enum FlashError {
         /// What was being done.
         during: Step,
         /// What came in place of which answer.
+        detail: String,
+    },
+    /// Bytes come damaged over the serial line, also when asked again, and the system says how.
+    #[error("bytes come damaged, {damage} ({during})")]
+    LineDamaged {
+        /// What was being done.
+        during: Step,
+        /// How.
+        damage: Damage,
+        /// Which answer was damaged.
         detail: String,
     },
     /// Something answers on the serial line, but at no known rate does it make sense.

@@ -16,6 +16,7 @@ mod backend;
 mod checksum;
 mod chip;
 pub mod chips;
+mod damage;
 pub mod dfu;
 mod error;
 pub mod esp;
@@ -38,6 +39,7 @@ pub use chip::{
     RegionKind, Reset, Segment, Verified, Way,
 };
 pub use chips::{CHIPS, chip};
+pub use damage::Damage;
 pub use error::FlashError;
 pub use identity::{Identity, PartReader, STM32_DEVICES, Uid, UidReader, UidVector};
 pub use plan::{Difference, Piece, Plan};

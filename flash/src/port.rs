@@ -85,8 +85,7 @@ impl Port {
     #[must_use]
     pub fn kind(&self) -> PortKind {
         match self {
-            Self::Probe(selector) if selector.is_black_magic_tcp() => PortKind::BlackMagicTcp,
-            Self::Probe(selector) => PortKind::of_probe(selector.ids()),
+            Self::Probe(selector) => selector.kind(),
             Self::Placed(placed) => PortKind::of_probe(placed.ids),
             Self::Usb(_) => PortKind::Dfu,
             Self::Tty(_) => PortKind::Uart,

@@ -134,7 +134,7 @@ impl ProbeBackend {
         }
         let target = self
             .registry
-            .get_target_by_name(chip.name)
+            .get_target_by_name(chip.target())
             .map_err(|error| classify(&error, during))?;
         let target = TargetSelector::Specified(target);
         classify::contained(during, || {
@@ -161,7 +161,7 @@ impl ProbeBackend {
 
     /// How this probe talks to the chip.
     fn profile(&self, chip: &'static Chip) -> Result<&'static ProbeProfile, FlashError> {
-        chip.probe(&self.selector.kind())
+        chip.probe(self.selector.kind())
             .ok_or_else(|| FlashError::UnknownChip { chip: chip.name.to_owned() })
     }
 

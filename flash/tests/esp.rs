@@ -2,29 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::thread;
+mod loader;
+
 use std::time::{Duration, Instant};
 
 use flash::esp::{EspBackend, ResetLines};
 use flash::{
-    Backend, Chip, Contact, FlashError, Identity, Piece, Plan, Presence, ProgramReport, Progress,
-    SelfTest, Step, UnlockApproval, Via, chip,
+    Backend, Contact, Damage, FlashError, Identity, Presence, SelfTest, Step, UnlockApproval, Via,
 };
+use loader::{Board, PATIENCE, all_at_once, noise, plan, program, row};
 use simulators::esp_loader::{self, Settings, serve};
-use simulators::rom_loader::Served;
 
 const C3: &str = "esp32c3";
 const FIRST: &str = "esp32";
 const MAC: [u8; 6] = [0x60, 0x55, 0xF9, 0x12, 0x34, 0x56];
 const BAUD: u32 = 460_800;
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Board {
-    served: Served,
-    control: TcpStream,
-}
 
 impl Board {
     fn new(name: &str) -> Self {
@@ -34,11 +26,7 @@ impl Board {
     fn with(name: &str, mac: [u8; 6], time_scale: f64) -> Self {
         let model = esp_loader::chip::model(name).unwrap();
         let chip = esp_loader::Chip::new(model, mac, 0x20_0000, None).unwrap();
-        let control = "127.0.0.1:0".parse().unwrap();
-        let served = serve(Settings { chip, control, time_scale }).unwrap();
-        let control = TcpStream::connect(served.control).unwrap();
-        control.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { served, control }
+        Self::at(|control| serve(Settings { chip, control, time_scale }))
     }
 
     fn backend(&self) -> EspBackend {
@@ -50,67 +38,6 @@ impl Board {
         let identity = backend.identify(row(name)).unwrap();
         (backend, identity)
     }
-
-    fn pull(&self, lever: &str) -> String {
-        (&self.control).write_all(format!("{lever}\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        BufReader::with_capacity(1, &self.control).read_line(&mut answer).unwrap();
-        match answer.trim_end().strip_prefix("ok") {
-            Some(rest) => rest.trim_start().to_owned(),
-            None => panic!("{lever}: {answer}"),
-        }
-    }
-
-    fn cells(&self, at: u64, length: usize) -> Vec<u8> {
-        hex::decode(self.pull(&format!("dump-hex {at} {length}"))).unwrap()
-    }
-
-    fn counter(&self, name: &str) -> u64 {
-        let counters: serde_json::Value = serde_json::from_str(&self.pull("counters")).unwrap();
-        counters[name].as_u64().unwrap()
-    }
-}
-
-fn row(name: &str) -> &'static Chip {
-    chip(name).unwrap()
-}
-
-fn plan<'a>(name: &str, pieces: &[(u64, &'a [u8])]) -> Plan<'a> {
-    let pieces =
-        pieces.iter().map(|(address, bytes)| Piece { name: "image", address: *address, bytes });
-    Plan::new(row(name), pieces).unwrap()
-}
-
-fn program(
-    backend: &mut EspBackend,
-    name: &str,
-    pieces: &[(u64, &[u8])],
-) -> (Result<ProgramReport, FlashError>, Vec<Progress>) {
-    let mut events = Vec::new();
-    let done = backend.program(&plan(name, pieces), &mut |progress| events.push(progress));
-    (done, events)
-}
-
-/// Runs every case on a thread of its own: they spend their time waiting.
-fn all_at_once<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
-    thread::scope(|scope| {
-        for case in cases {
-            scope.spawn(|| check(case));
-        }
-    });
-}
-
-/// Reproducible bytes.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    (0..length)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect()
 }
 
 /// An image that the chip starts, with the line that its program says.
@@ -434,7 +361,12 @@ fn silence_refusals_and_noise_are_told_apart() {
         assert!(expected(&error), "{lever}: {error:?}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{lever}: {:?}", begun.elapsed());
     };
-    let cases: [(&str, Expected); 3] = [
+    let cases: [(&str, Expected); 4] = [
+        // Without a parity bit only a stop bit can be wrong.
+        ("damage 1000000", |error| {
+            matches!(error, FlashError::LineDamaged { during: Step::Survey, damage, .. }
+                if *damage == Damage::Framing)
+        }),
         ("silence", |error| matches!(error, FlashError::Silent { during: Step::Survey, .. })),
         ("nack 1000", |error| matches!(error, FlashError::Refused { during: Step::Survey, .. })),
         ("noise 1000000", |error| {
@@ -533,6 +465,7 @@ fn an_empty_slot_is_seen_in_a_moment_and_a_program_that_talks_is_no_loader() {
         error,
         FlashError::Silent { during: Step::Identify, .. }
             | FlashError::LineNoise { during: Step::Identify, .. }
+            | FlashError::LineDamaged { during: Step::Identify, .. }
     );
     assert!(is_named, "{error:?}");
 }

@@ -14,7 +14,7 @@ use simulators::rom_loader::Served;
 use simulators::{esp_loader, rom_loader};
 
 fn stm32() -> Served {
-    let model = rom_loader::chip::model("stm32f103").unwrap();
+    let model = rom_loader::models::model("stm32f103").unwrap();
     let chip = rom_loader::Chip::new(model, *b"012345678901", None).unwrap();
     let control = "127.0.0.1:0".parse().unwrap();
     rom_loader::serve(rom_loader::Settings { chip, control, time_scale: 0.0 }).unwrap()

@@ -2,32 +2,29 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::thread;
+mod loader;
+
 use std::time::{Duration, Instant};
 
-use flash::uart::{BAUDS, Loader, Restart, UartBackend, profile};
+use flash::uart::{BAUDS, Loader, Restart, UartBackend};
 use flash::{
-    Backend, Chip, Contact, FlashError, Identity, Piece, Plan, Presence, ProgramReport, Progress,
-    SelfTest, Step, UnlockApproval, Via,
+    Backend, Contact, Damage, FlashError, Identity, Presence, SelfTest, Step, UnlockApproval, Via,
 };
-use simulators::rom_loader::chip::model;
-use simulators::rom_loader::{Served, Settings, serve};
+use loader::{Board, PATIENCE, all_at_once, noise, plan, program, row};
+use simulators::rom_loader::models::model;
+use simulators::rom_loader::{Chip, Settings, serve};
 
 const F103: &str = "STM32F103CB";
 const SMALL: &str = "STM32F103C8";
 const F303: &str = "STM32F303CB";
 const F072: &str = "STM32F072RB";
+const F405: &str = "STM32F405RG";
+const G071: &str = "STM32G071RB";
+const L053: &str = "STM32L053R8";
+const L476: &str = "STM32L476RG";
 const UID: [u8; 12] = [0x23, 0, 0x25, 0, 0x07, 0x57, 0x32, 0x57, 0x34, 0x36, 0x34, 0x20];
 const BASE: u64 = 0x0800_0000;
 const BAUD: u32 = 115_200;
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Board {
-    served: Served,
-    control: TcpStream,
-}
 
 impl Board {
     fn new(name: &str) -> Self {
@@ -35,18 +32,19 @@ impl Board {
     }
 
     fn with(name: &str, uid: [u8; 12], time_scale: f64) -> Self {
-        let model = match name {
-            F303 => "stm32f303",
+        let model = model(match name {
             F072 => "stm32f072",
+            F303 => "stm32f303",
+            F405 => "stm32f405",
+            G071 => "stm32g071",
+            L053 => "stm32l053",
+            L476 => "stm32l476",
             SMALL => "stm32f103x8",
-            _ => "stm32f103",
-        };
-        let chip = simulators::rom_loader::Chip::new(model_of(model), uid, None).unwrap();
-        let control = "127.0.0.1:0".parse().unwrap();
-        let served = serve(Settings { chip, control, time_scale }).unwrap();
-        let control = TcpStream::connect(served.control).unwrap();
-        control.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { served, control }
+            F103 => "stm32f103",
+            _ => panic!("no model of {name}"),
+        });
+        let chip = Chip::new(model.unwrap(), uid, None).unwrap();
+        Self::at(|control| serve(Settings { chip, control, time_scale }))
     }
 
     fn backend(&self) -> UartBackend {
@@ -55,74 +53,9 @@ impl Board {
 
     fn identified(&self, name: &str) -> (UartBackend, Identity) {
         let mut backend = self.backend();
-        let identity = backend.identify(chip(name)).unwrap();
+        let identity = backend.identify(row(name)).unwrap();
         (backend, identity)
     }
-
-    fn pull(&self, lever: &str) -> String {
-        (&self.control).write_all(format!("{lever}\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        BufReader::with_capacity(1, &self.control).read_line(&mut answer).unwrap();
-        match answer.trim_end().strip_prefix("ok") {
-            Some(rest) => rest.trim_start().to_owned(),
-            None => panic!("{lever}: {answer}"),
-        }
-    }
-
-    fn cells(&self, at: u64, length: usize) -> Vec<u8> {
-        hex::decode(self.pull(&format!("dump-hex {at} {length}"))).unwrap()
-    }
-
-    fn counter(&self, name: &str) -> u64 {
-        let counters: serde_json::Value = serde_json::from_str(&self.pull("counters")).unwrap();
-        counters[name].as_u64().unwrap()
-    }
-}
-
-fn model_of(name: &str) -> &'static simulators::rom_loader::Model {
-    model(name).unwrap()
-}
-
-fn chip(name: &str) -> &'static Chip {
-    profile(name).unwrap().chip
-}
-
-fn plan<'a>(name: &str, pieces: &[(u64, &'a [u8])]) -> Plan<'a> {
-    let pieces =
-        pieces.iter().map(|(address, bytes)| Piece { name: "image", address: *address, bytes });
-    Plan::new(chip(name), pieces).unwrap()
-}
-
-fn program(
-    backend: &mut UartBackend,
-    name: &str,
-    pieces: &[(u64, &[u8])],
-) -> (Result<ProgramReport, FlashError>, Vec<Progress>) {
-    let mut events = Vec::new();
-    let done = backend.program(&plan(name, pieces), &mut |progress| events.push(progress));
-    (done, events)
-}
-
-/// Runs every case on a thread of its own: they spend their time waiting.
-fn all_at_once<T: Sync>(cases: &[T], check: impl Fn(&T) + Sync) {
-    thread::scope(|scope| {
-        for case in cases {
-            scope.spawn(|| check(case));
-        }
-    });
-}
-
-/// Reproducible bytes.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    (0..length)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect()
 }
 
 /// A vector table that a chip can start from.
@@ -133,35 +66,55 @@ fn startable(length: usize, seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn both_erase_commands_put_image_and_block_on_every_chip_and_compare_them() {
-    for name in [F103, F303, F072] {
+fn image_and_block_come_onto_every_chip_and_are_compared() {
+    all_at_once(&[F103, F303, F072, F405, G071, L053, L476], |name| {
         let board = Board::new(name);
         let mut backend = board.backend();
         assert_eq!(backend.contact(), Ok(Contact::Board));
-        let identity = backend.identify(chip(name)).unwrap();
-        assert_eq!(identity.family, chip(name).family);
-        assert!(identity.part.ends_with("128 KiB"), "{}", identity.part);
-        assert_eq!(identity.uid.unwrap().as_bytes(), UID);
+        let identity = backend.identify(row(name)).unwrap();
+        let flash_kib = row(name).regions[0].bytes / 1024;
+        assert_eq!(identity.family, row(name).family);
         assert!(!identity.locked);
+        if *name == L476 {
+            // Its loader shows neither unique id nor flash size.
+            assert_eq!((identity.uid, identity.weak.as_deref()), (None, Some("0x415")));
+        } else {
+            assert_eq!(identity.uid.unwrap().as_bytes(), UID, "{name}");
+            assert!(identity.part.ends_with(&format!("{flash_kib} KiB")), "{}", identity.part);
+        }
 
         let image = noise(0x2345, 1);
         let block = noise(300, 2);
-        let at = BASE + 0x1_F800;
+        let at = BASE + flash_kib.min(128) * 1024 - 0x800;
         let (done, events) = program(&mut backend, name, &[(BASE, &image), (at, &block)]);
         let report = done.unwrap();
-        assert_eq!(report.verified_bytes, 0x2345 + 300);
-        assert!(board.cells(BASE, image.len()) == image);
-        assert!(board.cells(at, block.len()) == block);
-        assert_eq!(board.counter("kept_half_words"), 0);
-        assert_eq!(board.counter("mass_erases"), 0);
+        assert_eq!(report.verified_bytes, 0x2345 + 300, "{name}");
+        assert!(board.cells(BASE, image.len()) == image, "{name}");
+        assert!(board.cells(at, block.len()) == block, "{name}");
+        assert_eq!(board.counter("kept_bytes"), 0, "{name}");
+        assert_eq!(board.counter("mass_erases"), 0, "{name}");
+        let erases = report.sectors_erased > 0;
         for step in [Step::Survey, Step::Erase, Step::Program, Step::Verify] {
             let of_step: Vec<_> = events.iter().filter(|event| event.step == step).collect();
-            assert!(of_step.len() >= 2, "{step}: {events:?}");
-            assert_eq!(of_step[0].done_bytes, 0);
+            let events_min = if erases || step != Step::Erase { 2 } else { 1 };
+            assert!(of_step.len() >= events_min, "{name} {step}: {events:?}");
+            assert_eq!(of_step[0].done_bytes, 0, "{name} {step}");
             let last = of_step[of_step.len() - 1];
-            assert_eq!(last.done_bytes, last.total_bytes, "{step}");
+            assert_eq!(last.done_bytes, last.total_bytes, "{name} {step}");
         }
-    }
+
+        // Over another program, which costs erases; a neighbour in the last page stays.
+        let (other, neighbour) = (noise(0x2345, 3), noise(64, 4));
+        program(&mut backend, name, &[(at + 0x400, &neighbour)]).0.unwrap();
+        let report = program(&mut backend, name, &[(BASE, &other), (at, &other[..300])]).0.unwrap();
+        assert!(report.sectors_erased > 0, "{name}: {report:?}");
+        assert!(board.cells(BASE, other.len()) == other, "{name}");
+        assert!(board.cells(at, 300) == other[..300], "{name}");
+        assert!(board.cells(at + 0x400, 64) == neighbour, "{name}");
+        assert_eq!(board.counter("kept_bytes"), 0, "{name}");
+        let report = program(&mut backend, name, &[(BASE, &other)]).0.unwrap();
+        assert_eq!((report.written_bytes, report.sectors_erased), (0, 0), "{name}");
+    });
 }
 
 #[test]
@@ -170,11 +123,11 @@ fn the_same_image_again_writes_nothing_and_other_bytes_of_a_page_are_kept() {
     let (mut backend, _) = board.identified(F103);
     let image = noise(0x1000, 3);
     program(&mut backend, F103, &[(BASE, &image)]).0.unwrap();
-    let (words, erases) = (board.counter("programmed_half_words"), board.counter("page_erases"));
+    let (words, erases) = (board.counter("programmed_bytes"), board.counter("page_erases"));
     let report = program(&mut backend, F103, &[(BASE, &image)]).0.unwrap();
     assert_eq!((report.sectors_equal, report.written_bytes), (4, 0));
     assert_eq!(report.verified_bytes, 0x1000);
-    assert_eq!(board.counter("programmed_half_words"), words);
+    assert_eq!(board.counter("programmed_bytes"), words);
     assert_eq!(board.counter("page_erases"), erases);
 
     let mut new = image.clone();
@@ -190,7 +143,7 @@ fn the_same_image_again_writes_nothing_and_other_bytes_of_a_page_are_kept() {
         assert_eq!((report.sectors_blank, report.written_bytes), (1, 64));
     }
     assert_eq!(board.counter("page_erases"), erases);
-    assert_eq!(board.counter("kept_half_words"), 0);
+    assert_eq!(board.counter("kept_bytes"), 0);
 }
 
 #[test]
@@ -222,7 +175,7 @@ fn power_lost_while_writing_is_a_silence_and_the_next_visit_repairs_the_board() 
         assert_eq!(backend.contact(), Ok(Contact::Nothing), "cut {cut}");
         board.pull("power on");
         assert_eq!(backend.contact(), Ok(Contact::Board), "cut {cut}");
-        backend.identify(chip(F103)).unwrap();
+        backend.identify(row(F103)).unwrap();
         program(&mut backend, F103, &[(BASE, &image)]).0.unwrap();
         assert!(board.cells(BASE, image.len()) == image, "cut {cut}");
     });
@@ -255,7 +208,7 @@ fn a_board_that_left_or_lost_its_power_between_steps_is_gone() {
     board.pull("power off");
     board.pull("power on");
     assert_eq!(backend.presence(), Ok(Presence::Gone), "a moment without power");
-    backend.identify(chip(F103)).unwrap();
+    backend.identify(row(F103)).unwrap();
     assert_eq!(backend.presence(), Ok(Presence::Still));
     board.pull("remove");
     assert_eq!(backend.presence(), Ok(Presence::Gone));
@@ -268,7 +221,8 @@ fn a_board_that_left_or_lost_its_power_between_steps_is_gone() {
 
 #[test]
 fn bits_flipped_or_lost_on_the_wire_are_asked_for_again() {
-    let image = noise(0x600, 7);
+    // Bytes of all ones are what a terminal that marks damaged ones doubles.
+    let image = [noise(0x500, 7), vec![0xFF; 0x80], noise(0x80, 17)].concat();
     let levers = [
         "noise 1 0",
         "noise 1 1",
@@ -276,6 +230,9 @@ fn bits_flipped_or_lost_on_the_wire_are_asked_for_again() {
         "noise 1 40",
         "noise-in 1 0",
         "drop 3 50",
+        "damage 1 0",
+        "damage 1 2",
+        "damage 3 30",
         "nack 2",
     ];
     all_at_once(&levers, |lever| {
@@ -297,7 +254,7 @@ fn no_bit_that_flips_on_the_way_back_makes_another_chip_of_it() {
         for skip in (*lane..110).step_by(AT_ONCE as usize) {
             board.pull("reset");
             board.pull(&format!("noise 1 {skip}"));
-            let identity = board.backend().identify(chip(F103)).unwrap();
+            let identity = board.backend().identify(row(F103)).unwrap();
             assert_eq!(identity.uid.unwrap().as_bytes(), UID, "noise 1 {skip}");
             assert!(identity.part.ends_with("128 KiB"), "noise 1 {skip}: {}", identity.part);
         }
@@ -346,7 +303,7 @@ fn silence_nack_noise_and_a_wrong_baud_are_told_apart() {
         let board = Board::new(F103);
         let error = if lever.starts_with("baud") {
             board.pull(lever);
-            board.backend().identify(chip(F103)).unwrap_err()
+            board.backend().identify(row(F103)).unwrap_err()
         } else {
             let (mut backend, _) = board.identified(F103);
             board.pull(lever);
@@ -354,11 +311,16 @@ fn silence_nack_noise_and_a_wrong_baud_are_told_apart() {
         };
         assert!(expected(&error), "{lever}: {error:?}");
     };
-    let cases: [(&str, Expected); 4] = [
+    let cases: [(&str, Expected); 5] = [
         ("silence", |error| matches!(error, FlashError::Silent { during: Step::Survey, .. })),
         ("nack 1000", |error| matches!(error, FlashError::Refused { during: Step::Survey, .. })),
         ("noise 100000", |error| {
             matches!(error, FlashError::LineNoise { during: Step::Survey, .. })
+        }),
+        // A pseudo-terminal marks what is damaged; only an adapter's driver says which bit it was.
+        ("damage 100000", |error| {
+            matches!(error, FlashError::LineDamaged { during: Step::Survey, damage, .. }
+                if *damage == Damage::Marked)
         }),
         ("baud 230400", |error| {
             matches!(error, FlashError::WrongBaud { during: Step::Identify, tried }
@@ -374,7 +336,7 @@ fn a_loader_left_at_another_rate_is_found_there() {
     board.pull("baud 19200");
     let mut backend = board.backend();
     assert_eq!(backend.contact(), Ok(Contact::Board));
-    assert_eq!(backend.identify(chip(F103)).unwrap().uid.unwrap().as_bytes(), UID);
+    assert_eq!(backend.identify(row(F103)).unwrap().uid.unwrap().as_bytes(), UID);
 }
 
 #[test]
@@ -425,12 +387,12 @@ fn a_locked_chip_tells_nothing_and_is_opened_only_by_unlock() {
     assert!(board.cells(BASE, image.len()) == image, "nobody erased it");
 
     let approval = UnlockApproval { record: "r1".to_owned() };
-    let other = backend.unlock(chip(F303), &approval);
+    let other = backend.unlock(row(F303), &approval);
     assert!(matches!(other, Err(FlashError::WrongChip { .. })), "{other:?}");
     assert!(board.cells(BASE, image.len()) == image, "nobody erased it");
-    backend.unlock(chip(F103), &approval).unwrap();
+    backend.unlock(row(F103), &approval).unwrap();
     assert!(board.cells(BASE, image.len()).iter().all(|byte| *byte == 0xFF));
-    assert!(!backend.identify(chip(F103)).unwrap().locked);
+    assert!(!backend.identify(row(F103)).unwrap().locked);
     program(&mut backend, F103, &[(BASE, &image)]).0.unwrap();
 }
 
@@ -438,7 +400,7 @@ fn a_locked_chip_tells_nothing_and_is_opened_only_by_unlock() {
 fn another_chip_or_an_empty_id_is_refused_before_anything_is_written() {
     let board = Board::new(F303);
     let mut backend = board.backend();
-    let error = backend.identify(chip(F103)).unwrap_err();
+    let error = backend.identify(row(F103)).unwrap_err();
     let FlashError::WrongChip { wanted, found } = &error else { panic!("{error:?}") };
     assert!(wanted.contains("0x410") && found.contains("0x422"), "{error:?}");
     let image = [1; 4];
@@ -446,16 +408,16 @@ fn another_chip_or_an_empty_id_is_refused_before_anything_is_written() {
     assert_eq!(done, Err(FlashError::NotIdentified { wanted: Step::Program }));
 
     let board = Board::new(SMALL);
-    let error = board.backend().identify(chip(F103)).unwrap_err();
+    let error = board.backend().identify(row(F103)).unwrap_err();
     let FlashError::WrongChip { wanted, found } = &error else { panic!("{error:?}") };
     assert!(wanted.contains("128 KiB") && found.contains("64 KiB"), "{error:?}");
     assert!(board.identified(SMALL).1.part.ends_with("64 KiB"));
 
     for uid in [[0xFF; 12], [0; 12]] {
         let board = Board::with(F103, uid, 0.0);
-        let error = board.backend().identify(chip(F103)).unwrap_err();
+        let error = board.backend().identify(row(F103)).unwrap_err();
         assert!(matches!(error, FlashError::UidImplausible { .. }), "{error:?}");
-        assert_eq!(board.counter("programmed_half_words"), 0);
+        assert_eq!(board.counter("programmed_bytes"), 0);
     }
 }
 
@@ -494,7 +456,7 @@ fn the_program_is_started_and_its_line_is_heard_on_the_same_port() {
     assert!(matches!(backend.presence(), Err(FlashError::Unsupported { .. })));
 
     board.pull("reset");
-    backend.identify(chip(F103)).unwrap();
+    backend.identify(row(F103)).unwrap();
     let error = backend.self_test(&test("other", 300), &mut |_| ()).unwrap_err();
     assert!(
         matches!(&error, FlashError::SelfTestDiffered { heard, .. } if heard == "LAMP 1.0.0 ok"),
@@ -502,11 +464,11 @@ fn the_program_is_started_and_its_line_is_heard_on_the_same_port() {
     );
     board.pull("says");
     board.pull("reset");
-    backend.identify(chip(F103)).unwrap();
+    backend.identify(row(F103)).unwrap();
     let error = backend.self_test(&test("LAMP", 100), &mut |_| ()).unwrap_err();
     assert!(matches!(error, FlashError::SelfTestSilent { .. }), "{error:?}");
     board.pull("reset");
-    backend.identify(chip(F103)).unwrap();
+    backend.identify(row(F103)).unwrap();
     backend.reset_and_run().unwrap();
     assert!(board.pull("state").contains("\"running\":true"));
 }

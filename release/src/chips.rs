@@ -40,6 +40,8 @@ const CHIPS: &[(&str, &[Row])] = &[
     ("nRF51822_xxAB", &[("flash", 0, 128 * KIB)]),
     ("nRF51822_xxAC", &[("flash", 0, 256 * KIB)]),
     ("nRF52832_xxAA", &[("flash", 0, 512 * KIB), NRF52_UICR]),
+    // Build codes Gxx: such chips arrive locked.
+    ("nRF52832_xxAA_Gxx", &[("flash", 0, 512 * KIB), NRF52_UICR]),
     ("nRF52832_xxAB", &[("flash", 0, 256 * KIB), NRF52_UICR]),
     ("nRF52833_xxAA", &[("flash", 0, 512 * KIB), NRF52_UICR]),
     ("nRF52840_xxAA", &[("flash", 0, 1024 * KIB), NRF52_UICR]),

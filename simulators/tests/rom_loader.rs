@@ -55,7 +55,8 @@ fn wrong_arguments_are_refused_with_what_would_be_right() {
     };
     check(
         &["--chip", "stm32h7", "--uid", UID],
-        "stm32f103, stm32f103x8, stm32f303, stm32f072, esp32c3, esp32",
+        "stm32f103, stm32f103x8, stm32f303, stm32f072, stm32f405, stm32g071, stm32l053, stm32l476, \
+         esp32c3, esp32",
     );
     check(&["--chip", "stm32f103", "--uid", "01"], "24 hex digits");
     check(&["--chip", "stm32f103", "--uid", "010203040506"], "an STM32 has 24 hex digits");

@@ -6,6 +6,7 @@
 //! records up and documents down. What a failure means is decided in [`trouble`].
 
 pub mod api;
+pub mod bindings;
 pub mod clock;
 pub mod config;
 pub mod desk;

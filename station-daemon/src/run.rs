@@ -13,12 +13,13 @@ use tokio::sync::watch;
 use crate::api::guard::Guard;
 use crate::api::preflight::Preflight;
 use crate::api::view::{
-    ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, ScanAnswer, SlotState,
-    StationView, TeachAnswer, Wish,
+    ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, ScanAnswer, StationView,
+    TeachAnswer, Wish,
 };
 use crate::api::{Api, Desk as ScreenDesk, router};
+use crate::bindings::Bindings;
 use crate::config::Config;
-use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, Opened, Tile, halted_view};
+use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, Opened, halted_view};
 use crate::keys::StationSecret;
 use crate::preflight::{self, Roots, StationFacts};
 use crate::slots::RunningSlot;
@@ -90,7 +91,16 @@ pub const TEACH_WITHIN: Duration = Duration::from_secs(30);
 /// What a screen may tell the station.
 struct Screens {
     desk: DeskHandle,
-    config: Config,
+    ports: Arc<Bindings>,
+}
+
+/// Gives every slot the ports it has by configuration and teach-in; each looks at its sockets then.
+fn give_ports(desk: &DeskHandle, ports: &Bindings) -> Result<(), TroubleCode> {
+    let taught = desk.ask(Desk::taught).map_err(|_| TroubleCode::Internal)??;
+    for slot in ports.rebind(taught, &Lists::default()) {
+        desk.tell(move |desk| desk.give_ports(slot));
+    }
+    Ok(())
 }
 
 /// The findings about this machine and, where its records are open, the station.
@@ -166,25 +176,25 @@ impl ScreenDesk for Screens {
             tracing::warn!(word = refusal.word(), "the preflight was not shown");
             return None;
         }
-        Some(look_over(&self.config, self.desk.ask(|desk| desk.station_facts()).ok()))
+        self.desk.tell(Desk::check_sockets);
+        Some(look_over(&self.ports.config(), self.desk.ask(|desk| desk.station_facts()).ok()))
     }
 
     fn teach(&self, slot: u32) -> Option<TeachAnswer> {
-        let mut slots = self.config.slots.iter();
-        slots.find(|other| other.number == slot)?;
+        self.ports.config().slots.iter().find(|other| other.number == slot)?;
         if let Ok(Err(refusal)) = self.desk.ask(Desk::may_set_up) {
             return Some(TeachAnswer { ports: Vec::new(), word: refusal.word().to_owned() });
         }
         let came = teach::watch(&Lists::default(), TEACH_WITHIN);
         let ports = came.iter().map(ToString::to_string).collect();
-        let others = || self.config.slots.iter().filter(|other| other.number != slot);
-        let taken = |port: &Port| others().any(|slot| slot.all_ports().any(|own| own.meets(port)));
+        let taken = |port: &Port| self.ports.is_taken(slot, port);
         let word = if came.is_empty() {
             "nothing_came"
         } else if came.iter().any(taken) {
             "taken"
         } else {
-            match self.desk.ask(move |desk| desk.teach(slot, &came)) {
+            let kept = self.desk.ask(move |desk| desk.teach(slot, &came));
+            match kept.map(|kept| kept.and_then(|()| give_ports(&self.desk, &self.ports))) {
                 Ok(Ok(())) => "taught",
                 Ok(Err(_)) | Err(_) => "not_recorded",
             }
@@ -245,7 +255,7 @@ impl ScreenDesk for NoScreens {
 /// # Errors
 /// [`RunError`] when not even that is possible.
 pub async fn run(
-    mut config: Config,
+    config: Config,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     let _lock = lock_folder(&config.data)?;
@@ -270,13 +280,12 @@ pub async fn run(
         Ok(opened) => opened,
         Err(error) => return serve_halted(&config, listener, guard, &error, stop).await,
     };
-    for (slot, port) in config.bind(desk.taught().unwrap_or_default()) {
-        tracing::error!(slot, %port, "a taught port is not used: no such slot, or another's");
-    }
+    let ports = Arc::new(Bindings::new(config, desk.taught().unwrap_or_default()));
+    let config = ports.config();
     let (handle, mut desk_thread) = desk.start().map_err(RunError::Thread)?;
     let api = Api {
         view,
-        desk: Arc::new(Screens { desk: handle.clone(), config: config.clone() }),
+        desk: Arc::new(Screens { desk: handle.clone(), ports: Arc::clone(&ports) }),
         guard,
         page_folder: config.ui.clone(),
     };
@@ -285,13 +294,10 @@ pub async fn run(
     let post = start_postman(&config, &handle, stopped.clone())?;
     let mut slots = Vec::new();
     for slot in &config.slots {
-        if slot.first_port().is_none() {
-            let number = slot.number;
-            let tile = Tile::with_trouble(SlotState::Fail, TroubleCode::PortMissing);
-            handle.tell(move |desk| desk.show(number, tile));
-            continue;
-        }
         slots.push(RunningSlot::start(slot.clone(), handle.clone()).map_err(RunError::Thread)?);
+    }
+    if let Err(code) = give_ports(&handle, &ports) {
+        tracing::error!(code = code.text(), "the taught sockets are not looked at");
     }
 
     tokio::select! {

@@ -7,12 +7,14 @@
 //! Promise: nothing that was there before the session is ever bound.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flash::{PlacedProbe, Port, PortKind, TtyPort};
 
+use crate::config::SlotConfig;
 use crate::preflight::usb;
 
 /// Between two looks.
@@ -57,6 +59,64 @@ pub fn present(lists: &Lists) -> BTreeSet<String> {
         Some(Port::Tty(TtyPort { path, baud: flash::BAUD_DEFAULT }).to_string())
     });
     of_usb.chain(serial).collect()
+}
+
+/// What is in a taught socket in place of what was plugged in when it was taught.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Differs {
+    /// Nothing; of a socket for boards, not even the hub that it is part of.
+    Nothing,
+    /// A device with these vendor and product ids.
+    Other((u16, u16)),
+}
+
+impl fmt::Display for Differs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::Other((vendor, product)) => write!(f, "{vendor:04x}:{product:04x}"),
+        }
+    }
+}
+
+/// Whether a socket holds something else than when it was taught. Boards come and go in theirs: only
+/// a probe there is wrong.
+#[must_use]
+pub fn differs(lists: &Lists, port: &Port) -> Option<Differs> {
+    let place = |socket: &str| socket.trim_start_matches("usb:").to_owned();
+    let at = |place: &str| usb::devices(&lists.usb).into_iter().find(|one| one.place == place);
+    match port {
+        Port::Placed(placed) => match at(&place(&placed.socket.to_string())) {
+            None => Some(Differs::Nothing),
+            Some(device) => (device.ids != placed.ids).then_some(Differs::Other(device.ids)),
+        },
+        Port::Usb(socket) => {
+            let place = place(&socket.to_string());
+            let hub = match place.rsplit_once('.') {
+                Some((hub, _)) => hub.to_owned(),
+                None => format!("usb{}", place.split('-').next().unwrap_or_default()),
+            };
+            if !lists.usb.join(hub).exists() {
+                return Some(Differs::Nothing);
+            }
+            let probe = at(&place).filter(|one| PortKind::of_probe(one.ids).is_known_probe());
+            probe.map(|device| Differs::Other(device.ids))
+        }
+        Port::Tty(tty) => (!Path::new(&tty.path).exists()).then_some(Differs::Nothing),
+        // Named by its serial number: it may be anywhere.
+        Port::Probe(_) => None,
+    }
+}
+
+/// A slot's ports as they are now, by configuration and teach-in.
+#[derive(Debug, Clone)]
+pub struct SlotPorts {
+    /// The slot with all its ports.
+    pub config: SlotConfig,
+    /// Those of them that were taught.
+    pub taught: Vec<Port>,
+    /// Where the system lists what is plugged in.
+    pub lists: Lists,
 }
 
 /// Watches until something is plugged in and whole, at most `within`; what came, by place.
@@ -135,5 +195,37 @@ mod tests {
         assert_eq!(all.iter().map(String::as_str).collect::<BTreeSet<_>>(), wanted.into());
         assert!(came.is_subset(&all));
         assert!(watch(&lists, Duration::ZERO).is_empty(), "nothing came");
+    }
+
+    #[test]
+    fn a_socket_differs_when_it_holds_another_probe_or_its_adapter_or_hub_is_gone() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (usb, serial) = (folder.path().join("usb"), folder.path().join("serial"));
+        for place in [&usb.join("usb1"), &serial] {
+            fs::create_dir_all(place).expect("folder");
+        }
+        let lists = Lists { usb, serial };
+        plug(&lists, "1-1", ("1366", "0101"), None);
+        plug(&lists, "1-2", ("0483", "374b"), None);
+        plug(&lists, "1-3", ("1d6b", "0002"), None);
+        plug(&lists, "1-3.1", ("0483", "df11"), Some("fe/01"));
+        let adapter = lists.serial.join("pci-usb-0:2:1.2");
+        fs::write(&adapter, "").expect("adapter");
+        let check = |port: &str, wanted: Option<Differs>| {
+            let port: Port = port.parse().expect("a port");
+            assert_eq!(differs(&lists, &port), wanted, "{port}");
+        };
+        check("1366:0101@1-1", None);
+        check("1366:0101@1-2", Some(Differs::Other((0x0483, 0x374b))));
+        check("1366:0101@1-4", Some(Differs::Nothing));
+        check("usb:1-3.1", None);
+        check("usb:1-3.2", None);
+        check("usb:1-4", None);
+        check("usb:1-2", Some(Differs::Other((0x0483, 0x374b))));
+        check("usb:1-5.1", Some(Differs::Nothing));
+        check("usb:2-1", Some(Differs::Nothing));
+        check(&format!("tty:{}", adapter.display()), None);
+        check("tty:/dev/serial/by-path/none", Some(Differs::Nothing));
+        check("1366:0101:000012345678", None);
     }
 }

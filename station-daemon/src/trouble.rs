@@ -64,6 +64,7 @@ impl TroubleCode {
             | Self::PortMissing
             | Self::PortNotLeased
             | Self::PortForbidden
+            | Self::SocketDiffers
             | Self::Internal => (Blame::Station, Act::CallLead),
             Self::EnrolmentCodeUsed | Self::EnrolmentCodeBad => (Blame::Operator, Act::CallLead),
         }
@@ -102,7 +103,7 @@ impl From<&FlashError> for TroubleCode {
     fn from(error: &FlashError) -> Self {
         match error {
             FlashError::Silent { during, .. } | FlashError::Driver { during, .. } => lost(*during),
-            FlashError::LineNoise { .. } => Self::ContactLost,
+            FlashError::LineNoise { .. } | FlashError::LineDamaged { .. } => Self::ContactLost,
             FlashError::WrongBaud { .. } => Self::NoContact,
             FlashError::Refused { during, .. } => match during {
                 Step::Erase | Step::Program | Step::Protect | Step::Unlock => {
@@ -392,6 +393,8 @@ mod tests {
     fn bad_input_ends_in_the_code_the_worker_is_told() {
         let silent = |during| FlashError::Silent { during, detail: String::new() };
         let noise = |during| FlashError::LineNoise { during, detail: String::new() };
+        let (during, damage) = (Step::Identify, flash::Damage::Parity);
+        let damaged = FlashError::LineDamaged { during, damage, detail: String::new() };
         let refused = |during| FlashError::Refused { during, detail: String::new() };
         let differed =
             FlashError::VerifyDiffered { address: 0x1000, bytes: 1, wanted: 0, found: 1 };
@@ -407,6 +410,7 @@ mod tests {
             (busy, TroubleCode::ProbeBusy),
             (FlashError::Locked, TroubleCode::ChipLocked),
             (noise(Step::Identify), TroubleCode::ContactLost),
+            (damaged, TroubleCode::ContactLost),
             (
                 FlashError::WrongBaud { during: Step::Identify, tried: Vec::new() },
                 TroubleCode::NoContact,

@@ -15,11 +15,12 @@ use crate::{
 };
 
 /// The feature behind which tests wait for what `test` installs.
-const USUAL: &str = "flash/umockdev,simulators/umockdev";
+const USUAL: &str = "flash/umockdev,simulators/umockdev,station-daemon/umockdev";
 
 /// The features behind which tests wait for programs written by others.
 const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simulators/stm32flash,\
-                    simulators/esptool,simulators/umockdev,station-daemon/deep,tests/deep";
+                    simulators/esptool,simulators/umockdev,station-daemon/deep,\
+                    station-daemon/umockdev,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
 const OUTSIDE: [&str; 9] = [

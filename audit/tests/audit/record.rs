@@ -142,7 +142,8 @@ fn every_kind_of_event_survives_its_text() {
         Event::UnprovenApproved { chip: "STM32F405RGTx".into(), way: "dfu".into(), operator: 17 },
         Event::UnlockApproved { slot, operator: 17 },
         Event::UnlockLapsed { slot, visit: v() },
-        Event::Unlocking { slot, visit: v(), operator: 17, chip: None },
+        Event::Unlocking { slot, visit: v(), operator: Some(17), chip: None },
+        Event::Unlocking { slot, visit: v(), operator: None, chip: Some("main".to_owned()) },
         Event::Identified {
             slot,
             visit: v(),
@@ -174,6 +175,12 @@ fn every_kind_of_event_survives_its_text() {
             code,
             release: digest,
             took_ms: 12_345,
+        },
+        Event::SocketDiffers {
+            slot,
+            port: "1366:0101@1-4.1".into(),
+            found: "0483:374b".into(),
+            trouble: "F-48".into(),
         },
         Event::SlotOpened { slot, operator: None },
         Event::SlotOpened { slot, operator: Some(5) },

@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         | FlashError::Driver { detail, .. }
         | FlashError::CoreStuck { detail, .. }
         | FlashError::LineNoise { detail, .. }
+        | FlashError::LineDamaged { detail, .. }
         | FlashError::Refused { detail, .. }
         | FlashError::PermissionDenied { detail, .. },
     ) = &error

@@ -25,6 +25,7 @@ const fn esp(name: &'static str, family: &'static str, ram: (u64, u64)) -> Chip 
         protect: Protect::None,
         cache: None,
         empty_check: None,
+        arrives_locked: false,
         probes: &[],
         ways: &[Way {
             back_end: BackEnd::Uart,

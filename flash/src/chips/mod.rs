@@ -10,9 +10,10 @@ mod rp2040;
 mod stm32;
 
 use crate::chip::{Chip, ProbeProfile, Reset};
+use crate::port::PortKind;
 
 pub use esp32::{ESP32, ESP32C3, ESP32S3};
-pub use nordic::{NRF51822_XXAA, NRF52832_XXAA};
+pub use nordic::{NRF51822_XXAA, NRF52832_XXAA, NRF52832_XXAA_GXX};
 pub(crate) use rp2040::CORE_0 as RP2040_CORE_0;
 pub use rp2040::RP2040;
 pub use stm32::{
@@ -23,6 +24,7 @@ pub use stm32::{
 /// Every qualified chip.
 pub static CHIPS: &[&Chip] = &[
     &NRF52832_XXAA,
+    &NRF52832_XXAA_GXX,
     &NRF51822_XXAA,
     &STM32F072RB,
     &STM32F103CB,
@@ -57,7 +59,7 @@ pub fn chip(name: &str) -> Option<&'static Chip> {
 /// A profile for all probes.
 const fn any_probe(clock_khz: u32, program_bytes_max: u32, double_buffering: bool) -> ProbeProfile {
     let reset = Reset::Request;
-    ProbeProfile { probe: "", clock_khz, double_buffering, program_bytes_max, reset }
+    ProbeProfile { probe: None, clock_khz, double_buffering, program_bytes_max, reset }
 }
 
 /// The same for a chip whose firmware can turn its debug pins off, and whose debug port answers
@@ -69,7 +71,7 @@ const fn caught_by_pin(rest: ProbeProfile) -> ProbeProfile {
 /// The same for SEGGER's J-Links, which lose pages when two buffers are in use (probe-rs issue
 /// 3775, open in 0.32).
 const fn j_link(rest: ProbeProfile) -> ProbeProfile {
-    ProbeProfile { probe: "1366:", double_buffering: false, ..rest }
+    ProbeProfile { probe: Some(PortKind::JLink), double_buffering: false, ..rest }
 }
 
 #[cfg(test)]
@@ -84,6 +86,9 @@ mod tests {
         assert_eq!(chip("nrf52832_XXaa").map(|c| c.family), Some("nrf52"));
         assert_eq!(chip("STM32F405RGTx").map(|c| c.name), Some("STM32F405RG"));
         assert_eq!(chip("stm32f103cbt6").map(|c| c.name), Some("STM32F103CB"));
+        let gxx = chip("nRF52832_xxAA_Gxx").expect("a row");
+        assert_eq!((gxx.target(), gxx.arrives_locked), ("nRF52832_xxAA", true));
+        assert_eq!((NRF52832_XXAA.target(), NRF52832_XXAA.arrives_locked), (gxx.target(), false));
         for unknown in ["nRF52832", "nRF52832_xxAATx", "STM32F405R", "STM32F405RG-x", "", "x", "é"]
         {
             assert!(chip(unknown).is_none(), "{unknown}");
@@ -132,11 +137,13 @@ mod tests {
     #[test]
     fn a_j_link_never_gets_two_buffers() {
         for chip in CHIPS.iter().filter(|chip| chip.way(BackEnd::Probe).is_some()) {
-            let profile = chip.probe("1366:0101").expect("every probe has a profile");
+            let profile = chip
+                .probe(PortKind::of_probe((0x1366, 0x0101)))
+                .expect("every probe has a profile");
             assert!(!profile.double_buffering, "{}", chip.name);
-            assert!(chip.probe("blackmagic-tcp").is_some(), "{}", chip.name);
+            assert!(chip.probe(PortKind::BlackMagicTcp).is_some(), "{}", chip.name);
         }
-        assert!(NRF52832_XXAA.probe("0d28:0204").is_some_and(|p| p.double_buffering));
+        assert!(NRF52832_XXAA.probe(PortKind::CmsisDap).is_some_and(|p| p.double_buffering));
     }
 
     #[test]

@@ -13,7 +13,15 @@ const NRF51_PROBES: &[ProbeProfile] = &[any_probe(4000, 0, false)];
 
 /// nRF52832 Product Specification, chapters "Memory" and "UICR": 512 KiB in pages of 4 KiB; UICR is
 /// cleared by one ERASEUICR; its last register is NFCPINS at offset 0x20C.
-pub static NRF52832_XXAA: Chip = Chip {
+pub static NRF52832_XXAA: Chip = NRF52832;
+
+/// The same of build codes Gxx (revision 3), whose access port is shut while UICR is erased: such
+/// chips come from the maker locked (nRF52832 Product Specification, chapter "Access port
+/// protection"). No locked chip tells its revision, so a recipe that expects this one names it.
+pub static NRF52832_XXAA_GXX: Chip =
+    Chip { name: "nRF52832_xxAA_Gxx", arrives_locked: true, ..NRF52832 };
+
+const NRF52832: Chip = Chip {
     name: "nRF52832_xxAA",
     family: "nrf52",
     regions: &[
@@ -43,6 +51,7 @@ pub static NRF52832_XXAA: Chip = Chip {
     protect: Protect::NordicApprotect,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: NRF52_PROBES,
     ways: &[Way {
         back_end: BackEnd::Probe,
@@ -73,6 +82,7 @@ pub static NRF51822_XXAA: Chip = Chip {
     protect: Protect::None,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: NRF51_PROBES,
     ways: &[Way {
         back_end: BackEnd::Probe,

@@ -30,6 +30,7 @@ pub static RP2040: Chip = Chip {
     protect: Protect::None,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: &[j_link(any_probe(4000, 0, false)), any_probe(4000, 0, false)],
     ways: &[Way {
         back_end: BackEnd::Probe,

@@ -193,6 +193,7 @@ pub static STM32F072RB: Chip = Chip {
     protect: HALF_WORDS,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: PROBES,
     ways: &[PROBE_SIMULATED, DFU, UART],
 };
@@ -213,6 +214,7 @@ pub static STM32F103CB: Chip = Chip {
     protect: HALF_WORDS_F1,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: PROBES,
     ways: &[PROBE_SIMULATED, UART],
 };
@@ -233,6 +235,7 @@ pub static STM32F103C8: Chip = Chip {
     protect: HALF_WORDS_F1,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: PROBES,
     ways: &[PROBE_SIMULATED, UART],
 };
@@ -253,6 +256,7 @@ pub static STM32F303CB: Chip = Chip {
     protect: HALF_WORDS,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: PROBES,
     ways: &[PROBE_SIMULATED, UART],
 };
@@ -284,8 +288,9 @@ pub static STM32F405RG: Chip = Chip {
     protect: CONTROL_REGISTER,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: PROBES,
-    ways: &[PROBE_SIMULATED, DFU],
+    ways: &[PROBE_SIMULATED, DFU, UART],
 };
 
 /// RM0444: pages of 2 KiB, double words with ECC.
@@ -304,8 +309,9 @@ pub static STM32G071RB: Chip = Chip {
     protect: DOUBLE_WORDS,
     cache: Some(G0_CACHE),
     empty_check: Some(G0_EMPTY),
+    arrives_locked: false,
     probes: PROBES,
-    ways: &[PROBE_SIMULATED],
+    ways: &[PROBE_SIMULATED, UART],
 };
 
 /// RM0440: pages of 2 KiB, double words with ECC.
@@ -324,6 +330,7 @@ pub static STM32G431RB: Chip = Chip {
     protect: DOUBLE_WORDS,
     cache: Some(L4_CACHE),
     empty_check: None,
+    arrives_locked: false,
     probes: PROBES,
     ways: &[PROBE],
 };
@@ -344,8 +351,9 @@ pub static STM32L053R8: Chip = Chip {
     protect: Protect::None,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: SMALL_PROBES,
-    ways: &[PROBE_READ],
+    ways: &[PROBE_READ, UART],
 };
 
 /// RM0038, category 1: pages of 256 bytes, written by half pages; erased flash reads zero.
@@ -365,6 +373,7 @@ pub static STM32L152RB: Chip = Chip {
     protect: Protect::None,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: SMALL_PROBES,
     ways: &[PROBE_READ],
 };
@@ -385,6 +394,7 @@ pub static STM32L476RG: Chip = Chip {
     protect: DOUBLE_WORDS,
     cache: Some(L4_CACHE),
     empty_check: None,
+    arrives_locked: false,
     probes: PROBES,
-    ways: &[PROBE_SIMULATED, DFU],
+    ways: &[PROBE_SIMULATED, DFU, UART],
 };

@@ -41,7 +41,7 @@ pub use map::{Access, MapError, MemoryMap, Stretch};
 pub use path::UsbPath;
 pub use profile::{DFU_PROFILES, DfuProfile, profile};
 pub use status::{State, Status, StatusCode};
-pub use talk::{TRANSFER_WITHIN, Talk, describe, text};
+pub use talk::{Language, TRANSFER_WITHIN, Talk, describe, language, text};
 pub use usb::{UsbPort, UsbWire};
 pub use wire::{Port, Setup, Sighting, Transport, UsbFault, Waiter, WallTime};
 
@@ -55,7 +55,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// so long is not there yet. It also gives udev the time to set its access rights.
 const STEADY_FOR: Duration = Duration::from_millis(100);
 /// Between two looks into the port.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// One slot and the DFU device in it.
 pub struct DfuBackend<P: Port, W> {
@@ -197,11 +197,12 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
         if !function.functional.is_dfuse() {
             return Err(wrong("a DFU device without addresses".to_owned()));
         }
+        let language = language(&mut wire).map_err(&failed)?;
         let mut names = Vec::new();
         let mut unread = None;
         let mut chosen = None;
         for alternate in &function.alternates {
-            let name = text(&mut wire, alternate.name_index).map_err(&failed)?;
+            let name = text(&mut wire, language, alternate.name_index).map_err(&failed)?;
             match MemoryMap::read(name.as_deref().unwrap_or_default()) {
                 Ok(map) => {
                     names.push(map.name.clone());
@@ -225,7 +226,7 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
             let kib = map.writable_bytes() / 1024;
             return Err(wrong(format!("{} with {kib} KiB", map.name)));
         }
-        let serial = text(&mut wire, sighting.serial_index).map_err(&failed)?;
+        let serial = text(&mut wire, language, sighting.serial_index).map_err(&failed)?;
         let mut talk = Talk::begin(wire, function, setting).map_err(&failed)?;
         talk.settle(&mut self.time).map_err(&failed)?;
         Ok(Entered { talk, sighting, map, serial })
@@ -265,7 +266,7 @@ impl<P: Port, W: Waiter> DfuBackend<P, W> {
     fn leave(&mut self, during: Step) -> Result<(), FlashError> {
         let (visit, time) = self.visit(during)?;
         let (old, start) = (visit.sighting, visit.flash_start);
-        let left = visit.talk.settle(time).and_then(|()| visit.talk.leave(start, time));
+        let left = visit.talk.make_ready(time).and_then(|()| visit.talk.leave(start, time));
         self.settle(left.map_err(|error| Trouble::Dfu(error, during)))?;
         // The device is let go, so that the system can take it off the bus.
         self.visit = None;
@@ -351,7 +352,7 @@ impl<P: Port, W: Waiter> Backend for DfuBackend<P, W> {
 
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), FlashError> {
         let (visit, time) = self.visit(Step::Read)?;
-        let read = visit.talk.settle(time).and_then(|()| visit.talk.read(address, into, time));
+        let read = visit.talk.make_ready(time).and_then(|()| visit.talk.read(address, into, time));
         self.settle(read.map_err(|error| Trouble::Dfu(error, Step::Read)))
     }
 

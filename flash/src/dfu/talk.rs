@@ -34,6 +34,8 @@ const POLL_LEAST: Duration = Duration::from_millis(1);
 const BLOCK_BYTES_MAX: usize = 4096;
 /// Before a device that just refused to tell its status is asked again.
 const STALL_PAUSE: Duration = Duration::from_millis(10);
+/// A look at the start of a long page, where that may be enough: one packet at full speed.
+pub(super) const GLANCE_BYTES: usize = 64;
 /// Requests that lead any state back to dfuIDLE.
 const SETTLE_TURNS: usize = 8;
 
@@ -61,44 +63,77 @@ const FIRST_DATA_BLOCK: u16 = 2;
 pub struct Talk<T> {
     wire: T,
     function: Function,
+    /// It is known to wait for a command: in dfuIDLE or dfuDNLOAD-IDLE, by its own answer.
+    waits: bool,
 }
+
+/// The language a device's texts are asked for in: its first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Language(u16);
 
 /// Reads the descriptors of a device that was just opened.
 ///
 /// # Errors
 /// [`DfuError::Usb`], [`DfuError::Short`], [`DfuError::Descriptor`].
 pub fn describe<T: Transport>(wire: &mut T) -> Result<Function, DfuError> {
-    let mut head = [0; 9];
-    let setup = |value| Setup { kind: FROM_DEVICE, request: GET_DESCRIPTOR, value, index: 0 };
-    whole(wire, setup(0x0200), &mut head, Doing::Describe)?;
-    let length = u16::from_le_bytes([head[2], head[3]]);
-    let mut bytes = vec![0; usize::from(length).clamp(head.len(), BLOCK_BYTES_MAX)];
-    whole(wire, setup(0x0200), &mut bytes, Doing::Describe)?;
+    const HEAD_BYTES: usize = 9;
+    let doing = Doing::Describe;
+    let setup = Setup { kind: FROM_DEVICE, request: GET_DESCRIPTOR, value: 0x0200, index: 0 };
+    // Most come whole with the first question.
+    let mut first = [0; 255];
+    let found = wire
+        .control_in(setup, &mut first, TRANSFER_WITHIN)
+        .map_err(|fault| DfuError::Usb { doing, fault })?;
+    if found < HEAD_BYTES {
+        return Err(DfuError::Short { doing, wanted: HEAD_BYTES, found });
+    }
+    let length = usize::from(u16::from_le_bytes([first[2], first[3]]));
+    if length <= found {
+        return Function::read(&first[..length]).map_err(DfuError::Descriptor);
+    }
+    let mut bytes = vec![0; length.min(BLOCK_BYTES_MAX)];
+    whole(wire, setup, &mut bytes, doing)?;
     Function::read(&bytes).map_err(DfuError::Descriptor)
 }
 
-/// A text of the device in its first language; `None` if it has none with this index.
+/// The first language of the device's texts; `None` if it has no texts.
 ///
 /// # Errors
 /// [`DfuError::Usb`].
-pub fn text<T: Transport>(wire: &mut T, index: u8) -> Result<Option<String>, DfuError> {
-    if index == 0 {
-        return Ok(None);
+pub fn language<T: Transport>(wire: &mut T) -> Result<Option<Language>, DfuError> {
+    Ok(match string(wire, 0, 0)?[..] {
+        [_, 3, low, high, ..] => Some(Language(u16::from_le_bytes([low, high]))),
+        _ => None,
+    })
+}
+
+/// A text of the device; `None` if it has none with this index.
+///
+/// # Errors
+/// [`DfuError::Usb`].
+pub fn text<T: Transport>(
+    wire: &mut T,
+    language: Option<Language>,
+    index: u8,
+) -> Result<Option<String>, DfuError> {
+    match language {
+        Some(Language(language)) if index > 0 => {
+            Ok(descriptor::text(&string(wire, index, language)?))
+        }
+        Some(_) | None => Ok(None),
     }
-    let doing = Doing::Describe;
-    let setup = |value, index| Setup { kind: FROM_DEVICE, request: GET_DESCRIPTOR, value, index };
+}
+
+/// A string descriptor; empty if the device has none with this index.
+fn string<T: Transport>(wire: &mut T, number: u8, index: u16) -> Result<Vec<u8>, DfuError> {
+    let value = 0x0300 | u16::from(number);
+    let setup = Setup { kind: FROM_DEVICE, request: GET_DESCRIPTOR, value, index };
     let mut bytes = [0; 255];
-    let mut ask = |setup| match wire.control_in(setup, &mut bytes, TRANSFER_WITHIN) {
+    match wire.control_in(setup, &mut bytes, TRANSFER_WITHIN) {
         Ok(count) => Ok(bytes[..count].to_vec()),
         Err(UsbFault::Stall) => Ok(Vec::new()),
-        Err(fault) => Err(DfuError::Usb { doing, fault }),
-    };
-    let languages = ask(setup(0x0300, 0))?;
-    let language = match languages[..] {
-        [_, 3, low, high, ..] => u16::from_le_bytes([low, high]),
-        _ => return Ok(None),
-    };
-    Ok(descriptor::text(&ask(setup(0x0300 | u16::from(index), language))?))
+        Err(fault) => Err(DfuError::Usb { doing: Doing::Describe, fault }),
+    }
 }
 
 fn whole<T: Transport>(
@@ -123,7 +158,7 @@ impl<T: Transport> Talk<T> {
     pub fn begin(mut wire: T, function: Function, alternate: u8) -> Result<Self, DfuError> {
         wire.select(function.interface, alternate)
             .map_err(|fault| DfuError::Usb { doing: Doing::Open, fault })?;
-        Ok(Self { wire, function })
+        Ok(Self { wire, function, waits: false })
     }
 
     /// What the device said about itself.
@@ -140,6 +175,7 @@ impl<T: Transport> Talk<T> {
     ) -> Result<(), DfuError> {
         let setup =
             Setup { kind: TO_INTERFACE, request, value, index: self.function.interface.into() };
+        self.waits = false;
         self.wire
             .control_out(setup, bytes, TRANSFER_WITHIN)
             .map_err(|fault| self.after(fault, doing))
@@ -192,7 +228,18 @@ impl<T: Transport> Talk<T> {
     /// # Errors
     /// [`DfuError::Usb`], [`DfuError::Refused`].
     pub fn abort(&mut self) -> Result<(), DfuError> {
-        self.send(ABORT, 0, &[], Doing::Abort)
+        self.send(ABORT, 0, &[], Doing::Abort)?;
+        self.waits = true;
+        Ok(())
+    }
+
+    /// Leads the device to where it takes a command, from wherever an earlier visit left it. One
+    /// that said so at the end of its last request is not asked.
+    ///
+    /// # Errors
+    /// As [`Talk::settle`].
+    pub fn make_ready(&mut self, time: &mut dyn Waiter) -> Result<(), DfuError> {
+        if self.waits { Ok(()) } else { self.settle(time) }
     }
 
     /// Leads the device to dfuIDLE from wherever an earlier visit left it.
@@ -214,7 +261,10 @@ impl<T: Transport> Talk<T> {
             };
             found = status.state;
             match found {
-                State::Idle => return Ok(()),
+                State::Idle => {
+                    self.waits = true;
+                    return Ok(());
+                }
                 State::Error => self.clear_status()?,
                 State::DownloadBusy => {
                     self.pause(status.poll, ASKED_AT_ONCE, (begun, SHORT_LIMIT), doing, time)?;
@@ -263,7 +313,10 @@ impl<T: Transport> Talk<T> {
             };
             asked += 1;
             match status.state {
-                State::DownloadIdle => return Ok(()),
+                State::DownloadIdle => {
+                    self.waits = true;
+                    return Ok(());
+                }
                 State::DownloadBusy | State::DownloadSync => {
                     self.pause(status.poll, asked, (begun, limit), doing, time)?;
                 }
@@ -387,10 +440,11 @@ impl<T: Transport> Talk<T> {
         Ok(sent)
     }
 
-    /// DfuSe: reads `bytes` bytes from `address` on, and hands every block with its address to
-    /// `on_block`, which answers how many bytes behind it need not be read. Whole blocks of those
-    /// are left out: a block's number is its place, so that nothing is sent for them. Leaves the
-    /// device in dfuIDLE.
+    /// DfuSe: reads `bytes` bytes from `address` on, and hands what came with its address to
+    /// `on_bytes`, which answers how many bytes behind it need not be read. Whole blocks of those
+    /// are left out: a block's number is its place, so that nothing is sent for them. Where
+    /// `glances` says so of a block's address, its first 64 bytes are read alone, and the
+    /// block, from its start again, only if the rest of it matters. Leaves the device in dfuIDLE.
     ///
     /// # Errors
     /// [`DfuError::Short`], [`DfuError::Refused`], [`DfuError::CannotDo`], transfer errors.
@@ -399,7 +453,8 @@ impl<T: Transport> Talk<T> {
         address: u64,
         bytes: u64,
         time: &mut dyn Waiter,
-        on_block: &mut dyn FnMut(u64, &[u8]) -> u64,
+        glances: &dyn Fn(u64) -> bool,
+        on_bytes: &mut dyn FnMut(u64, &[u8]) -> u64,
     ) -> Result<(), DfuError> {
         if !self.function.functional.can_upload {
             return Err(DfuError::CannotDo { doing: Doing::Upload(address) });
@@ -421,9 +476,17 @@ impl<T: Transport> Talk<T> {
                     FIRST_DATA_BLOCK
                 }
             };
-            let some = usize::try_from(end - at).unwrap_or(usize::MAX).min(block.len());
-            self.upload_block(now, &mut block[..some], Doing::Upload(at))?;
-            let blocks = 1 + on_block(at, &block[..some]) / block_bytes;
+            let whole = usize::try_from(end - at).unwrap_or(usize::MAX).min(block.len());
+            let glance = if glances(at) { whole.min(GLANCE_BYTES) } else { whole };
+            let mut seen = glance;
+            self.upload_block(now, &mut block[..seen], Doing::Upload(at))?;
+            let mut done = seen as u64 + on_bytes(at, &block[..seen]);
+            if done < whole as u64 {
+                seen = whole;
+                self.upload_block(now, &mut block[..seen], Doing::Upload(at))?;
+                done = seen as u64 + on_bytes(at, &block[..seen]);
+            }
+            let blocks = (done / block_bytes).max(1);
             let next = u16::try_from(blocks).ok().and_then(|blocks| now.checked_add(blocks));
             number = next.filter(|_| self.counts_blocks());
             at = at.saturating_add(blocks.saturating_mul(block_bytes));
@@ -443,7 +506,7 @@ impl<T: Transport> Talk<T> {
     ) -> Result<(), DfuError> {
         let bytes = into.len() as u64;
         let mut rest = into;
-        self.upload(address, bytes, time, &mut |_, block| {
+        self.upload(address, bytes, time, &|_| false, &mut |_, block| {
             // No more comes than was asked for.
             if let Some((now, left)) = std::mem::take(&mut rest).split_at_mut_checked(block.len()) {
                 now.copy_from_slice(block);
@@ -467,6 +530,7 @@ impl<T: Transport> Talk<T> {
     ) -> Result<usize, DfuError> {
         let index = self.function.interface.into();
         let setup = Setup { kind: FROM_INTERFACE, request: UPLOAD, value, index };
+        self.waits = false;
         self.wire.control_in(setup, into, TRANSFER_WITHIN).map_err(|fault| self.after(fault, doing))
     }
 

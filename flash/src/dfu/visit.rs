@@ -5,6 +5,7 @@
 //! the bytes outside the plan as they were. Blank means the whole page: on chips with checked
 //! double words nothing is written twice without an erase.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::plan::{Difference, Need, Plan};
 
 /// Written bytes begin and end on these: the widest unit of flash of the families known here.
 const UNIT_BYTES: usize = 8;
+/// A page of so many bytes is glanced at before its first block is read: that it has to be erased
+/// shows in its first bytes, and where it has not to be, the glance is one transfer more.
+const GLANCED_PAGE_BYTES: u64 = 16 << 10;
 
 /// The conversation, the chip's profile, and its memory.
 pub(super) struct Visit<T> {
@@ -181,7 +185,13 @@ impl<T: Transport> Visit<T> {
             }
             let bytes = looks[last].range.end - start;
             let mut page = first;
-            self.talk.upload(start, bytes, time, &mut |at, block| {
+            let long: BTreeSet<u64> = looks[first..=last]
+                .iter()
+                .filter(|look| look.range.end - look.range.start >= GLANCED_PAGE_BYTES)
+                .map(|look| look.range.start)
+                .collect();
+            let glances = |at| long.contains(&at);
+            self.talk.upload(start, bytes, time, &glances, &mut |at, block| {
                 let end = at + block.len() as u64;
                 while looks[page].range.end <= at {
                     page += 1;
@@ -213,7 +223,7 @@ impl<T: Transport> Visit<T> {
         let step = Step::Verify;
         let dfu = |error| Trouble::Dfu(error, step);
         let begun = time.now();
-        self.talk.settle(time).map_err(dfu)?;
+        self.talk.make_ready(time).map_err(dfu)?;
         let stretches = plan.stretches();
         let total_bytes = stretches.iter().map(|stretch| stretch.end - stretch.start).sum();
         let mut done_bytes = 0;
@@ -222,7 +232,7 @@ impl<T: Transport> Visit<T> {
         for stretch in stretches {
             let bytes = stretch.end - stretch.start;
             self.talk
-                .upload(stretch.start, bytes, time, &mut |address, block| {
+                .upload(stretch.start, bytes, time, &|_| false, &mut |address, block| {
                     if let Some(found) = plan.compare(address, block) {
                         differences.get_or_insert(Difference { bytes: 0, ..found }).bytes +=
                             found.bytes;
@@ -250,7 +260,7 @@ impl<T: Transport> Visit<T> {
     ) -> Result<ProgramReport, Trouble> {
         let at = |step| move |error| Trouble::Dfu(error, step);
         let begun = time.now();
-        self.talk.settle(time).map_err(at(Step::Survey))?;
+        self.talk.make_ready(time).map_err(at(Step::Survey))?;
         let pages = self.survey(plan, time, on_progress).map_err(at(Step::Survey))?;
         let count = |need| {
             u32::try_from(pages.iter().filter(|page| page.need == need).count()).unwrap_or(u32::MAX)

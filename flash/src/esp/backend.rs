@@ -161,7 +161,12 @@ impl EspBackend {
             match line.knock() {
                 // What it is that speaks there, identify says.
                 Ok(())
-                | Err(Fault::Noise { .. } | Fault::Unsteady { .. } | Fault::Refused { .. }) => {
+                | Err(
+                    Fault::Noise { .. }
+                    | Fault::Damaged { .. }
+                    | Fault::Unsteady { .. }
+                    | Fault::Refused { .. },
+                ) => {
                     return Ok((line, Contact::Board));
                 }
                 Err(Fault::Silence { .. } | Fault::Restarted) => {}

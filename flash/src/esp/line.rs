@@ -9,6 +9,7 @@ use serialport::{ClearBuffer, SerialPort, SerialPortType, TTYPort, UsbPortInfo};
 
 use super::frame::{self, Answer, Receiver};
 use crate::backend::Step;
+use crate::damage::{Damage, Watch};
 use crate::error::FlashError;
 use crate::listen::is_a_pause;
 use crate::uart;
@@ -64,6 +65,14 @@ pub enum Fault {
         /// How many bytes came.
         bytes: usize,
     },
+    /// A byte came damaged where an answer had to be, also when asked again.
+    #[error("{damage} in the answer to {to}")]
+    Damaged {
+        /// What was sent.
+        to: &'static str,
+        /// How.
+        damage: Damage,
+    },
     /// Two answers in a row were never alike.
     #[error("{to} was answered differently each time")]
     Unsteady {
@@ -86,6 +95,7 @@ impl Fault {
             Self::Silence { .. } | Self::Restarted => FlashError::Silent { during, detail },
             Self::Refused { .. } => FlashError::Refused { during, detail },
             Self::Noise { .. } | Self::Unsteady { .. } => FlashError::LineNoise { during, detail },
+            Self::Damaged { damage, .. } => FlashError::LineDamaged { during, damage, detail },
             Self::Lost { .. } => FlashError::ProbeLost { during, detail },
         }
     }
@@ -94,6 +104,7 @@ impl Fault {
 /// An open port.
 pub(super) struct Line {
     port: TTYPort,
+    watch: Watch,
     baud: u32,
     /// The adapter, which decides how its reset lines are used.
     adapter: UsbPortInfo,
@@ -104,7 +115,8 @@ impl Line {
     pub(super) fn open(path: &str) -> Result<Self, FlashError> {
         let port = serialport::new(path, ROM_BAUD).open_native();
         let port = port.map_err(|error| uart::not_opened(path, &error))?;
-        Ok(Self { port, baud: ROM_BAUD, adapter: adapter(path) })
+        let watch = Watch::begin(&port, false);
+        Ok(Self { port, watch, baud: ROM_BAUD, adapter: adapter(path) })
     }
 
     /// Symbols per second.
@@ -139,7 +151,7 @@ impl Line {
         self,
         reset: impl FnOnce(&mut Connection) -> Result<(), espflash::Error>,
     ) -> Result<Self, Fault> {
-        let Self { port, baud, adapter } = self;
+        let Self { port, watch, baud, adapter } = self;
         let mut connection = Connection::new(
             port,
             adapter.clone(),
@@ -148,7 +160,7 @@ impl Line {
             baud,
         );
         let done = reset(&mut connection);
-        let line = Self { port: connection.into_serial(), baud, adapter };
+        let line = Self { port: connection.into_serial(), watch, baud, adapter };
         done.map(|()| line).map_err(|error| lost(&error))
     }
 
@@ -161,7 +173,7 @@ impl Line {
                 Ok(_) => return self.drain(),
                 Err(lost @ Fault::Lost { .. }) => return Err(lost),
                 // Bytes are the better evidence: something is there.
-                Err(noise @ Fault::Noise { .. }) => fault = Some(noise),
+                Err(noise @ (Fault::Noise { .. } | Fault::Damaged { .. })) => fault = Some(noise),
                 Err(other) => fault = fault.or(Some(other)),
             }
         }
@@ -192,6 +204,11 @@ impl Line {
                 Ok(()) => return Ok(()),
                 Err(lost @ Fault::Lost { .. }) => return Err(lost),
                 Err(noise @ Fault::Noise { .. }) => fault = Some(noise),
+                // At a wrong rate every byte is damaged: whole ones tell more.
+                Err(damaged @ Fault::Damaged { .. }) => {
+                    fault = fault.filter(|fault| matches!(fault, Fault::Noise { .. }));
+                    fault = fault.or(Some(damaged));
+                }
                 Err(other) => fault = fault.or(Some(other)),
             }
         }
@@ -260,6 +277,7 @@ impl Line {
         within: Duration,
     ) -> Result<Answer, Fault> {
         self.port.clear(ClearBuffer::Input).map_err(|error| lost(&error))?;
+        self.watch.damage(&self.port);
         self.send(request)?;
         // The request's own time on the wire, and the longest answer's.
         let within = within + self.wire_time(request.len() + 2 * frame::READ_BYTES);
@@ -273,7 +291,11 @@ impl Line {
             for byte in &block[..count] {
                 // Answers to what was asked before may still come: SYNC has eight.
                 let answer = receiver.take(*byte).as_deref().and_then(Answer::parse);
-                match answer.filter(|answer| answer.command == command) {
+                let answer = answer.filter(|answer| answer.command == command);
+                if let Some(damage) = answer.as_ref().and_then(|_| self.watch.damage(&self.port)) {
+                    return Err(Fault::Damaged { to, damage });
+                }
+                match answer {
                     Some(Answer { error: Some(code), .. }) => {
                         return Err(Fault::Refused { to, code });
                     }
@@ -284,9 +306,10 @@ impl Line {
             heard += count;
             let left = deadline.saturating_duration_since(Instant::now());
             if count == 0 && heard > 0 || left.is_zero() {
-                return Err(match heard {
-                    0 => Fault::Silence { to, within_ms: ms(within) },
-                    bytes => Fault::Noise { to, bytes },
+                return Err(match (heard, self.watch.damage(&self.port)) {
+                    (0, _) => Fault::Silence { to, within_ms: ms(within) },
+                    (_, Some(damage)) => Fault::Damaged { to, damage },
+                    (bytes, None) => Fault::Noise { to, bytes },
                 });
             }
             wait = if heard == 0 { left } else { left.min(QUIET) };
@@ -319,11 +342,17 @@ impl Line {
     /// What came within `within`; nothing is 0.
     fn take_some(&mut self, into: &mut [u8], within: Duration) -> Result<usize, Fault> {
         self.port.set_timeout(within).map_err(|error| lost(&error))?;
-        match self.port.read(into) {
-            Ok(0) => Err(lost(&io::Error::from(io::ErrorKind::UnexpectedEof))),
-            Ok(count) => Ok(count),
-            Err(error) if is_a_pause(&error) => Ok(0),
-            Err(error) => Err(lost(&error)),
+        loop {
+            match self.port.read(into) {
+                Ok(0) => return Err(lost(&io::Error::from(io::ErrorKind::UnexpectedEof))),
+                Ok(count) => match self.watch.take_out(&mut into[..count]) {
+                    // The beginning of a mark: the rest of it is on its way.
+                    0 => {}
+                    count => return Ok(count),
+                },
+                Err(error) if is_a_pause(&error) => return Ok(0),
+                Err(error) => return Err(lost(&error)),
+            }
         }
     }
 

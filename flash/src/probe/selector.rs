@@ -6,6 +6,7 @@ use std::str::FromStr;
 use probe_rs::probe::{DebugProbeSelector, WireProtocol};
 
 use crate::error::FlashError;
+use crate::port::PortKind;
 
 /// The ids of a Black Magic Probe.
 const BLACK_MAGIC: (u16, u16) = (0x1d50, 0x6018);
@@ -81,13 +82,12 @@ impl ProbeSelector {
             && serials.is_none_or(|(one, two)| one == two)
     }
 
-    /// The kind of probe as chips' profiles name it: `blackmagic-tcp`, `blackmagic`, or `VID:PID`.
-    /// Leases name [`crate::PortKind`]s.
-    pub fn kind(&self) -> String {
-        match (self.is_black_magic(), self.is_tcp()) {
-            (true, true) => "blackmagic-tcp".to_owned(),
-            (true, false) => "blackmagic".to_owned(),
-            (false, _) => format!("{:04x}:{:04x}", self.driver.vendor_id, self.driver.product_id),
+    /// The kind of probe, as chips' profiles and leases name it.
+    pub fn kind(&self) -> PortKind {
+        if self.is_black_magic_tcp() {
+            PortKind::BlackMagicTcp
+        } else {
+            PortKind::of_probe(self.ids())
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     fn a_selector_reads_shows_and_names_its_kind() {
         let check = |text: &str, kind: Option<&str>| match (text.parse::<ProbeSelector>(), kind) {
             (Ok(selector), Some(kind)) => {
-                assert_eq!(selector.kind(), kind, "{text}");
+                assert_eq!(selector.kind().to_string(), kind, "{text}");
                 assert_eq!(selector.to_string(), text);
             }
             (Err(FlashError::SelectorInvalid { selector }), None) => assert_eq!(selector, text),
@@ -134,14 +134,15 @@ mod tests {
         check("1d50:6018:127.0.0.1:4000", Some("blackmagic-tcp"));
         check("1d50:6018:7BB180B4", Some("blackmagic"));
         check("1d50:6018", Some("blackmagic"));
-        check("0483:374b:066CFF", Some("0483:374b"));
-        check("20b7:9db1:tcp:127.0.0.1:4000", Some("20b7:9db1"));
-        check("0d28:0204-1:9900", Some("0d28:0204"));
-        check("0483:374b:066CFF+jtag", Some("0483:374b"));
+        check("0483:374b:066CFF", Some("stlink"));
+        check("20b7:9db1:tcp:127.0.0.1:4000", Some("20b7-9db1"));
+        check("0d28:0204-1:9900", Some("cmsis-dap"));
+        check("0483:374b:066CFF+jtag", Some("stlink"));
         check("1d50:6018:127.0.0.1:4000+jtag", Some("blackmagic-tcp"));
-        check("0d28:0204+jtag", Some("0d28:0204"));
+        check("0d28:0204+jtag", Some("cmsis-dap"));
         check("0d28:0204+swim", None);
         check("+jtag", None);
+        check("1209:0001", Some("1209-0001"));
         check("", None);
         check("127.0.0.1:4000", None);
         check("xyzw:6018", None);

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::frame::Command;
+use super::frame::{BLOCK_BYTES, Command};
 use super::link::Fault;
 use super::loader::{Loader, Restart};
-use super::profile::{self, Profile};
+use super::profile::{self, Profile, Signature};
 use super::program;
 use super::twice::alike;
 use crate::backend::{
@@ -80,8 +80,14 @@ impl UartBackend {
         check_product(loader, profile, Step::Identify)?;
         let family = profile.chip.family.to_owned();
         let (product_id, flash_size_at, flash_kib) = profile.part();
+        let mut signature = SignatureBytes::new(profile);
+        // Where the size is hidden, any word tells whether the chip is locked.
+        let first = match profile.signature {
+            Signature::InWords | Signature::InBlocks => flash_size_at,
+            Signature::Hidden => program::narrow(profile.chip.flash_start()),
+        };
         let mut size = [0; 2];
-        match read_alike(loader, flash_size_at, &mut size) {
+        match signature.read(loader, first, &mut size) {
             Ok(()) => {}
             Err(Fault::Nack { to }) if to == Command::ReadMemory.name() => {
                 return Ok(Identity {
@@ -94,6 +100,10 @@ impl UartBackend {
             }
             Err(fault) => return Err(failed(fault)),
         }
+        if profile.signature == Signature::Hidden {
+            let (part, weak) = (profile::product(product_id), Some(format!("{product_id:#05x}")));
+            return Ok(Identity { family, part, uid: None, weak, locked: false });
+        }
         let kib = u16::from_le_bytes(size);
         if kib < flash_kib {
             return Err(FlashError::WrongChip {
@@ -104,7 +114,7 @@ impl UartBackend {
         let mut words = Vec::new();
         for address in profile.chip.uid.words() {
             let mut word = [0; 4];
-            read_alike(loader, program::narrow(address), &mut word).map_err(failed)?;
+            signature.read(loader, program::narrow(address), &mut word).map_err(failed)?;
             words.push(u32::from_le_bytes(word));
         }
         let uid = profile.chip.uid.judge(&words)?;
@@ -137,7 +147,7 @@ impl Backend for UartBackend {
             Ok(Restart::No | Restart::Yes) => Contact::Board,
             Err(Fault::Silence { .. }) => Contact::Nothing,
             // Something is there; identify says what is wrong with it.
-            Err(Fault::Noise { .. }) => Contact::Board,
+            Err(Fault::Noise { .. } | Fault::Damaged { .. }) => Contact::Board,
             Err(fault) => return Err(fault.at(Step::Contact)),
         };
         self.line = Line::Open(loader);
@@ -300,6 +310,40 @@ impl Backend for UartBackend {
             }
             (Err(fault), _) => Err(fault.at(during)),
         }
+    }
+}
+
+/// A chip's device electronic signature, read as its loader gives it.
+struct SignatureBytes {
+    how: Signature,
+    /// The block read last, and where it begins.
+    block: Option<(u32, [u8; BLOCK_BYTES])>,
+}
+
+impl SignatureBytes {
+    fn new(profile: &Profile) -> Self {
+        Self { how: profile.signature, block: None }
+    }
+
+    /// Fills `into`, a word or less, from `address`.
+    fn read(&mut self, loader: &mut Loader, address: u32, into: &mut [u8]) -> Result<(), Fault> {
+        if self.how != Signature::InBlocks {
+            return read_alike(loader, address, into);
+        }
+        let start = address / BLOCK_BYTES as u32 * BLOCK_BYTES as u32;
+        let block = match self.block {
+            Some((at, block)) if at == start => block,
+            Some(_) | None => {
+                let mut block = [0; BLOCK_BYTES];
+                read_alike(loader, start, &mut block)?;
+                self.block = Some((start, block));
+                block
+            }
+        };
+        let from = (address - start) as usize;
+        let bytes = block.get(from..from + into.len());
+        into.copy_from_slice(bytes.ok_or(Fault::Malformed { what: "a word across two blocks" })?);
+        Ok(())
     }
 }
 

@@ -1,12 +1,13 @@
 //! A serial port with deadlines: bytes out, bytes in, and what went wrong as facts.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use serialport::{ClearBuffer, ErrorKind, Parity, SerialPort};
+use serialport::{ClearBuffer, ErrorKind, Parity, SerialPort, TTYPort};
 
 use super::frame::{ACK, NACK};
 use crate::backend::Step;
+use crate::damage::{Damage, Watch};
 use crate::error::FlashError;
 use crate::listen::is_a_pause;
 
@@ -47,6 +48,14 @@ pub enum Fault {
         /// What came.
         byte: u8,
     },
+    /// A byte of an answer came damaged, also when asked again.
+    #[error("{damage} in the answer to {to}")]
+    Damaged {
+        /// What was sent.
+        to: &'static str,
+        /// How.
+        damage: Damage,
+    },
     /// Two answers in a row were never alike.
     #[error("{to} was answered differently each time")]
     Unsteady {
@@ -82,6 +91,7 @@ impl Fault {
             Self::Lost { .. } => FlashError::ProbeLost { during, detail },
             Self::Nack { .. } => FlashError::Refused { during, detail },
             Self::Noise { .. } | Self::Unsteady { .. } => FlashError::LineNoise { during, detail },
+            Self::Damaged { damage, .. } => FlashError::LineDamaged { during, damage, detail },
             Self::WrongBaud { tried } => FlashError::WrongBaud { during, tried },
             Self::Malformed { .. } => FlashError::Driver { during, detail },
         }
@@ -90,16 +100,18 @@ impl Fault {
 
 /// An open port.
 pub(super) struct Link {
-    port: Box<dyn SerialPort>,
+    port: TTYPort,
+    watch: Watch,
     baud: u32,
 }
 
 impl Link {
     /// Opens the port for this process alone: 8 data bits, even parity, 1 stop bit.
     pub(super) fn open(path: &str, baud: u32) -> Result<Self, FlashError> {
-        let port = serialport::new(path, baud).parity(Parity::Even).open();
+        let port = serialport::new(path, baud).parity(Parity::Even).open_native();
         let port = port.map_err(|error| not_opened(path, &error))?;
-        Ok(Self { port, baud })
+        let watch = Watch::begin(&port, true);
+        Ok(Self { port, watch, baud })
     }
 
     /// Symbols per second.
@@ -118,7 +130,8 @@ impl Link {
     pub(super) fn into_console(mut self, baud: u32) -> Result<Box<dyn SerialPort>, Fault> {
         self.port.set_parity(Parity::None).map_err(|error| lost(&error))?;
         self.set_baud(baud)?;
-        Ok(self.port)
+        self.watch.end(&self.port);
+        Ok(Box::new(self.port))
     }
 
     /// The time `bytes` bytes need on the wire.
@@ -134,7 +147,7 @@ impl Link {
         self.port.write_all(bytes).map_err(|error| lost(&error))
     }
 
-    /// Fills `into`, all of it within `within` and the time on the wire.
+    /// Fills `into`, all of it within `within` and the time on the wire, and none of it damaged.
     pub(super) fn take(
         &mut self,
         into: &mut [u8],
@@ -152,7 +165,10 @@ impl Link {
                 return Err(Fault::Silence { to, within_ms });
             }
         }
-        Ok(())
+        match self.watch.damage(&self.port) {
+            Some(damage) => Err(Fault::Damaged { to, damage }),
+            None => Ok(()),
+        }
     }
 
     /// Waits for the answer to what was sent: ACK is fine, everything else a fault.
@@ -172,17 +188,25 @@ impl Link {
         let begun = Instant::now();
         let mut block = [0; TAKE_BYTES];
         while self.take_some(&mut block, QUIET)? > 0 && begun.elapsed() < DRAIN_MAX {}
+        // What is thrown away was not asked for, damaged or not.
+        self.watch.damage(&self.port);
         Ok(())
     }
 
     /// What came within `within`; nothing is 0.
     fn take_some(&mut self, into: &mut [u8], within: Duration) -> Result<usize, Fault> {
         self.port.set_timeout(within).map_err(|error| lost(&error))?;
-        match self.port.read(into) {
-            Ok(0) => Err(lost(&io::Error::from(io::ErrorKind::UnexpectedEof))),
-            Ok(count) => Ok(count),
-            Err(error) if is_a_pause(&error) => Ok(0),
-            Err(error) => Err(lost(&error)),
+        loop {
+            match self.port.read(into) {
+                Ok(0) => return Err(lost(&io::Error::from(io::ErrorKind::UnexpectedEof))),
+                Ok(count) => match self.watch.take_out(&mut into[..count]) {
+                    // The beginning of a mark: the rest of it is on its way.
+                    0 => {}
+                    count => return Ok(count),
+                },
+                Err(error) if is_a_pause(&error) => return Ok(0),
+                Err(error) => return Err(lost(&error)),
+            }
         }
     }
 }

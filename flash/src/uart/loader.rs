@@ -98,7 +98,8 @@ impl Loader {
                         }
                         return Ok(restart);
                     }
-                    Err(Fault::Noise { .. }) => heard = true,
+                    // At another rate the bits of a byte do not end where they should.
+                    Err(Fault::Noise { .. } | Fault::Damaged { .. }) => heard = true,
                     Err(fault @ Fault::Silence { .. }) => {
                         silence = silence.or(Some(fault));
                         break;
@@ -338,7 +339,7 @@ impl Loader {
     /// can leave it in.
     fn recover(&mut self) -> Result<(), Fault> {
         let mut knocked = self.knock();
-        if let Err(Fault::Noise { .. }) = knocked {
+        if let Err(Fault::Noise { .. } | Fault::Damaged { .. }) = knocked {
             knocked = self.knock();
         }
         // The rest of an address; of a count and 128 bytes; of 256 bytes.
@@ -350,7 +351,9 @@ impl Loader {
             let sent = self.link.wire_time(count);
             match self.link.ack("the sync byte", SYNC_WITHIN + sent) {
                 Err(Fault::Silence { .. }) => {}
-                Err(Fault::Nack { .. } | Fault::Noise { .. }) | Ok(()) => knocked = self.knock(),
+                Err(Fault::Nack { .. } | Fault::Noise { .. } | Fault::Damaged { .. }) | Ok(()) => {
+                    knocked = self.knock();
+                }
                 Err(other) => return Err(other),
             }
         }

@@ -23,12 +23,11 @@ use crate::plan::{Difference, Need, Plan};
 
 /// The first look into a page.
 const GLANCE_BYTES: usize = 16;
-/// Writes begin and end at multiples of this.
-const UNIT_BYTES: usize = 4;
-/// Blank bytes inside a write that are cheaper to send along than to start another write for.
+/// Blank bytes inside a write that are cheaper to send along than to start another write for; only
+/// where blank bytes may be written again later.
 const GAP_BYTES_MAX: usize = 16;
-/// Pages of one erase command; between two commands the caller hears of the progress.
-const PAGES_PER_ERASE: usize = 32;
+/// Larger units carry a checksum or are written whole.
+const GAP_UNIT_BYTES_MAX: usize = 4;
 
 /// A page with what it shall hold and, once that matters, what it holds.
 struct Page {
@@ -36,6 +35,16 @@ struct Page {
     wanted: Zeroizing<Vec<u8>>,
     held: Zeroizing<Vec<u8>>,
     need: Need,
+    cells: Cells,
+}
+
+/// How flash is written.
+#[derive(Clone, Copy)]
+struct Cells {
+    /// Writes begin and end at multiples of this.
+    unit: usize,
+    /// What a blank byte reads as.
+    erased: u8,
 }
 
 /// Puts the plan on the chip and compares every byte of it.
@@ -83,32 +92,50 @@ fn survey(
     let mut pages = Vec::with_capacity(sectors.len());
     for range in sectors {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        let mut wanted = Zeroizing::new(vec![0xFF; length]);
+        let cells = cells(plan.chip(), range.start);
+        let erased = cells.erased;
+        let mut wanted = Zeroizing::new(vec![erased; length]);
         plan.overlay(range.start, &mut wanted);
-        let mut other = Zeroizing::new(vec![0x00; length]);
+        let mut other = Zeroizing::new(vec![!erased; length]);
         plan.overlay(range.start, &mut other);
-        let mut held = Zeroizing::new(vec![0xFF; length]);
+        let mut held = Zeroizing::new(vec![erased; length]);
         let need = if wanted == other {
-            look(loader, range.start, &wanted)?
+            look(loader, range.start, &wanted, &mut course)?
         } else {
-            read(loader, range.start, &mut held, Step::Survey)?;
+            let mut at = range.start;
+            for block in held.chunks_mut(BLOCK_BYTES) {
+                read(loader, at, block, Step::Survey)?;
+                at += block.len() as u64;
+                course.on(block.len() as u64);
+            }
             wanted.copy_from_slice(&held);
             plan.overlay(range.start, &mut wanted);
-            let need = judge(&held, &wanted);
+            let need = judge(&held, &wanted, cells);
             if need == Need::Erasing {
-                held.fill(0xFF);
+                held.fill(erased);
             }
             need
         };
-        pages.push(Page { range, wanted, held, need });
-        course.on(length as u64);
+        pages.push(Page { range, wanted, held, need, cells });
     }
     Ok(pages)
 }
 
+/// How the flash at an address is written.
+fn cells(chip: &Chip, address: u64) -> Cells {
+    let region = chip.region_of(address, 1).unwrap_or(&chip.regions[0]);
+    Cells { unit: region.write_bytes as usize, erased: region.erased }
+}
+
 /// What a page needs that is planned whole; reads no further than to its first difference.
-fn look(loader: &mut Loader, address: u64, wanted: &[u8]) -> Result<Need, FlashError> {
+fn look(
+    loader: &mut Loader,
+    address: u64,
+    wanted: &[u8],
+    course: &mut Course<'_>,
+) -> Result<Need, FlashError> {
     let mut block = Zeroizing::new([0; BLOCK_BYTES]);
+    let length = wanted.len();
     let mut done = 0;
     while done < wanted.len() {
         let size = if done == 0 { GLANCE_BYTES } else { BLOCK_BYTES };
@@ -116,19 +143,21 @@ fn look(loader: &mut Loader, address: u64, wanted: &[u8]) -> Result<Need, FlashE
         let wanted = &wanted[done..done + size];
         read(loader, address + done as u64, &mut block[..size], Step::Survey)?;
         if block[..size] != *wanted {
+            course.on((length - done) as u64);
             return Ok(Need::Erasing);
         }
         done += size;
+        course.on(size as u64);
     }
     Ok(Need::Nothing)
 }
 
 /// What a page needs whose every byte is known.
-fn judge(held: &[u8], wanted: &[u8]) -> Need {
+fn judge(held: &[u8], wanted: &[u8], Cells { unit, erased }: Cells) -> Need {
     let mut need = Need::Nothing;
-    for (held, wanted) in held.chunks(UNIT_BYTES).zip(wanted.chunks(UNIT_BYTES)) {
+    for (held, wanted) in held.chunks(unit).zip(wanted.chunks(unit)) {
         if held != wanted {
-            if held.iter().any(|byte| *byte != 0xFF) {
+            if held.iter().any(|byte| *byte != erased) {
                 return Need::Erasing;
             }
             need = Need::Writing;
@@ -146,7 +175,7 @@ fn erase(
     let due: Vec<&Page> = pages.iter().filter(|page| page.need == Need::Erasing).collect();
     let total = due.iter().map(|page| page.range.end - page.range.start).sum();
     let mut course = Course::new(on_progress, Step::Erase, total);
-    for due in due.chunks(PAGES_PER_ERASE) {
+    for due in due.chunks(profile.pages_per_erase()) {
         let numbers: Vec<u16> =
             due.iter().filter_map(|page| number(profile.chip, page.range.start)).collect();
         loader.erase(&numbers, profile.page_erase_max).map_err(|fault| {
@@ -182,7 +211,7 @@ fn write(
     let due: Vec<(&Page, Vec<Range<usize>>)> = pages
         .iter()
         .filter(|page| page.need != Need::Nothing)
-        .map(|page| (page, blocks(&page.held, &page.wanted)))
+        .map(|page| (page, blocks(&page.held, &page.wanted, page.cells)))
         .collect();
     let total = due.iter().flat_map(|(_, blocks)| blocks).map(|block| block.len() as u64).sum();
     let mut course = Course::new(on_progress, Step::Program, total);
@@ -205,18 +234,19 @@ fn write(
 
 /// The writes that turn `held` into `wanted`: none crosses a block of 256 bytes, none touches a
 /// unit that is written already, long blanks are left out.
-fn blocks(held: &[u8], wanted: &[u8]) -> Vec<Range<usize>> {
+fn blocks(held: &[u8], wanted: &[u8], cells: Cells) -> Vec<Range<usize>> {
     let mut blocks: Vec<Range<usize>> = Vec::new();
-    for at in (0..wanted.len()).step_by(UNIT_BYTES) {
-        let unit = at..(at + UNIT_BYTES).min(wanted.len());
+    let gap_max = if cells.unit <= GAP_UNIT_BYTES_MAX { GAP_BYTES_MAX } else { 0 };
+    for at in (0..wanted.len()).step_by(cells.unit) {
+        let unit = at..(at + cells.unit).min(wanted.len());
         if held[unit.clone()] == wanted[unit.clone()] {
             continue;
         }
         match blocks.last_mut() {
             Some(last)
                 if at / BLOCK_BYTES == last.start / BLOCK_BYTES
-                    && at - last.end <= GAP_BYTES_MAX
-                    && held[last.end..at].iter().all(|byte| *byte == 0xFF) =>
+                    && at - last.end <= gap_max
+                    && held[last.end..at].iter().all(|byte| *byte == cells.erased) =>
             {
                 last.end = unit.end;
             }
@@ -307,16 +337,20 @@ mod tests {
     fn writes_leave_out_blanks_and_what_is_written_already() {
         /// From, to, what the bytes there are.
         type Part = (usize, usize, u8);
-        let check = |held: &[Part], wanted: &[Part], cut: &[(usize, usize)]| {
+        let check_in = |cells: Cells, held: &[Part], wanted: &[Part], cut: &[(usize, usize)]| {
             let fill = |parts: &[Part], mut memory: Vec<u8>| {
                 parts.iter().for_each(|(from, to, byte)| memory[*from..*to].fill(*byte));
                 memory
             };
-            let held = fill(held, vec![0xFF; 1024]);
+            let held = fill(held, vec![cells.erased; 1024]);
             let wanted = fill(wanted, held.clone());
+            let found = blocks(&held, &wanted, cells);
             let found: Vec<(usize, usize)> =
-                blocks(&held, &wanted).iter().map(|block| (block.start, block.end)).collect();
+                found.iter().map(|block| (block.start, block.end)).collect();
             assert_eq!(found, cut);
+        };
+        let check = |held: &[Part], wanted: &[Part], cut: &[(usize, usize)]| {
+            check_in(Cells { unit: 4, erased: 0xFF }, held, wanted, cut);
         };
         check(&[], &[], &[]);
         check(&[], &[(0, 1024, 1)], &[(0, 256), (256, 512), (512, 768), (768, 1024)]);
@@ -325,28 +359,46 @@ mod tests {
         check(&[], &[(0, 8, 1), (40, 44, 1)], &[(0, 8), (40, 44)]);
         check(&[(8, 12, 7)], &[(0, 8, 1), (12, 16, 1)], &[(0, 8), (12, 16)]);
         check(&[], &[(252, 260, 1)], &[(252, 256), (256, 260)]);
+        // Double words with a checksum go whole, and a blank one is left blank.
+        let double = Cells { unit: 8, erased: 0xFF };
+        check_in(double, &[], &[(4, 8, 1), (16, 24, 1)], &[(0, 8), (16, 24)]);
+        // Half pages of flash that reads zero when blank.
+        let half_pages = Cells { unit: 64, erased: 0 };
+        check_in(half_pages, &[], &[(4, 8, 1), (120, 124, 0xFF)], &[(0, 128)]);
     }
 
     #[test]
     fn a_page_needs_nothing_a_write_or_an_erase() {
+        let check_in = |cells: Cells, held: &[u8], wanted: &[u8], need: Need| {
+            assert_eq!(judge(held, wanted, cells), need, "{held:x?} {wanted:x?}");
+        };
         let check = |held: &[u8], wanted: &[u8], need: Need| {
-            assert_eq!(judge(held, wanted), need, "{held:x?} {wanted:x?}");
+            check_in(Cells { unit: 4, erased: 0xFF }, held, wanted, need);
         };
         check(&[1; 8], &[1; 8], Need::Nothing);
         check(&[0xFF; 8], &[1; 8], Need::Writing);
         check(&[1, 1, 1, 1, 0xFF, 0xFF, 0xFF, 0xFF], &[1; 8], Need::Writing);
         check(&[0xFF, 0xFF, 0xFF, 1], &[0, 0xFF, 0xFF, 1], Need::Erasing);
         check(&[1; 8], &[2; 8], Need::Erasing);
+        let double = Cells { unit: 8, erased: 0xFF };
+        check_in(double, &[1, 1, 1, 1, 0xFF, 0xFF, 0xFF, 0xFF], &[1; 8], Need::Erasing);
+        check_in(Cells { unit: 4, erased: 0 }, &[0; 8], &[1; 8], Need::Writing);
+        check_in(Cells { unit: 4, erased: 0 }, &[0xFF; 8], &[1; 8], Need::Erasing);
     }
 
     #[test]
     fn pages_are_numbered_from_the_start_of_flash() {
-        let chip = profile("STM32F303CB").expect("profile").chip;
-        let check = |address: u64, page: Option<u16>| assert_eq!(number(chip, address), page);
-        check(0x0800_0000, Some(0));
-        check(0x0800_0800, Some(1));
-        check(0x0801_F800, Some(63));
-        check(0x0802_0000, None);
-        check(0, None);
+        let check = |name: &str, address: u64, page: Option<u16>| {
+            let chip = profile(name).expect("profile").chip;
+            assert_eq!(number(chip, address), page, "{name} {address:#x}");
+        };
+        check("STM32F303CB", 0x0800_0000, Some(0));
+        check("STM32F303CB", 0x0800_0800, Some(1));
+        check("STM32F303CB", 0x0801_F800, Some(63));
+        check("STM32F303CB", 0x0802_0000, None);
+        check("STM32F303CB", 0, None);
+        check("STM32F405RG", 0x0801_0000, Some(4));
+        check("STM32F405RG", 0x080E_0000, Some(11));
+        check("STM32L053R8", 0x0800_FF80, Some(511));
     }
 }

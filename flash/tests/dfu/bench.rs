@@ -28,6 +28,7 @@ pub(crate) static STRANGER: Chip = Chip {
     protect: Protect::None,
     cache: None,
     empty_check: None,
+    arrives_locked: false,
     probes: &[],
     ways: &[],
 };

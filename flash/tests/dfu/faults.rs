@@ -27,8 +27,8 @@ fn fact(mut error: FlashError) -> FlashError {
 
 #[test]
 fn every_fault_on_the_wire_is_one_fact_and_the_next_try_repairs_the_board() {
-    // After identification, 64 KiB onto a blank chip: one set-address for the survey with 32 blocks
-    // up, one set-address and 32 blocks down, one set-address and 32 blocks up to compare.
+    // After identification, 64 KiB onto a blank chip: one set-address for the survey with a glance
+    // at each of four pages and 32 blocks up, one set-address and 32 blocks down, one set-address and 32 blocks up to compare.
     let image = image(64 << 10, 1);
     let detail = String::new;
     let silent = |during| Err(FlashError::Silent { during, detail: detail() });
@@ -75,7 +75,7 @@ fn every_fault_on_the_wire_is_one_fact_and_the_next_try_repairs_the_board() {
     check("upload:40=unplug", silent(Step::Verify));
     check("upload:40=status-14", driver(Step::Verify));
     let at = 7 * 2048 + 1024;
-    check("upload:40=corrupt", Err(differed(START + 7 * 2048 + 1024, image[at])));
+    check("upload:44=corrupt", Err(differed(START + 7 * 2048 + 1024, image[at])));
     // A wrong bit in the survey costs an erase, never a wrong chip.
     check("upload:5=corrupt", Ok(()));
     check("abort:2=stall", driver(Step::Survey));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flash::dfu::{
     DfuError, Doing, Function, Mode, Port, Setup, State, StatusCode, Talk, Transport, UsbFault,
-    Waiter, describe, text,
+    Waiter, describe, language, text,
 };
 use simulators::dfu::{Bus, Device, Flavour, LoaderState, Memory, Silicon};
 
@@ -98,9 +98,12 @@ fn settling_ends_for_every_state_a_device_can_pretend_to_be_in() {
 fn texts_and_states_are_read_without_changing_anything() {
     let bus = bus_with(f4_device());
     let mut wire = ModelPort(bus.cable(SLOT)).open().unwrap();
-    assert_eq!(text(&mut wire, 3).unwrap().as_deref(), Some(SERIAL));
-    assert_eq!(text(&mut wire, 0), Ok(None));
-    assert_eq!(text(&mut wire, 200), Ok(None));
+    let first = language(&mut wire).unwrap();
+    assert!(first.is_some());
+    assert_eq!(text(&mut wire, first, 3).unwrap().as_deref(), Some(SERIAL));
+    assert_eq!(text(&mut wire, first, 0), Ok(None));
+    assert_eq!(text(&mut wire, first, 200), Ok(None));
+    assert_eq!(text(&mut wire, None, 3), Ok(None));
     let (mut talk, mut time) = talk(&bus);
     assert_eq!(talk.state(), Ok(State::Idle));
     talk.set_address(START, &mut time).unwrap();

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use flash::chips::STM32F405RG;
+use flash::chips::{ESP32C3, STM32F405RG};
 use flash::dfu::DfuBackend;
+use flash::esp::EspBackend;
 use flash::{Backend, Contact, FlashError, Piece, Plan, Presence, Step};
 use simulators::dfu::{Application, Device, Memory, Silicon};
-use simulators::vhci::{Lines, Modem, Plugged, plug};
+use simulators::esp_loader;
+use simulators::rom_loader::lever::Lever;
+use simulators::vhci::{AutoReset, Lines, Modem, Plugged, plug};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const UID: [u8; 12] = [0x2A, 0, 0x38, 0, 0x0B, 0x51, 0x33, 0x34, 0x39, 0x38, 0x31, 0x37];
@@ -169,6 +172,28 @@ pub(crate) fn a_member_flashes_and_a_stranger_does_not(machine: &Machine) {
     assert!(machine.loader.with(|device| device.runs_its_program()));
 }
 
+/// udev's `uaccess` gives the seat's user an entry in the device's access list. Who that is it reads
+/// from logind's file; there is no logind here, so the file is the test's.
+pub(crate) fn who_sits_at_the_machine_flashes_without_a_group(machine: &Machine) {
+    let seats = Path::new("/run/systemd/seats");
+    fs::create_dir_all(seats).unwrap();
+    let sits = |uid: u32| {
+        let mut seat = fs::File::create(seats.join("seat0")).unwrap();
+        let words = format!("IS_SEAT0=1\nACTIVE=1\nACTIVE_UID={uid}\n");
+        std::io::Write::write_all(&mut seat, words.as_bytes()).unwrap();
+    };
+    let may = |uid: u32, wanted: bool| {
+        sits(uid);
+        belongs_to(&machine.fresh(), PLUGDEV);
+        let done = machine.visit("");
+        assert_eq!(done.status.success(), wanted, "{uid} sits there: {}", words(&done));
+    };
+    may(1001, false);
+    may(1000, true);
+    assert!(machine.holds_the_image());
+    fs::remove_dir_all(seats).unwrap();
+}
+
 pub(crate) fn a_board_comes_and_goes(machine: &Machine) {
     let mut nodes = Vec::new();
     for _ in 0..3 {
@@ -259,6 +284,52 @@ pub(crate) fn the_lines_of_a_serial_port_are_driven(_: &Machine) {
     let mut echo = [0; 12];
     port.read_exact(&mut echo).unwrap();
     assert_eq!(&echo, b"who is there");
+    modem.unplug();
+    until("the port is gone", || (!node.exists()).then_some(()));
+}
+
+/// An ESP32 on a board with Espressif's reset circuit: no hand touches its pins.
+pub(crate) fn the_lines_start_a_chips_loader(_: &Machine) {
+    const MAC: [u8; 6] = [0x60, 0x55, 0xF9, 0x12, 0x34, 0x56];
+    let chip = |mac| {
+        let model = esp_loader::chip::model("esp32c3").unwrap();
+        let chip = esp_loader::Chip::new(model, mac, 0x20_0000, None).unwrap();
+        AutoReset::new(esp_loader::Wire::new(chip, 0.0))
+    };
+    let modem = plug(1, Modem::before((0x2E8A, 0x000C), "E6614103E8", chip(MAC)));
+    // Nobody has started the loader: the program in flash, which is none, has the chip.
+    modem.with(|modem| modem.far().pull(Lever::Run));
+    let node = Path::new("/dev/ttyACM0");
+    until("there is a port", || node.exists().then_some(()));
+    settle();
+    let runs = || {
+        let state = modem.with(|modem| modem.far().pull(Lever::State));
+        let state: serde_json::Value =
+            serde_json::from_str(state.trim_start_matches("ok ")).unwrap();
+        state["running"].as_bool().unwrap()
+    };
+    assert!(runs());
+
+    let mut hand = EspBackend::new("/dev/ttyACM0", 460_800);
+    until("the lines have brought it into its loader", || {
+        matches!(hand.contact(), Ok(Contact::Board)).then_some(())
+    });
+    let identity = hand.identify(&ESP32C3).unwrap();
+    assert_eq!(identity.uid.unwrap().as_bytes(), MAC);
+    assert!(!runs());
+    // The header of an image that the chip starts.
+    let mut image = vec![0_u8; 64];
+    (image[0], image[1], image[12]) = (0xE9, 0, 5);
+    let plan = Plan::new(&ESP32C3, [Piece { name: "image", address: 0, bytes: &image }]).unwrap();
+    assert_eq!(hand.program(&plan, &mut |_| {}).unwrap().verified_bytes, 64);
+    hand.reset_and_run().unwrap();
+    assert!(runs(), "the lines have let its program start");
+
+    // After its PASS it is fetched back and compared.
+    assert_eq!(hand.presence(), Ok(Presence::Still));
+    hand.reset_and_run().unwrap();
+    modem.with(|modem| *modem.far() = chip([0x60, 0x55, 0xF9, 0x12, 0x34, 0x57]));
+    assert_eq!(hand.presence(), Ok(Presence::Gone), "another board");
     modem.unplug();
     until("the port is gone", || (!node.exists()).then_some(()));
 }

@@ -21,10 +21,12 @@ type Story = (&'static str, fn(&inside::Machine));
 const STORIES: &[Story] = &[
     ("udev opens the loader to its group", inside::udev_opens_the_loader_to_its_group),
     ("a member flashes, a stranger does not", inside::a_member_flashes_and_a_stranger_does_not),
+    ("who sits there flashes", inside::who_sits_at_the_machine_flashes_without_a_group),
     ("a board comes and goes", inside::a_board_comes_and_goes),
     ("faults are told from each other", inside::faults_are_told_from_each_other),
     ("a running program is told to detach", inside::a_running_program_is_told_to_detach),
     ("a serial port's lines are driven", inside::the_lines_of_a_serial_port_are_driven),
+    ("a serial port's lines start a chip's loader", inside::the_lines_start_a_chips_loader),
     ("a scanner is one program's alone", scanner::a_scanner_is_taken_for_one_program_alone),
 ];
 

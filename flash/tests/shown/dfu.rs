@@ -107,7 +107,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
             "a_board_pulled_out_is_gone_and_put_back_it_is_another_visit",
         ),
     ),
-    (WayBusy, Not("not shown")),
+    (
+        WayBusy,
+        By(
+            "`ProbeBusy` from identify",
+            USB_FAULTS,
+            "a_device_that_another_program_has_claimed_is_busy_until_that_lets_go",
+        ),
+    ),
     (
         NotPermitted,
         By(
@@ -155,6 +162,7 @@ pub(crate) const SHOWN: &[super::Row] = &[
         ),
     ),
     (Noise, Not("no serial line")),
+    (Damaged, Not("no serial line")),
     (Refused, Not("no serial line")),
     (LoaderSilent, Not("a timeout, above")),
     (WrongBaud, Not("no serial line")),

@@ -144,6 +144,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
     (SerialsAlike, Not("no DFU")),
     (Noise, By("asked again, then `LineNoise`", ESP, "silence_refusals_and_noise_are_told_apart")),
     (
+        Damaged,
+        By(
+            "asked again, then `LineDamaged`: no stop bit",
+            ESP,
+            "silence_refusals_and_noise_are_told_apart",
+        ),
+    ),
+    (
         Refused,
         By(
             "`WriteFailed`, `EraseFailed` with the address, otherwise `Refused`",

@@ -42,12 +42,13 @@ pub(crate) enum Fault {
     LeaveIgnored,
     SerialsAlike,
     Noise,
+    Damaged,
     Refused,
     LoaderSilent,
     WrongBaud,
 }
 
-const FAULTS: [(Fault, &str); 28] = [
+const FAULTS: [(Fault, &str); 29] = [
     (Fault::NoContact, "no contact"),
     (Fault::LostWhileErasing, "contact lost while erasing"),
     (Fault::LostWhileWriting, "contact lost while writing"),
@@ -73,6 +74,7 @@ const FAULTS: [(Fault, &str); 28] = [
     (Fault::LeaveIgnored, "loader ignores leave"),
     (Fault::SerialsAlike, "two boards with one DFU serial number"),
     (Fault::Noise, "noise on the serial line"),
+    (Fault::Damaged, "parity or stop bit wrong on the serial line"),
     (Fault::Refused, "command refused (NACK)"),
     (Fault::LoaderSilent, "loader silent"),
     (Fault::WrongBaud, "wrong baud"),

@@ -164,6 +164,7 @@ pub(crate) const SHOWN: &[super::Row] = &[
     (LeaveIgnored, Not("no DFU")),
     (SerialsAlike, Not("no DFU")),
     (Noise, Not("no serial line")),
+    (Damaged, Not("no serial line")),
     (Refused, Not("no loader")),
     (LoaderSilent, Not("no loader")),
     (WrongBaud, Not("no serial line")),

@@ -141,6 +141,14 @@ pub(crate) const SHOWN: &[super::Row] = &[
         ),
     ),
     (
+        Damaged,
+        By(
+            "asked again, then `LineDamaged` with the kind where the driver counts it",
+            UART,
+            "silence_nack_noise_and_a_wrong_baud_are_told_apart",
+        ),
+    ),
+    (
         Refused,
         By(
             "`WriteFailed`, `EraseFailed` with the address, otherwise `Refused`",

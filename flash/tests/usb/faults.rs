@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flash::dfu::{Port as _, Setup, Transport as _, UsbFault, UsbPort};
-use flash::{Backend, FlashError, Step};
+use flash::{Backend, Contact, FlashError, Step};
 use simulators::dfu::{Device, Lever};
 
 use crate::sockets::*;
@@ -91,5 +91,23 @@ fn every_fault_in_a_visit_is_one_fact_and_the_next_try_repairs_the_board() {
         check("upload:12=unplug", &|e| {
             matches!(e, FlashError::Silent { during: Step::Verify, .. })
         });
+    });
+}
+
+#[test]
+fn a_device_that_another_program_has_claimed_is_busy_until_that_lets_go() {
+    with_sockets(|usb| {
+        usb.insert(SLOT, device()).unwrap();
+        let mut other = UsbPort::new(SLOT.parse().unwrap()).unwrap().open().unwrap();
+        other.select(0, 0).unwrap();
+        let mut hand = hand(SLOT);
+        until(&mut hand, Contact::Board);
+        let busy = hand.identify(F4);
+        assert!(
+            matches!(&busy, Err(FlashError::ProbeBusy { what, .. }) if what == SLOT),
+            "{busy:?}"
+        );
+        drop(other);
+        assert!(hand.identify(F4).is_ok());
     });
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use flash::Backend;
+use flash::{Backend, FlashError};
 use simulators::usbfs::Usb;
 
 use crate::sockets::*;
@@ -21,6 +21,19 @@ fn with_image(name: &str, bytes: &[u8], act: impl FnOnce(&Path)) {
     let mut file = std::fs::File::create(&path).unwrap();
     std::io::Write::write_all(&mut file, bytes).unwrap();
     act(&path);
+}
+
+/// Identifies; a program that ended a moment ago may not have been missed yet.
+fn identify(hand: &mut Hand) {
+    let begun = std::time::Instant::now();
+    loop {
+        match hand.identify(F4) {
+            Err(FlashError::ProbeBusy { .. }) if begun.elapsed().as_secs() < 10 => {
+                std::thread::yield_now();
+            }
+            done => return drop(done.unwrap()),
+        }
+    }
 }
 
 #[test]
@@ -50,7 +63,7 @@ fn dfu_util_lists_writes_reads_and_starts_what_our_back_end_does() {
         });
         assert!(held(usb, SLOT, image.len()) == image);
         let mut hand = hand(SLOT);
-        hand.identify(F4).unwrap();
+        identify(&mut hand);
         let report = program(&mut hand, &image).unwrap();
         assert_eq!((report.sectors_equal, report.written_bytes), (4, 0));
         drop(hand);
@@ -58,7 +71,7 @@ fn dfu_util_lists_writes_reads_and_starts_what_our_back_end_does() {
         // We write, it reads.
         let new = crate::sockets::image(30_000, 6);
         let mut other = crate::sockets::hand(OTHER);
-        other.identify(F4).unwrap();
+        identify(&mut other);
         program(&mut other, &new).unwrap();
         drop(other);
         with_image("nothing", b"", |nothing| {

@@ -1,12 +1,11 @@
 //! Simulated sockets that real libusb sees, and the back end over it.
 
-use std::process::Command;
-
 use flash::chips::STM32F405RG;
 use flash::dfu::{DfuBackend, UsbPort, WallTime};
 use flash::{Backend, Chip, Contact, FlashError, Piece, Plan, ProgramReport};
 use simulators::dfu::{Device, Memory, Silicon};
-use simulators::usbfs::{Usb, WireTime, preload, under_preload};
+use simulators::usbfs::Usb;
+pub(crate) use simulators::usbfs::{run_again, with_sockets};
 
 pub(crate) const SLOT: &str = "usb:1-2.3";
 pub(crate) const OTHER: &str = "usb:1-2.4";
@@ -16,35 +15,6 @@ pub(crate) const START: u64 = 0x0800_0000;
 pub(crate) static F4: &Chip = &STM32F405RG;
 
 pub(crate) type Hand = DfuBackend<UsbPort, WallTime>;
-
-/// Runs `story` in a process of its own that sees simulated sockets only: the preload library has to
-/// be there when a process starts, so the test starts itself again.
-pub(crate) fn with_sockets<S: FnOnce(&Usb)>(story: S) {
-    if under_preload() {
-        return story(&Usb::new(WireTime::NONE).unwrap());
-    }
-    let mut again = Command::new(std::env::current_exe().unwrap());
-    run_again::<S>(&mut again);
-}
-
-/// Starts this test again as `program`, under the preload library, and takes over its end.
-pub(crate) fn run_again<S>(program: &mut Command) {
-    let output = preload(program)
-        .args([&test_name::<S>(), "--exact", "--nocapture", "--test-threads=1"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{errors}");
-    assert!(said.contains("1 passed"), "the test was not found again: {said}");
-}
-
-/// The path of the test whose closure this is, as the test program knows it.
-fn test_name<S>() -> String {
-    let path = std::any::type_name::<S>();
-    let path = path.split_once("::").map_or(path, |(_, path)| path);
-    path.trim_end_matches("::{{closure}}").to_owned()
-}
 
 /// An STM32F405 whose flash takes no time: these tests are about the way to it.
 pub(crate) fn silicon() -> Silicon {

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 #[command(name = "rom-loader", version)]
 struct Arguments {
     /// The chip to model: stm32f072, stm32f103, stm32f103x8 (half its flash), stm32f303,
-    /// esp32, esp32c3.
+    /// stm32f405, stm32g071, stm32l053, stm32l476, esp32, esp32c3.
     #[arg(long, value_parser = model)]
     chip: Model,
     /// Unique id: 24 hex digits, the bytes as they lie in memory; of an ESP32 its MAC, 12 hex
@@ -52,10 +52,10 @@ enum Model {
 struct Uid(Vec<u8>);
 
 fn model(name: &str) -> Result<Model, String> {
-    let stm32 = rom_loader::chip::model(name).map(Model::Stm32);
+    let stm32 = rom_loader::models::model(name).map(Model::Stm32);
     let model = stm32.or_else(|| esp_loader::chip::model(name).map(Model::Esp32));
     model.ok_or_else(|| {
-        let stm32 = rom_loader::chip::MODELS.iter().map(|model| model.name);
+        let stm32 = rom_loader::models::MODELS.iter().map(|model| model.name);
         let esp32 = esp_loader::chip::MODELS.iter().map(|model| model.name);
         format!("one of {}", stm32.chain(esp32).collect::<Vec<_>>().join(", "))
     })

@@ -30,4 +30,4 @@ pub mod rom;
 pub mod wire;
 
 pub use chip::{Chip, Model};
-pub use wire::{Settings, serve};
+pub use wire::{Settings, Wire, serve};

@@ -15,8 +15,8 @@ use super::chip::Chip;
 use super::frame::{self, Receiver};
 use super::rom::{Next, Rom};
 use crate::rom_loader::lever::Lever;
-use crate::rom_loader::serve::{Line, Served, serve_line};
-use crate::rom_loader::wire::{Fault, garbled};
+use crate::rom_loader::serve::{Arrival, Line, Served, serve_line};
+use crate::rom_loader::wire::{Fault, Sent, garbled};
 
 /// Start, eight data bits, stop.
 const BITS_PER_BYTE: u64 = 10;
@@ -46,14 +46,6 @@ pub fn serve(settings: Settings) -> io::Result<Served> {
     serve_line(Wire::new(settings.chip, settings.time_scale), settings.control)
 }
 
-/// A byte on its way to the station.
-#[derive(Debug, Clone, Copy)]
-struct Sent {
-    due: Duration,
-    byte: u8,
-    baud: u32,
-}
-
 /// A chip with its wire.
 #[derive(Debug)]
 pub struct Wire {
@@ -71,6 +63,7 @@ pub struct Wire {
     rate: Option<u32>,
     noise: Fault,
     noise_in: Fault,
+    damage: Fault,
     drop: Fault,
     /// When the line towards the chip, and towards the station, is free again.
     in_free: Duration,
@@ -97,6 +90,7 @@ impl Wire {
             rate: None,
             noise: Fault::default(),
             noise_in: Fault::default(),
+            damage: Fault::default(),
             drop: Fault::default(),
             in_free: Duration::ZERO,
             out_free: Duration::ZERO,
@@ -170,7 +164,9 @@ impl Wire {
             return;
         }
         let byte = if self.noise.hits() { byte ^ 0x04 } else { byte };
-        self.out.push_back(Sent { due: self.out_free, byte, baud });
+        let damaged = self.damage.hits();
+        let byte = if damaged { byte ^ 0x02 } else { byte };
+        self.out.push_back(Sent { due: self.out_free, byte, baud, damaged });
     }
 
     fn byte_time(&self, baud: u32) -> Duration {
@@ -214,13 +210,13 @@ impl Line for Wire {
         }
     }
 
-    fn arrived(&mut self, baud: u32, now: Duration) -> Vec<u8> {
+    fn arrived(&mut self, baud: u32, now: Duration) -> Vec<Arrival> {
         if self.greets {
             self.restart(self.running, now);
         }
         let mut bytes = Vec::new();
         while let Some(sent) = self.out.pop_front_if(|sent| sent.due <= now) {
-            bytes.push(garbled(sent.byte, sent.baud, baud));
+            bytes.push(sent.at(baud));
         }
         bytes
     }
@@ -264,6 +260,7 @@ impl Line for Wire {
             Lever::Nack(count) => self.rom.nacks_due = count,
             Lever::Noise(left, skip) => self.noise = Fault::new(left, skip),
             Lever::NoiseIn(left, skip) => self.noise_in = Fault::new(left, skip),
+            Lever::Damage(left, skip) => self.damage = Fault::new(left, skip),
             Lever::Drop(left, skip) => self.drop = Fault::new(left, skip),
             Lever::Baud(rate) => {
                 self.interrupt(false);
@@ -274,7 +271,7 @@ impl Line for Wire {
                 self.chip.flash.heal();
                 self.rom.nacks_due = 0;
                 self.silent = false;
-                (self.noise, self.noise_in, self.drop) = Default::default();
+                (self.noise, self.noise_in, self.damage, self.drop) = Default::default();
             }
             Lever::Dump(path) => return self.dump(&path),
             Lever::DumpHex(address, length) => {
@@ -345,6 +342,7 @@ mod tests {
     fn hear(wire: &mut Wire, baud: u32) -> Vec<u8> {
         let mut heard = wire.arrived(baud, LATER);
         heard.extend(wire.arrived(baud, LATER + BOOT));
+        let heard: Vec<u8> = heard.into_iter().map(|arrival| arrival.byte).collect();
         heard
     }
 

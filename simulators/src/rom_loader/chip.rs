@@ -1,8 +1,4 @@
 //! What the loader's commands act on: one STM32's memories.
-//!
-//! Figures: RM0008 and the STM32F103x8/xB data sheet, RM0316 and the STM32F303xB/xC data sheet,
-//! RM0091 and the STM32F072x8/xB data sheet; the loader's product id, version, RAM and memory from
-//! AN2606. Times are the data sheets' typical ones.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -11,120 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// First address of flash on every STM32.
-pub const FLASH: u32 = 0x0800_0000;
-/// First address of RAM on every STM32.
-pub const RAM: u32 = 0x2000_0000;
-/// The option bytes of F0, F1 and F3.
-pub const OPTIONS: Range<u32> = 0x1FFF_F800..0x1FFF_F810;
+use super::models::{Cells, FLASH, Model, RAM, Signature};
 
-/// Programming one half-word.
-pub const HALF_WORD: Duration = Duration::from_nanos(52_500);
-/// Erasing one page.
-pub const PAGE_ERASE: Duration = Duration::from_millis(20);
-/// Erasing all of flash.
-pub const MASS_ERASE: Duration = Duration::from_millis(20);
-
-/// A chip this room can be.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Model {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// What Get ID answers.
-    pub product_id: u16,
-    /// What Get answers as the protocol's version, one digit per nibble.
-    pub version: u8,
-    /// Bytes of flash.
-    pub flash_bytes: u32,
-    /// Bytes of one erase page.
-    pub page_bytes: u32,
-    /// Bytes of RAM; the loader keeps the first `ram_kept` for itself.
-    pub ram_bytes: u32,
-    /// Bytes of RAM the loader uses and does not let write.
-    pub ram_kept: u32,
-    /// The loader's own memory; the signature below lies in it.
-    pub system: Range<u32>,
-    /// Where the 96 bits of the unique id are.
-    pub uid_at: u32,
-    /// Where the flash size in KiB is, 16 bits.
-    pub flash_size_at: u32,
-    /// The option byte that leaves the chip open to reading; its complement stands beside it.
-    pub open: u8,
-    /// Erase is 0x44 with two bytes per page, not 0x43 with one.
-    pub erase_extended: bool,
-    /// Above this the loader cannot measure the rate of the first byte.
-    pub baud_max: u32,
-}
-
-/// Every chip this room can be.
-pub static MODELS: &[Model] = &[
-    Model {
-        name: "stm32f103",
-        product_id: 0x410,
-        version: 0x22,
-        flash_bytes: 0x2_0000,
-        page_bytes: 0x400,
-        ram_bytes: 0x5000,
-        ram_kept: 0x200,
-        system: 0x1FFF_F000..0x1FFF_F800,
-        uid_at: 0x1FFF_F7E8,
-        flash_size_at: 0x1FFF_F7E0,
-        open: 0xA5,
-        erase_extended: false,
-        baud_max: 115_200,
-    },
-    Model {
-        name: "stm32f103x8",
-        product_id: 0x410,
-        version: 0x22,
-        flash_bytes: 0x1_0000,
-        page_bytes: 0x400,
-        ram_bytes: 0x5000,
-        ram_kept: 0x200,
-        system: 0x1FFF_F000..0x1FFF_F800,
-        uid_at: 0x1FFF_F7E8,
-        flash_size_at: 0x1FFF_F7E0,
-        open: 0xA5,
-        erase_extended: false,
-        baud_max: 115_200,
-    },
-    Model {
-        name: "stm32f303",
-        product_id: 0x422,
-        version: 0x31,
-        flash_bytes: 0x2_0000,
-        page_bytes: 0x800,
-        ram_bytes: 0x8000,
-        ram_kept: 0x1400,
-        system: 0x1FFF_D800..0x1FFF_F800,
-        uid_at: 0x1FFF_F7AC,
-        flash_size_at: 0x1FFF_F7CC,
-        open: 0xAA,
-        erase_extended: true,
-        baud_max: 115_200,
-    },
-    Model {
-        name: "stm32f072",
-        product_id: 0x448,
-        version: 0x31,
-        flash_bytes: 0x2_0000,
-        page_bytes: 0x800,
-        ram_bytes: 0x4000,
-        ram_kept: 0x1800,
-        system: 0x1FFF_C800..0x1FFF_F800,
-        uid_at: 0x1FFF_F7AC,
-        flash_size_at: 0x1FFF_F7CC,
-        open: 0xAA,
-        erase_extended: true,
-        baud_max: 115_200,
-    },
-];
-
-/// The model with this name.
-#[must_use]
-pub fn model(name: &str) -> Option<&'static Model> {
-    MODELS.iter().find(|model| model.name == name)
-}
+/// Most bytes of one read.
+const BLOCK_BYTES: u32 = 256;
 
 /// One chip.
 #[derive(Debug)]
@@ -141,17 +27,17 @@ pub struct Chip {
     pub locked: bool,
     /// Pages whose writes and erases have no effect.
     pub write_protected: Vec<bool>,
-    /// Half-words until the supply fails.
+    /// Bytes to be programmed until the supply fails.
     pub cut_in: Option<u64>,
-    /// Half-words programmed since the process started.
-    pub half_words: u64,
-    /// Half-words that were not erased and therefore kept.
-    pub kept_half_words: u64,
+    /// Bytes programmed since the process started.
+    pub programmed_bytes: u64,
+    /// Bytes of units that were not erased and therefore kept.
+    pub kept_bytes: u64,
     /// Pages erased.
     pub page_erases: u64,
     /// Erases of everything.
     pub mass_erases: u64,
-    /// Nominal time of all erases and programmed half-words.
+    /// Nominal time of all erases and writes.
     pub busy: Duration,
 }
 
@@ -165,7 +51,8 @@ impl Chip {
     /// # Errors
     /// The file cannot be read or has another length.
     pub fn new(model: &'static Model, uid: [u8; 12], file: Option<&Path>) -> io::Result<Self> {
-        let bytes = model.flash_bytes as usize + OPTIONS.len();
+        let flash_bytes = model.flash_bytes() as usize;
+        let bytes = flash_bytes + model.options.len();
         let mut cells = Vec::new();
         let file = match file {
             Some(path) => {
@@ -182,9 +69,9 @@ impl Chip {
         };
         let blank = cells.is_empty();
         if blank {
-            cells = vec![0xFF; bytes];
-            cells[model.flash_bytes as usize] = model.open;
-            cells[model.flash_bytes as usize + 1] = !model.open;
+            cells = vec![model.cells.erased(); bytes];
+            cells[flash_bytes] = model.open;
+            cells[flash_bytes + 1] = !model.open;
         }
         if cells.len() != bytes {
             let text = format!("the flash file has {} bytes, not {bytes}", cells.len());
@@ -193,15 +80,15 @@ impl Chip {
         let chip = Self {
             model,
             uid,
-            locked: cells[model.flash_bytes as usize] != model.open,
+            locked: cells[flash_bytes] != model.open,
             cells,
             ram: vec![0; model.ram_bytes as usize],
             file,
             stuck: Vec::new(),
-            write_protected: vec![false; (model.flash_bytes / model.page_bytes) as usize],
+            write_protected: vec![false; model.page_count() as usize],
             cut_in: None,
-            half_words: 0,
-            kept_half_words: 0,
+            programmed_bytes: 0,
+            kept_bytes: 0,
             page_erases: 0,
             mass_erases: 0,
             busy: Duration::ZERO,
@@ -215,16 +102,37 @@ impl Chip {
     /// Whether the loader reads from all of `length` bytes at `address`.
     #[must_use]
     pub fn readable(&self, address: u32, length: u32) -> bool {
-        let ranges =
-            [self.flash(), RAM..RAM + self.model.ram_bytes, self.model.system.clone(), OPTIONS];
-        ranges.iter().any(|range| holds(range, address, length))
+        if let Signature::InBlock(start) = self.model.signature
+            && address == start
+            && length == BLOCK_BYTES
+        {
+            return true;
+        }
+        self.ranges().iter().any(|range| holds(range, address, length))
+    }
+
+    /// Whether the loader takes this address for a read; how much may be read comes later.
+    #[must_use]
+    pub fn addressable(&self, address: u32) -> bool {
+        let block = match self.model.signature {
+            Signature::InBlock(start) => start..start + BLOCK_BYTES,
+            Signature::InWords | Signature::Hidden => 0..0,
+        };
+        block.contains(&address) || self.readable(address, 1)
+    }
+
+    fn ranges(&self) -> [Range<u32>; 4] {
+        let (system, options) = (self.model.system.clone(), self.model.options.clone());
+        [self.flash(), RAM..RAM + self.model.ram_bytes, system, options]
     }
 
     /// Whether the loader writes to all of `length` bytes at `address`.
     #[must_use]
     pub fn writable(&self, address: u32, length: u32) -> bool {
         let ram = RAM + self.model.ram_kept..RAM + self.model.ram_bytes;
-        [self.flash(), ram, OPTIONS].iter().any(|range| holds(range, address, length))
+        [self.flash(), ram, self.model.options.clone()]
+            .iter()
+            .any(|range| holds(range, address, length))
     }
 
     /// Bytes for one read that [`Chip::readable`] allows.
@@ -240,10 +148,12 @@ impl Chip {
         if let Some(place) = at.checked_sub(RAM) {
             return self.ram.get(place as usize).copied().unwrap_or(0);
         }
-        if let Some(place) = at.checked_sub(self.model.uid_at).filter(|place| *place < 12) {
-            return self.uid[place as usize];
+        for (word, start) in self.model.uid_at.into_iter().enumerate() {
+            if let Some(place @ 0..=3) = at.checked_sub(start) {
+                return self.uid[4 * word + place as usize];
+            }
         }
-        let size = ((self.model.flash_bytes / 1024) as u16).to_le_bytes();
+        let size = ((self.model.flash_bytes() / 1024) as u16).to_le_bytes();
         match at.checked_sub(self.model.flash_size_at) {
             Some(place @ 0..=1) => size[place as usize],
             // The loader's own code: anything that is neither blank nor the same everywhere.
@@ -251,39 +161,52 @@ impl Chip {
         }
     }
 
-    /// Programs bytes at an even address. Half-words that are not erased keep their value, unless
-    /// all zeros are written.
+    /// Programs bytes at a unit's address; the last unit is filled up with ones, as the loader does
+    /// it. Units that are not erased keep their value, unless all zeros are written.
     ///
     /// # Errors
     /// [`PowerLost`] when a cut was due; what was programmed before stays.
     pub fn write(&mut self, address: u32, bytes: &[u8]) -> Result<Duration, PowerLost> {
         let before = self.busy;
-        for (offset, pair) in bytes.chunks(2).enumerate() {
-            let at = address + 2 * offset as u32;
-            let Some(cell) = self.cell(at) else {
-                let place = (at - RAM) as usize;
-                self.ram[place..place + pair.len()].copy_from_slice(pair);
+        let unit = self.model.cells.unit_bytes();
+        let mut at = address;
+        for part in bytes.chunks(unit) {
+            let start = at;
+            at += part.len() as u32;
+            let Some(cell) = self.cell(start) else {
+                let place = (start - RAM) as usize;
+                self.ram[place..place + part.len()].copy_from_slice(part);
                 continue;
             };
             if let Some(left) = &mut self.cut_in {
-                if *left == 0 {
+                let Some(rest) = left.checked_sub(part.len() as u64) else {
                     self.cut_in = None;
                     return Err(PowerLost);
+                };
+                *left = rest;
+            }
+            self.programmed_bytes += part.len() as u64;
+            self.busy += self.model.write_time;
+            let place = start.wrapping_sub(FLASH);
+            let page = self.model.page_of(place) as usize;
+            let protected =
+                self.flash().contains(&start) && self.write_protected.get(page) == Some(&true);
+            let cells = self.model.cells;
+            let held = &mut self.cells[cell..cell + part.len()];
+            let is_erased = held.iter().all(|byte| *byte == cells.erased());
+            let zeros = part.iter().all(|byte| *byte == 0);
+            match cells {
+                _ if protected => self.kept_bytes += part.len() as u64,
+                Cells::Bits => held.iter_mut().zip(part).for_each(|(held, byte)| *held &= byte),
+                Cells::HalfWords | Cells::DoubleWords | Cells::ZeroWords if is_erased => {
+                    held.copy_from_slice(part);
                 }
-                *left -= 1;
+                Cells::HalfWords | Cells::DoubleWords if zeros => held.fill(0),
+                Cells::HalfWords | Cells::DoubleWords | Cells::ZeroWords => {
+                    self.kept_bytes += part.len() as u64;
+                }
             }
-            self.half_words += 1;
-            self.busy += HALF_WORD;
-            let held = &mut self.cells[cell..cell + pair.len()];
-            let page = (at.wrapping_sub(FLASH) / self.model.page_bytes) as usize;
-            let protected = self.write_protected.get(page).copied().unwrap_or(false);
-            let zeros = pair.iter().all(|byte| *byte == 0);
-            if protected || (held.iter().any(|byte| *byte != 0xFF) && !zeros) {
-                self.kept_half_words += 1;
-                continue;
-            }
-            held.copy_from_slice(pair);
-            self.hold_stuck(cell..cell + pair.len());
+            self.hold_stuck(cell..cell + part.len());
         }
         if let Some(cell) = self.cell(address) {
             self.store(cell..cell + bytes.len());
@@ -293,33 +216,35 @@ impl Chip {
 
     /// Erases one page; a page that is write-protected stays.
     pub fn erase_page(&mut self, page: u32) -> Duration {
+        let range = self.model.page(page);
+        let times = (range.end - range.start) / self.model.pages[0].1;
         if !self.write_protected[page as usize] {
-            let start = (page * self.model.page_bytes) as usize;
-            self.fill(start..start + self.model.page_bytes as usize);
+            self.fill(range.start as usize..range.end as usize);
         }
         self.page_erases += 1;
-        self.busy += PAGE_ERASE;
-        PAGE_ERASE
+        let took = self.model.erase_time * times;
+        self.busy += took;
+        took
     }
 
     /// Erases all of flash.
     pub fn erase_all(&mut self) -> Duration {
-        self.fill(0..self.model.flash_bytes as usize);
+        self.fill(0..self.model.flash_bytes() as usize);
         self.mass_erases += 1;
-        self.busy += MASS_ERASE;
-        MASS_ERASE
+        self.busy += self.model.erase_time;
+        self.model.erase_time
     }
 
     /// Switches readout protection on, or off at the price of everything in flash.
     pub fn lock(&mut self, locked: bool) -> Duration {
-        let options = self.model.flash_bytes as usize;
+        let options = self.model.flash_bytes() as usize;
         let took = if self.locked && !locked { self.erase_all() } else { Duration::ZERO };
         self.locked = locked;
         let byte = if locked { 0x00 } else { self.model.open };
         self.cells[options..options + 2].copy_from_slice(&[byte, !byte]);
         self.store(options..options + 2);
-        self.busy += PAGE_ERASE;
-        took + PAGE_ERASE
+        self.busy += self.model.erase_time;
+        took + self.model.erase_time
     }
 
     /// A cell that is 0 and stays 0; false if there is no such cell.
@@ -367,18 +292,20 @@ impl Chip {
     /// Where flash is.
     #[must_use]
     pub fn flash(&self) -> Range<u32> {
-        FLASH..FLASH + self.model.flash_bytes
+        FLASH..FLASH + self.model.flash_bytes()
     }
 
     fn cell(&self, at: u32) -> Option<usize> {
         if self.flash().contains(&at) {
             return Some((at - FLASH) as usize);
         }
-        OPTIONS.contains(&at).then(|| (self.model.flash_bytes + (at - OPTIONS.start)) as usize)
+        let options = &self.model.options;
+        let place = || (self.model.flash_bytes() + (at - options.start)) as usize;
+        options.contains(&at).then(place)
     }
 
     fn fill(&mut self, range: Range<usize>) {
-        self.cells[range.clone()].fill(0xFF);
+        self.cells[range.clone()].fill(self.model.cells.erased());
         self.hold_stuck(range.clone());
         self.store(range);
     }
@@ -406,10 +333,16 @@ fn holds(range: &Range<u32>, address: u32, length: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::models::model;
     use super::*;
 
+    fn chip_of(name: &str) -> Chip {
+        let uid = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        Chip::new(model(name).unwrap(), uid, None).unwrap()
+    }
+
     fn chip() -> Chip {
-        Chip::new(model("stm32f103").unwrap(), [7; 12], None).unwrap()
+        chip_of("stm32f103")
     }
 
     #[test]
@@ -422,9 +355,48 @@ mod tests {
         check(&mut chip, [0x12, 0x34], [0x12, 0x34]);
         check(&mut chip, [0x10, 0x34], [0x12, 0x34]);
         check(&mut chip, [0, 0], [0, 0]);
-        assert_eq!(chip.kept_half_words, 1);
+        assert_eq!(chip.kept_bytes, 2);
         chip.erase_page(0);
         check(&mut chip, [0x10, 0x34], [0x10, 0x34]);
+    }
+
+    #[test]
+    fn a_unit_that_is_not_erased_takes_what_its_kind_of_cell_takes() {
+        let check = |name: &str, writes: [u8; 2], holds: u8, kept: u64| {
+            let mut chip = chip_of(name);
+            for byte in writes {
+                chip.write(FLASH + 8, &[byte; 8]).unwrap();
+            }
+            assert_eq!(chip.read(FLASH + 8, 8), [holds; 8], "{name} {writes:x?}");
+            assert_eq!(chip.kept_bytes, kept, "{name} {writes:x?}");
+            chip.erase_page(0);
+            assert_eq!(chip.read(FLASH + 8, 1), [chip.model.cells.erased()], "{name}");
+        };
+        check("stm32f405", [0x33, 0x55], 0x11, 0);
+        check("stm32g071", [0x33, 0x11], 0x33, 8);
+        check("stm32g071", [0x33, 0x00], 0x00, 0);
+        check("stm32l053", [0x33, 0x55], 0x33, 8);
+        check("stm32l053", [0x00, 0x55], 0x55, 0);
+    }
+
+    #[test]
+    fn a_signature_is_read_as_the_chips_loader_lets_it() {
+        let check = |name: &str, at: u32, length: u32, given: bool| {
+            assert_eq!(chip_of(name).readable(at, length), given, "{name} {at:#x}+{length}");
+        };
+        check("stm32f103", 0x1FFF_F7E8, 12, true);
+        check("stm32g071", 0x1FFF_7590, 4, true);
+        check("stm32f405", 0x1FFF_7A10, 12, false);
+        check("stm32f405", 0x1FFF_7A00, 256, true);
+        check("stm32f405", 0x1FFF_7A10, 256, false);
+        check("stm32l053", 0x1FF8_0050, 4, false);
+        check("stm32l053", 0x1FF8_0000, 256, true);
+        check("stm32l476", 0x1FFF_7590, 4, false);
+        check("stm32l476", 0x1FFF_7500, 256, false);
+        let block = chip_of("stm32l053").read(0x1FF8_0000, 256);
+        assert_eq!(block[0x50..0x58], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(block[0x64..0x68], [9, 10, 11, 12]);
+        assert_eq!(block[0x7C..0x7E], [64, 0]);
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub enum Lever {
     NoiseIn(u32, u32),
     /// `drop N [SKIP]`: after SKIP bytes, the next N bytes to the station get lost.
     Drop(u32, u32),
+    /// `damage N [SKIP]`: after SKIP bytes, the next N bytes to the station come with a bit flipped and
+    /// the wrong parity or no stop bit.
+    Damage(u32, u32),
     /// `baud RATE`: the loader has measured this rate in an earlier session.
     Baud(u32),
     /// `says TEXT`: what the program in flash says at 115200 once it is started.
@@ -79,6 +82,7 @@ pub fn parse(line: &str) -> Option<Lever> {
         ("noise", _) => pair().map(|(count, skip)| Lever::Noise(count, skip))?,
         ("noise-in", _) => pair().map(|(count, skip)| Lever::NoiseIn(count, skip))?,
         ("drop", _) => pair().map(|(count, skip)| Lever::Drop(count, skip))?,
+        ("damage", _) => pair().map(|(count, skip)| Lever::Damage(count, skip))?,
         ("baud", _) => Lever::Baud(narrow(0).filter(|baud| *baud > 0)?),
         ("says", text) => Lever::Says(text.to_owned()),
         ("heal", "") => Lever::Heal,
@@ -113,6 +117,7 @@ mod tests {
         check("run", Some(Lever::Run));
         check("noise 1", Some(Lever::Noise(1, 0)));
         check("noise-in 2 30", Some(Lever::NoiseIn(2, 30)));
+        check("damage 3 1", Some(Lever::Damage(3, 1)));
         check("says LAMP ok", Some(Lever::Says("LAMP ok".to_owned())));
         check("dump-hex 0x08000000 16", Some(Lever::DumpHex(0x0800_0000, 16)));
         for line in

@@ -145,7 +145,8 @@ impl Machine {
                     return Outcome::default();
                 }
                 let bytes = &frame[1..frame.len() - 1];
-                let fits = bytes.len() % 2 == 0 && chip.writable(address, bytes.len() as u32);
+                let step = chip.model.cells.unit_bytes().min(4);
+                let fits = bytes.len() % step == 0 && chip.writable(address, bytes.len() as u32);
                 if xor(&frame) != 0 || !fits {
                     return self.answer(NACK);
                 }
@@ -202,8 +203,7 @@ impl Machine {
                 if xor(&frame) != 0 {
                     return self.answer(NACK);
                 }
-                // RM0008 and PM0075: one bit protects four pages of 1 KiB or two of 2 KiB.
-                let pages = (4096 / chip.model.page_bytes) as usize;
+                let pages = chip.model.protect_pages;
                 for sector in &frame[1..frame.len() - 1] {
                     let first = usize::from(*sector) * pages;
                     chip.write_protected.iter_mut().skip(first).take(pages).for_each(|p| *p = true);
@@ -263,7 +263,7 @@ impl Machine {
     fn address(&mut self, command: u8, address: u32, sound: bool, chip: &Chip) -> Outcome {
         let served = match command {
             0x31 => chip.writable(address, 1),
-            _ => chip.readable(address, 1),
+            _ => chip.addressable(address),
         };
         if !sound || !served {
             return self.answer(NACK);
@@ -281,7 +281,7 @@ impl Machine {
     }
 
     fn erase_all(&mut self, sound: bool, chip: &mut Chip) -> Outcome {
-        if !sound {
+        if !sound || !chip.model.mass_erase {
             return self.answer(NACK);
         }
         let took = chip.erase_all();
@@ -319,7 +319,7 @@ fn xor(bytes: &[u8]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rom_loader::chip::model;
+    use crate::rom_loader::models::model;
 
     fn talk(machine: &mut Machine, chip: &mut Chip, bytes: &[u8]) -> Vec<u8> {
         bytes
@@ -372,7 +372,7 @@ mod tests {
             let heard: Vec<u8> =
                 asks.iter().flat_map(|ask| talk(&mut machine, &mut chip, ask)).collect();
             assert_eq!(heard, wanted, "{name} {asks:02x?}");
-            assert_eq!((chip.half_words, chip.page_erases, chip.mass_erases), (0, 0, 0));
+            assert_eq!((chip.programmed_bytes, chip.page_erases, chip.mass_erases), (0, 0, 0));
         };
         check("stm32f103", &[&[0x02, 0x02]], &[NACK]);
         check("stm32f103", &[&[0x44, 0xBB]], &[NACK]);
@@ -387,6 +387,13 @@ mod tests {
         check("stm32f103", &[&[0x43, 0xBC], &[0, 2, 3]], &[ACK, NACK]);
         check("stm32f303", &[&[0x44, 0xBB], &[0xFF, 0xFE, 1]], &[ACK, NACK]);
         check("stm32f103", &[&[SYNC, SYNC]], &[NACK]);
+        // A signature that is given in whole blocks, one that is not given, no erase of everything.
+        let f405_uid = [0x1F, 0xFF, 0x7A, 0x10, 0x8A];
+        check("stm32f405", &[&[0x11, 0xEE], &f405_uid, &[11, 0xF4]], &[ACK, ACK, NACK]);
+        let l476_uid = [0x1F, 0xFF, 0x75, 0x90, 0x05];
+        check("stm32l476", &[&[0x11, 0xEE], &l476_uid], &[ACK, NACK]);
+        check("stm32l053", &[&[0x44, 0xBB], &[0xFF, 0xFF, 0]], &[ACK, NACK]);
+        check("stm32f405", &[&[0x44, 0xBB], &[0, 0, 0, 12, 12]], &[ACK, NACK]);
     }
 
     #[test]

@@ -3,9 +3,12 @@
 //! Owns the terminal, the socket, the threads and the wall clock. The station's baud rate is read
 //! from the terminal's settings whenever bytes come or go. Serves every chip that is a [`Line`].
 
+#![allow(unsafe_code, reason = "a terminal is borrowed from a library that does not lend it")]
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::libc;
+use nix::sys::termios::{InputFlags, LocalFlags, SetArg, tcgetattr, tcsetattr};
 use serialport::{SerialPort, TTYPort};
 
 use super::chip::Chip;
@@ -22,13 +26,22 @@ use super::wire::Wire;
 /// The longest wait for the station's next byte; then the clock and the levers are looked at.
 const WAIT: Duration = Duration::from_millis(10);
 
+/// A byte as it comes out of a station's receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// The byte.
+    pub byte: u8,
+    /// Its parity or stop bit was wrong.
+    pub damaged: bool,
+}
+
 /// A chip at the end of a serial line. Told the time, never asks.
 pub trait Line: Send + 'static {
     /// Bytes the station sent at `baud`, read at `now`.
     fn receive(&mut self, bytes: &[u8], baud: u32, now: Duration);
 
     /// Bytes that have arrived at a station listening at `baud`.
-    fn arrived(&mut self, baud: u32, now: Duration) -> Vec<u8>;
+    fn arrived(&mut self, baud: u32, now: Duration) -> Vec<Arrival>;
 
     /// When the next byte arrives.
     fn next_due(&self) -> Option<Duration>;
@@ -99,6 +112,7 @@ pub fn serve_line(line: impl Line, control: SocketAddr) -> io::Result<Served> {
     // Held open without the lock that `far` has: the station opens this end for itself alone.
     let held = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&tty)?;
     drop(far);
+    pass_marks(&held)?;
     let levers = TcpListener::bind(control)?;
     let control = levers.local_addr()?;
     let wire = Arc::new(Mutex::new(line));
@@ -148,6 +162,7 @@ impl<L: Line> Port<L> {
                 (wire.arrived(baud, now), wire.next_due())
             };
             if !bytes.is_empty() {
+                let bytes = self.as_the_terminal_gives(&bytes)?;
                 self.near.write_all(&bytes)?;
             }
             let wait = due.map_or(WAIT, |due| due.saturating_sub(self.start.elapsed()).min(WAIT));
@@ -164,6 +179,32 @@ impl<L: Line> Port<L> {
             }
         }
         Ok(())
+    }
+}
+
+/// Has a pseudo-terminal leave it to this room to mark damaged bytes: it knows of none itself, and
+/// would take a mark for three bytes of the line's own.
+fn pass_marks(terminal: &File) -> io::Result<()> {
+    let mut settings = tcgetattr(terminal)?;
+    settings.local_flags.insert(LocalFlags::EXTPROC);
+    Ok(tcsetattr(terminal, SetArg::TCSANOW, &settings)?)
+}
+
+impl<L: Line> Port<L> {
+    /// What a reader gets: where it asked for marks (`PARMRK`), a damaged byte comes behind 0xFF and
+    /// 0x00, and 0xFF is doubled.
+    fn as_the_terminal_gives(&self, bytes: &[Arrival]) -> io::Result<Vec<u8>> {
+        // SAFETY: the terminal is open as long as this port is.
+        let near = unsafe { BorrowedFd::borrow_raw(self.near.as_raw_fd()) };
+        let settings = tcgetattr(near)?;
+        let marks = settings.input_flags.contains(InputFlags::PARMRK)
+            && settings.local_flags.contains(LocalFlags::EXTPROC);
+        let given = |arrival: &Arrival| match *arrival {
+            Arrival { byte, damaged: true } if marks => vec![0xFF, 0x00, byte],
+            Arrival { byte: 0xFF, .. } if marks => vec![0xFF, 0xFF],
+            Arrival { byte, .. } => vec![byte],
+        };
+        Ok(bytes.iter().flat_map(given).collect())
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::chip::Chip;
 use super::lever::Lever;
 use super::machine::{Machine, SYNC};
-use super::serve::Line;
+use super::serve::{Arrival, Line};
 
 /// Start, eight data bits, parity, stop.
 const BITS_PER_BYTE: u64 = 11;
@@ -49,10 +49,20 @@ impl Fault {
 
 /// A byte on its way to the station.
 #[derive(Debug, Clone, Copy)]
-struct Sent {
-    due: Duration,
-    byte: u8,
-    baud: u32,
+pub(crate) struct Sent {
+    pub(crate) due: Duration,
+    pub(crate) byte: u8,
+    pub(crate) baud: u32,
+    pub(crate) damaged: bool,
+}
+
+impl Sent {
+    /// As a station listening at this rate receives it: bits that do not end where they should are
+    /// no whole byte.
+    pub(crate) fn at(self, baud: u32) -> Arrival {
+        let byte = garbled(self.byte, self.baud, baud);
+        Arrival { byte, damaged: self.damaged || !alike(self.baud, baud) }
+    }
 }
 
 /// A chip with its wire.
@@ -71,6 +81,7 @@ pub struct Wire {
     baud: Option<u32>,
     noise: Fault,
     noise_in: Fault,
+    damage: Fault,
     drop: Fault,
     says: String,
     /// When the line towards the chip, and towards the station, is free again.
@@ -94,6 +105,7 @@ impl Wire {
             baud: None,
             noise: Fault::default(),
             noise_in: Fault::default(),
+            damage: Fault::default(),
             drop: Fault::default(),
             says: String::new(),
             in_free: Duration::ZERO,
@@ -140,7 +152,9 @@ impl Wire {
             return;
         }
         let byte = if self.noise.hits() { byte ^ 0x04 } else { byte };
-        self.out.push_back(Sent { due: self.out_free, byte, baud });
+        let damaged = self.damage.hits();
+        let byte = if damaged { byte ^ 0x02 } else { byte };
+        self.out.push_back(Sent { due: self.out_free, byte, baud, damaged });
     }
 
     fn byte_time(&self, baud: u32) -> Duration {
@@ -165,7 +179,7 @@ impl Wire {
 
     fn dump(&self, path: &std::path::Path) -> String {
         use std::io::Write;
-        let bytes = self.chip.read(self.chip.flash().start, self.chip.model.flash_bytes);
+        let bytes = self.chip.read(self.chip.flash().start, self.chip.model.flash_bytes());
         match std::fs::File::create(path).and_then(|mut file| file.write_all(&bytes)) {
             Ok(()) => format!("ok {}", bytes.len()),
             Err(error) => format!("error {error}"),
@@ -183,10 +197,10 @@ impl Line for Wire {
         }
     }
 
-    fn arrived(&mut self, baud: u32, now: Duration) -> Vec<u8> {
+    fn arrived(&mut self, baud: u32, now: Duration) -> Vec<Arrival> {
         let mut bytes = Vec::new();
         while let Some(sent) = self.out.pop_front_if(|sent| sent.due <= now) {
-            bytes.push(garbled(sent.byte, sent.baud, baud));
+            bytes.push(sent.at(baud));
         }
         bytes
     }
@@ -211,7 +225,7 @@ impl Line for Wire {
             Lever::Lock => {
                 self.chip.lock(true);
             }
-            Lever::Cut(bytes) => self.chip.cut_in = Some(bytes / 2),
+            Lever::Cut(bytes) => self.chip.cut_in = Some(bytes),
             Lever::Stuck(address, bit) => {
                 if !self.chip.stick(address, bit) {
                     return "error no such cell".to_owned();
@@ -227,6 +241,7 @@ impl Line for Wire {
             Lever::Nack(count) => self.machine.nacks_due = count,
             Lever::Noise(left, skip) => self.noise = Fault::new(left, skip),
             Lever::NoiseIn(left, skip) => self.noise_in = Fault::new(left, skip),
+            Lever::Damage(left, skip) => self.damage = Fault::new(left, skip),
             Lever::Drop(left, skip) => self.drop = Fault::new(left, skip),
             Lever::Baud(rate) => {
                 self.restart();
@@ -238,7 +253,7 @@ impl Line for Wire {
                 self.chip.heal();
                 self.machine.nacks_due = 0;
                 self.silent = false;
-                (self.noise, self.noise_in, self.drop) = Default::default();
+                (self.noise, self.noise_in, self.damage, self.drop) = Default::default();
             }
             Lever::Dump(path) => return self.dump(&path),
             Lever::DumpHex(address, length) => {
@@ -251,8 +266,8 @@ impl Line for Wire {
             Lever::Counters => {
                 let (chip, machine) = (&self.chip, &self.machine);
                 let totals = json!({
-                    "programmed_half_words": chip.half_words,
-                    "kept_half_words": chip.kept_half_words,
+                    "programmed_bytes": chip.programmed_bytes,
+                    "kept_bytes": chip.kept_bytes,
                     "page_erases": chip.page_erases,
                     "mass_erases": chip.mass_erases,
                     "busy_ns": u64::try_from(chip.busy.as_nanos()).unwrap_or(u64::MAX),
@@ -277,9 +292,14 @@ impl Line for Wire {
     }
 }
 
-/// What a receiver at `listening` makes of a byte sent at `sending`. UARTs bear about 4 %.
+/// Whether two rates are near enough for each other. UARTs bear about 4 %.
+pub(crate) fn alike(sending: u32, listening: u32) -> bool {
+    sending.abs_diff(listening) <= listening / 25
+}
+
+/// What a receiver at `listening` makes of a byte sent at `sending`.
 pub(crate) fn garbled(byte: u8, sending: u32, listening: u32) -> u8 {
-    if sending.abs_diff(listening) <= listening / 25 {
+    if alike(sending, listening) {
         byte
     } else {
         // No pair of a byte and its complement stays one, and no ACK or NACK comes of the other.
@@ -290,16 +310,20 @@ pub(crate) fn garbled(byte: u8, sending: u32, listening: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rom_loader::chip::model;
     use crate::rom_loader::machine::{ACK, NACK};
+    use crate::rom_loader::models::model;
 
     fn wire(time_scale: f64) -> Wire {
         Wire::new(Chip::new(model("stm32f103").unwrap(), [3; 12], None).unwrap(), time_scale)
     }
 
+    fn bytes_of(arrivals: Vec<Arrival>) -> Vec<u8> {
+        arrivals.into_iter().map(|arrival| arrival.byte).collect()
+    }
+
     fn ask(wire: &mut Wire, bytes: &[u8], baud: u32) -> Vec<u8> {
         wire.receive(bytes, baud, Duration::ZERO);
-        wire.arrived(baud, Duration::from_secs(60))
+        bytes_of(wire.arrived(baud, Duration::from_secs(60)))
     }
 
     #[test]
@@ -322,12 +346,28 @@ mod tests {
         let byte = Duration::from_nanos(11_000_000_000 / 115_200);
         wire.receive(&[SYNC], 115_200, Duration::ZERO);
         assert_eq!(wire.next_due(), Some(2 * byte));
-        assert_eq!(wire.arrived(115_200, 2 * byte), [ACK]);
+        assert_eq!(bytes_of(wire.arrived(115_200, 2 * byte)), [ACK]);
         let later = Duration::from_secs(1);
         wire.receive(&[0x43, 0xBC, 0, 1, 1], 115_200, later);
-        assert_eq!(wire.arrived(115_200, later + 3 * byte), [ACK]);
+        assert_eq!(bytes_of(wire.arrived(115_200, later + 3 * byte)), [ACK]);
         let due = wire.next_due().unwrap();
-        assert_eq!(due, later + 6 * byte + super::super::chip::PAGE_ERASE);
+        assert_eq!(due, later + 6 * byte + wire.chip.model.erase_time);
+    }
+
+    #[test]
+    fn a_byte_is_damaged_by_a_disturbance_and_by_a_receiver_at_another_rate() {
+        let mut wire = wire(0.0);
+        assert_eq!(ask(&mut wire, &[SYNC], 57_600), [ACK]);
+        let mut check = |lever: Lever, baud: u32, damaged: &[bool]| {
+            wire.pull(lever);
+            wire.receive(&[0x02, 0xFD], 57_600, Duration::ZERO);
+            let arrivals = wire.arrived(baud, Duration::from_secs(60));
+            let found: Vec<bool> = arrivals.iter().map(|arrival| arrival.damaged).collect();
+            assert_eq!(found, damaged);
+        };
+        check(Lever::Damage(2, 1), 57_600, &[false, true, true, false, false]);
+        check(Lever::Heal, 57_600, &[false; 5]);
+        check(Lever::Heal, 9600, &[true; 5]);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! [`WireTime`], and a device that does not answer ends in the caller's own time limit.
 
 mod machine;
+mod story;
 mod sys;
 mod tree;
 mod urb;
@@ -29,6 +30,7 @@ use tree::{About, HUB, Place, node};
 use urb::DeviceFile;
 
 pub use machine::WireTime;
+pub use story::{run_again, with_sockets};
 pub use sys::TestbedError;
 pub use tree::PlaceError;
 

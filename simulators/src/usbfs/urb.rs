@@ -31,6 +31,7 @@ mod call {
 
 const ENOENT: i32 = 2;
 const EAGAIN: i32 = 11;
+const EBUSY: i32 = 16;
 const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
 const ENOTTY: i32 = 25;
@@ -78,11 +79,13 @@ pub(super) struct DeviceFile {
     port: String,
     address: u8,
     urbs: Vec<Urb>,
+    /// Who has the interface: it is one program's at a time.
+    claimed: Option<Client>,
 }
 
 impl DeviceFile {
     pub(super) fn new(shared: Arc<Shared>, port: &str, address: u8) -> Self {
-        Self { shared, port: port.to_owned(), address, urbs: Vec::new() }
+        Self { shared, port: port.to_owned(), address, urbs: Vec::new(), claimed: None }
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Machine) -> R) -> R {
@@ -222,17 +225,24 @@ impl Answers for DeviceFile {
                 self.with(|machine| machine.reset(&self.port));
                 Ok(())
             }
-            call::CLAIM
-            | call::RELEASE
-            | call::DISCONNECT_AND_CLAIM
-            | call::SET_CONFIGURATION
-            | call::RESET_ENDPOINT
-            | call::CLEAR_HALT => Ok(()),
+            call::CLAIM | call::DISCONNECT_AND_CLAIM => {
+                if self.claimed.is_some_and(|other| other != client) {
+                    return Err(EBUSY);
+                }
+                self.claimed = Some(client);
+                Ok(())
+            }
+            call::RELEASE => {
+                self.claimed.take_if(|owner| *owner == client);
+                Ok(())
+            }
+            call::SET_CONFIGURATION | call::RESET_ENDPOINT | call::CLEAR_HALT => Ok(()),
             _ => Err(ENOTTY),
         }
     }
 
     fn vanished(&mut self, client: Client) {
+        self.claimed.take_if(|owner| *owner == client);
         self.urbs.retain(|urb| urb.client != client);
     }
 }

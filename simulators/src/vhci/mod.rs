@@ -8,6 +8,7 @@
 //! DFU [`Device`](crate::dfu::Device) and a serial port, [`Modem`]. A port's reset does not reach the
 //! device: `vhci_hcd` keeps it to itself.
 
+mod auto_reset;
 mod gadget;
 mod modem;
 mod wire;
@@ -25,8 +26,9 @@ use std::time::{Duration, Instant};
 use crate::dfu::Setup;
 use wire::Command;
 
+pub use auto_reset::AutoReset;
 pub use gadget::{Gadget, Outcome};
-pub use modem::{Lines, Modem};
+pub use modem::{Echo, FarEnd, Lines, Modem};
 
 /// The controller as the kernel shows it.
 const CONTROLLER: &str = "/sys/devices/platform/vhci_hcd.0";
@@ -128,7 +130,14 @@ fn keep<G: Gadget>(shared: &Shared<G>, port: u8) {
         drop(state);
         match attach(port) {
             Ok(mut wire) => {
-                shared.lock().wire = wire.try_clone().ok();
+                // Without a second end nobody could pull it out again.
+                match wire.try_clone() {
+                    Ok(second) => shared.lock().wire = Some(second),
+                    Err(error) => {
+                        shared.lock().failed = Some(VhciError::Controller(error));
+                        return;
+                    }
+                }
                 // The conversation ends with the stream, whichever side closed it.
                 let _ = serve(shared, enumeration, &mut wire);
                 shared.lock().wire = None;

@@ -1,4 +1,5 @@
-//! A serial port over USB (CDC-ACM): it echoes, and remembers its control lines and its line coding.
+//! A serial port over USB (CDC-ACM): it remembers its control lines and its line coding. Behind it is
+//! an [`Echo`], or another [`FarEnd`].
 //!
 //! Ids of an STM32's virtual port, so that no rule for a known adapter meets it by accident.
 
@@ -19,12 +20,41 @@ pub struct Lines {
     pub request_to_send: bool,
 }
 
-/// The port's far end.
+/// What is at the far end of a serial port.
+pub trait FarEnd: Send + 'static {
+    /// The host drives the lines.
+    fn drive(&mut self, lines: Lines);
+
+    /// Bytes from the host, sent at this rate.
+    fn take(&mut self, bytes: &[u8], baud: u32);
+
+    /// At most `bytes_max` bytes for a host that listens at this rate; `None` if there are none.
+    fn give(&mut self, bytes_max: usize, baud: u32) -> Option<Vec<u8>>;
+}
+
+/// A far end that says what it hears.
+#[derive(Debug, Clone, Default)]
+pub struct Echo(VecDeque<u8>);
+
+impl FarEnd for Echo {
+    fn drive(&mut self, _lines: Lines) {}
+
+    fn take(&mut self, bytes: &[u8], _baud: u32) {
+        self.0.extend(bytes);
+    }
+
+    fn give(&mut self, bytes_max: usize, _baud: u32) -> Option<Vec<u8>> {
+        let count = self.0.len().min(bytes_max);
+        (count > 0).then(|| self.0.drain(..count).collect())
+    }
+}
+
+/// The port, as a device on USB.
 #[derive(Debug, Clone)]
-pub struct Modem {
+pub struct Modem<F = Echo> {
     ids: (u16, u16),
     serial: String,
-    echo: VecDeque<u8>,
+    far: F,
     coding: [u8; 7],
     lines: Vec<Lines>,
     powered: bool,
@@ -32,17 +62,29 @@ pub struct Modem {
 }
 
 impl Modem {
-    /// A port with these USB ids and this serial number.
+    /// A port with these USB ids and this serial number, and an echo behind it.
     pub fn new(ids: (u16, u16), serial: &str) -> Self {
+        Self::before(ids, serial, Echo::default())
+    }
+}
+
+impl<F: FarEnd> Modem<F> {
+    /// The same with something else behind it.
+    pub fn before(ids: (u16, u16), serial: &str, far: F) -> Self {
         Self {
             ids,
             serial: serial.to_owned(),
-            echo: VecDeque::new(),
+            far,
             coding: [0x00, 0xC2, 0x01, 0x00, 0, 0, 8],
             lines: Vec::new(),
             powered: true,
             enumerations: 0,
         }
+    }
+
+    /// What is behind it.
+    pub fn far(&mut self) -> &mut F {
+        &mut self.far
     }
 
     /// Every state the host has put the lines into, in order.
@@ -102,7 +144,7 @@ impl Modem {
     }
 }
 
-impl Gadget for Modem {
+impl<F: FarEnd> Gadget for Modem<F> {
     fn is_on_the_bus(&self) -> bool {
         self.powered
     }
@@ -137,7 +179,9 @@ impl Gadget for Modem {
             (0x21, 0x22) => {
                 let (data_terminal_ready, request_to_send) =
                     (setup.value & 1 != 0, setup.value & 2 != 0);
-                self.lines.push(Lines { data_terminal_ready, request_to_send });
+                let lines = Lines { data_terminal_ready, request_to_send };
+                self.lines.push(lines);
+                self.far.drive(lines);
                 Outcome::Done(Vec::new())
             }
             _ => Outcome::Stall,
@@ -148,15 +192,12 @@ impl Gadget for Modem {
 
     fn take(&mut self, endpoint: u8, bytes: &[u8]) {
         if endpoint == DATA {
-            self.echo.extend(bytes);
+            self.far.take(bytes, self.baud());
         }
     }
 
     fn give(&mut self, endpoint: u8, bytes_max: usize) -> Option<Vec<u8>> {
-        if endpoint != DATA || self.echo.is_empty() {
-            return None;
-        }
-        let count = self.echo.len().min(bytes_max);
-        Some(self.echo.drain(..count).collect())
+        let baud = self.baud();
+        if endpoint == DATA { self.far.give(bytes_max, baud) } else { None }
     }
 }

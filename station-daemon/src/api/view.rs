@@ -337,6 +337,9 @@ pub enum TroubleCode {
     /// The system does not let the station use the slot's probe or port.
     #[serde(rename = "F-47")]
     PortForbidden,
+    /// A socket of the slot holds something else than when it was taught.
+    #[serde(rename = "F-48")]
+    SocketDiffers,
     /// The hub showed a certificate that is not its own.
     #[serde(rename = "F-51")]
     HubCertificate,
@@ -389,7 +392,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -423,6 +426,7 @@ impl TroubleCode {
         Self::PortMissing,
         Self::PortNotLeased,
         Self::PortForbidden,
+        Self::SocketDiffers,
         Self::HubCertificate,
         Self::HubUnreachable,
         Self::EnrolmentCodeUsed,

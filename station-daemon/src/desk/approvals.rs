@@ -12,11 +12,13 @@ use release::Channel;
 use serde::{Deserialize, Serialize};
 
 use super::Desk;
+use super::facts::arrive_locked;
 use super::looks::Ring;
 use super::people::PersonRefusal;
 use crate::api::view::{Approval, Wish};
 use crate::store::{Commit, StoreError};
 use crate::trouble::TroubleCode;
+use crate::visit::ChipSet;
 
 /// Setting that holds the approvals in force.
 const APPROVALS: &str = "approvals";
@@ -249,15 +251,21 @@ impl Desk {
         Ok(())
     }
 
-    /// Journals that the approval of a visit is used up and that its locked chips are about to be
-    /// erased; the name of the record that holds it.
+    /// Journals that locked chips are about to be erased: on the approval of a visit, which is used
+    /// up, or because such chips arrive locked. The name of the record.
     ///
     /// # Errors
-    /// When it could not be saved; nothing may be erased then.
+    /// [`TroubleCode::ChipLocked`] for a chip that neither covers; when it could not be saved.
+    /// Nothing may be erased then.
     pub fn save_unlock(&mut self, slot: u32) -> Result<String, TroubleCode> {
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;
-        let operator = self.approvals.unlock_of(slot).ok_or(TroubleCode::ChipLocked)?;
+        let operator = self.approvals.unlock_of(slot);
         let recipe = &visit.work.as_ref().ok_or(TroubleCode::Internal)?.manifest.recipe;
+        let fresh = if visit.erased { ChipSet::NONE } else { arrive_locked(recipe) };
+        let locked = (0..).zip(&visit.units).filter(|(_, unit)| unit.is_none());
+        if operator.is_none() && !ChipSet::of(locked.map(|(place, _)| place)).is_within(fresh) {
+            return Err(TroubleCode::ChipLocked);
+        }
         let events: Vec<Event> = visit
             .units
             .iter()

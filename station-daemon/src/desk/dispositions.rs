@@ -4,7 +4,6 @@
 //! other stations from the hub. Rework needs no word here: a board comes back under an order of the
 //! rework channel, and its code is adopted.
 //!
-//! Until people badge in, the number in a disposition is what was entered, not what was proven.
 
 use audit::{Event, HexBytes};
 

@@ -98,6 +98,10 @@ impl Desk {
         });
         let locked = (0..).zip(units).filter(|(_, unit)| unit.is_none()).map(|(place, _)| place);
         let locked = ChipSet::of(locked);
+        let arrive_locked = match work {
+            Ok((_, open)) => arrive_locked(&open.manifest.recipe),
+            Err(_) => ChipSet::NONE,
+        };
         let unlock_approved = self.approvals.unlock_of(slot).is_some();
         let erased = self.visits.get(&slot).is_some_and(|visit| visit.erased);
         let block = match unit.map(|unit| unit.found) {
@@ -112,6 +116,7 @@ impl Desk {
         Ok(Facts {
             strength,
             locked,
+            arrive_locked,
             unlock_approved,
             erased,
             in_other_slot,
@@ -198,6 +203,14 @@ fn recipe_facts(recipe: &Recipe, found: &[Found]) -> RecipeFacts {
     }
 }
 
+/// The chips of a recipe that come from their maker locked.
+pub(super) fn arrive_locked(recipe: &Recipe) -> ChipSet {
+    let arrives =
+        |chip: &ChipRecipe| flash::chip(chip.chip.as_str()).is_some_and(|row| row.arrives_locked);
+    let places = (0..).zip(&recipe.chips).filter(|(_, chip)| arrives(chip));
+    ChipSet::of(places.map(|(place, _)| place))
+}
+
 const fn release_facts(code: TroubleCode) -> ReleaseFacts {
     match code {
         TroubleCode::ReleaseWithdrawn => ReleaseFacts::Withdrawn,
@@ -216,6 +229,7 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::PortMissing
         | TroubleCode::PortNotLeased
         | TroubleCode::PortForbidden
+        | TroubleCode::SocketDiffers
         | TroubleCode::ProbeBusy
         | TroubleCode::ProbeGone
         | TroubleCode::SelfTestFailed

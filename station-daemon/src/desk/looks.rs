@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{Desk, DeskHandle};
 use crate::api::view::SlotState;
+use crate::teach::SlotPorts;
 
 /// Longest wait for a slot's answer. The tile tells what came of a look that took longer.
 pub const LOOK_ANSWER_MAX: Duration = Duration::from_millis(1500);
@@ -37,6 +38,10 @@ pub enum Ring {
     Open,
     /// To look anew at a board that was refused because its chip is locked.
     Again,
+    /// To be reached through these ports from the next board on.
+    Ports(Box<SlotPorts>),
+    /// To look whether its taught sockets hold what they were taught.
+    Check,
 }
 
 /// How a slot's thread is told something.

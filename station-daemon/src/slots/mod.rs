@@ -9,6 +9,7 @@
 
 mod claim;
 mod loss;
+mod sockets;
 mod steps;
 mod streak;
 mod teller;
@@ -22,11 +23,13 @@ use crate::api::view::SlotState;
 use crate::config::SlotConfig;
 use crate::desk::{DeskHandle, Look, Ring, Tile};
 use crate::hands::HandConfig;
+use crate::teach::SlotPorts;
 use crate::trouble::{TroubleCode, chain};
 use crate::visit::{Effect, Event, Step, Visit};
 
 use claim::{Claim, Touch};
 use loss::{Loss, Said};
+use sockets::{Finding, Sockets};
 use steps::{Bench, Seat};
 use streak::Streak;
 
@@ -105,7 +108,7 @@ impl RunningSlot {
     }
 }
 
-/// The port a slot's worker begins with; a checked configuration has one.
+/// The port a slot's worker begins with; a slot without one starts no worker.
 fn first_port(config: &SlotConfig) -> String {
     config.first_port().map(ToString::to_string).unwrap_or_default()
 }
@@ -127,6 +130,9 @@ struct Slot {
     claim: Claim,
     /// A lead let the locked board in it be erased.
     again: bool,
+    /// The ports it is to have from the next board on.
+    ports: Option<Box<SlotPorts>>,
+    sockets: Sockets,
     /// Why the slot could not be looked into, since it could not: logged once, shown all the time.
     blind: Option<TroubleCode>,
 }
@@ -155,6 +161,8 @@ impl Slot {
             asked: Vec::new(),
             claim: Claim::default(),
             again: false,
+            ports: None,
+            sockets: Sockets::default(),
             blind: None,
         }
     }
@@ -239,6 +247,21 @@ impl Slot {
             {
                 return None;
             }
+            if let Some(ports) = self.ports.take() {
+                let SlotPorts { config, taught, lists } = *ports;
+                self.bench.use_ports(config);
+                self.sockets.are(taught, lists);
+                self.blind = None;
+            }
+            if let Some(code) = self.is_not_wired() {
+                self.steady = 0;
+                self.asked.drain(..).for_each(|look| look.answer(false));
+                self.show(Tile::with_trouble(SlotState::Fail, code));
+                if self.pause(WAIT_PAUSE) == Go::Stop {
+                    return None;
+                }
+                continue;
+            }
             let wanted = self.wants_look();
             let look = self.bench.turn_to_order().and_then(|()| self.bench.look());
             if look.is_ok() {
@@ -291,6 +314,18 @@ impl Slot {
         }
     }
 
+    /// Why there is nothing to look into: no port, or a socket that is not as it was taught.
+    fn is_not_wired(&mut self) -> Option<TroubleCode> {
+        if let Some(Finding { port, found, is_new }) = self.sockets.look() {
+            if is_new {
+                let slot = self.number();
+                self.desk.tell(move |desk| desk.socket_differs(slot, &port, &found));
+            }
+            return Some(TroubleCode::SocketDiffers);
+        }
+        (!self.bench.has_port()).then_some(TroubleCode::PortMissing)
+    }
+
     /// Whether the look to come was asked for. A touch that takes the word back asks for none.
     fn wants_look(&mut self) -> bool {
         let now = Instant::now();
@@ -334,6 +369,10 @@ impl Slot {
             if let Some(code) = self.streak.closed() {
                 return self.closed(code);
             }
+            // What lies here is looked at anew, through the new ports.
+            if self.ports.is_some() {
+                return Some(Event::BoardGone);
+            }
             match if tells { self.bench.seat() } else { Seat::Untold } {
                 Seat::Taken => {}
                 Seat::Free => return Some(Event::BoardGone),
@@ -363,6 +402,9 @@ impl Slot {
             }
             if let Some(code) = self.streak.closed() {
                 return self.closed(code);
+            }
+            if self.ports.is_some() {
+                return Some(Event::BoardGone);
             }
             let look = self.bench.look();
             let touched = !self.asked.is_empty();
@@ -420,6 +462,8 @@ impl Slot {
                     return Go::On;
                 }
                 Ok(Word::Ring(Ring::Again)) => {}
+                Ok(Word::Ring(Ring::Ports(ports))) => self.ports = Some(ports),
+                Ok(Word::Ring(Ring::Check)) => self.sockets.check(),
                 Ok(Word::Stop) | Err(_) => return Go::Stop,
             }
         }
@@ -435,6 +479,14 @@ impl Slot {
             Ok(Word::Stop) | Err(RecvTimeoutError::Disconnected) => Go::Stop,
             Ok(Word::Ring(Ring::Look(look))) => {
                 self.asked.push(look);
+                Go::On
+            }
+            Ok(Word::Ring(Ring::Ports(ports))) => {
+                self.ports = Some(ports);
+                Go::On
+            }
+            Ok(Word::Ring(Ring::Check)) => {
+                self.sockets.check();
                 Go::On
             }
             // Only a closed slot can be opened.

@@ -97,6 +97,23 @@ impl Bench {
         self.config.number
     }
 
+    /// Whether there is a port to look through.
+    pub(super) fn has_port(&self) -> bool {
+        self.config.first_port().is_some()
+    }
+
+    /// From now on the slot is reached through these ports: the workers let the old ones go.
+    pub(super) fn use_ports(&mut self, config: SlotConfig) {
+        if config == self.config {
+            return;
+        }
+        (self.hand, self.identified_by, self.asked_order) = (None, None, None);
+        self.far.clear();
+        let port = config.first_port().map(ToString::to_string).unwrap_or_default();
+        self.hand_config = HandConfig { port, chip: None, ..self.hand_config.clone() };
+        self.config = config;
+    }
+
     pub(super) fn show(&self, tile: Tile) {
         let slot = self.number();
         self.desk.tell(move |desk| desk.show(slot, tile));

@@ -44,6 +44,12 @@ impl ChipSet {
         self.0 == 0
     }
 
+    /// The places in it that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether every place in it is in `other` too.
     #[must_use]
     pub const fn is_within(self, other: Self) -> bool {

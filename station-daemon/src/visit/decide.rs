@@ -5,7 +5,7 @@
 //!
 //! Promise: a unit whose identity is weak, of which a chip is locked, or that stands in another slot
 //! is never flashed with a code; a code once reserved for a UID is the only one that UID gets here;
-//! nothing is erased whole without an approval.
+//! nothing is erased whole without an approval, but for a chip that arrives locked, once in a visit.
 
 use super::ChipSet;
 use crate::trouble::TroubleCode;
@@ -115,6 +115,8 @@ pub struct Facts {
     pub strength: Strength,
     /// The chips that are locked.
     pub locked: ChipSet,
+    /// The chips of the recipe that arrive locked from their maker.
+    pub arrive_locked: ChipSet,
     /// A lead approved that the board of this visit be erased if it is locked.
     pub unlock_approved: bool,
     /// A chip of this board was erased whole in this visit.
@@ -179,7 +181,7 @@ pub enum Decision {
     Flash(Work),
     /// It passed before: compare and say so.
     CompareOnly,
-    /// Erase these locked chips whole, on the lead's approval, and look again.
+    /// Erase these locked chips whole, on the lead's approval or as they arrived, and look again.
     Unlock(ChipSet),
     /// Not this unit, not now.
     Refuse {
@@ -203,7 +205,9 @@ pub fn decide(facts: &Facts) -> Decision {
 
 /// What is wrong with one chip in the slot.
 fn refused_chip(facts: &Facts) -> Option<(TroubleCode, u8)> {
-    if let Some(place) = facts.locked.first()
+    // One that is locked again after its erase is not as it arrived.
+    let fresh = if facts.erased { ChipSet::NONE } else { facts.arrive_locked };
+    if let Some(place) = facts.locked.without(fresh).first()
         && !facts.unlock_approved
     {
         return Some((TroubleCode::ChipLocked, place));
@@ -265,7 +269,7 @@ fn refused_unit(facts: &Facts) -> Option<TroubleCode> {
 }
 
 fn only_compared(facts: &Facts, portion: PortionFacts) -> bool {
-    // One that was erased on a lead's approval holds nothing any more that could be compared.
+    // One that was erased whole holds nothing any more that could be compared.
     facts.history == History::Passed
         && facts.strength == Strength::Strong
         && !portion.rework
@@ -309,6 +313,7 @@ mod tests {
     const GOOD: Facts = Facts {
         strength: Strength::Strong,
         locked: ChipSet::NONE,
+        arrive_locked: ChipSet::NONE,
         unlock_approved: false,
         erased: false,
         in_other_slot: None,
@@ -473,6 +478,23 @@ mod tests {
             Facts { unlock_approved: true, ..locked(&[0, 2]) },
             Decision::Unlock(ChipSet::of([0, 2])),
         );
+        let fresh = |places: &[u8]| Facts { arrive_locked: ChipSet::of([0]), ..locked(places) };
+        check("locked, as it arrives", fresh(&[0]), Decision::Unlock(ChipSet::of([0])));
+        check(
+            "locked, as one of them arrives",
+            fresh(&[0, 2]),
+            refuse_chip(TroubleCode::ChipLocked, 2),
+        );
+        check(
+            "locked, as it arrives, but after its erase",
+            Facts { erased: true, ..fresh(&[0]) },
+            refuse_chip(TroubleCode::ChipLocked, 0),
+        );
+        check(
+            "open, though such chips arrive locked",
+            Facts { arrive_locked: ChipSet::of([0]), ..GOOD },
+            flash(CodeSource::New),
+        );
         check(
             "locked, with an approval, and the lease over",
             Facts { unlock_approved: true, lease: LeaseFacts::Over, ..locked(&[0]) },
@@ -510,7 +532,7 @@ mod tests {
                     for block in
                         [BlockSeen::NotRead, BlockSeen::Blank, BlockSeen::Valid, BlockSeen::Foreign]
                     {
-                        for bits in 0..256_u32 {
+                        for bits in 0..1024_u32 {
                             let bit = |n: u32| bits & (1 << n) != 0;
                             let facts = Facts {
                                 strength,
@@ -519,8 +541,9 @@ mod tests {
                                 } else {
                                     ChipSet::NONE
                                 },
+                                arrive_locked: if bit(8) { ChipSet::all(2) } else { ChipSet::NONE },
                                 unlock_approved: bit(6),
-                                erased: false,
+                                erased: bit(9),
                                 in_other_slot: bit(0).then_some(0),
                                 lease,
                                 portion: portion(|p| {
@@ -540,7 +563,8 @@ mod tests {
                             combinations += 1;
                             let decision = decide(&facts);
                             if let Decision::Unlock(chips) = decision {
-                                assert!(facts.unlock_approved, "{facts:?}");
+                                let as_it_arrived = bit(8) && !facts.erased;
+                                assert!(facts.unlock_approved || as_it_arrived, "{facts:?}");
                                 assert_eq!(chips, facts.locked, "{facts:?}");
                                 assert_eq!(lease, LeaseFacts::Good, "{facts:?}");
                                 assert!(facts.recipe.wrong_chip.is_none(), "{facts:?}");
@@ -569,6 +593,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(combinations, 3 * 3 * 5 * 4 * 256);
+        assert_eq!(combinations, 3 * 3 * 5 * 4 * 1024);
     }
 }

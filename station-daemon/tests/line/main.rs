@@ -17,6 +17,8 @@ mod power;
 mod process;
 mod station;
 mod units;
+#[cfg(feature = "umockdev")]
+mod usb;
 mod zoo;
 
 use std::path::Path;

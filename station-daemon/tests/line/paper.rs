@@ -470,6 +470,8 @@ impl Firmware {
         let nordic = |family, block_at| Self { family, hex: DEMO_HEX.to_vec(), block_at };
         if chip.starts_with("STM32F1") {
             Self { family: "stm32f1", hex: stm32_hex(), block_at: STM32_BLOCK_AT }
+        } else if chip.starts_with("STM32F4") {
+            Self { family: "stm32f4", hex: stm32_hex(), block_at: STM32_BLOCK_AT }
         } else if chip.starts_with("nRF51") {
             nordic("nrf51", 0x3_F000)
         } else {

@@ -8,7 +8,8 @@ use flash::BackEnd;
 use simulators::rom_loader::{self, Chip, Settings};
 use station_daemon::api::view::{Approval, SlotState, SlotView, TroubleCode};
 use station_daemon::config::SlotConfig;
-use station_daemon::desk::NotApproved;
+use station_daemon::desk::{Desk, NotApproved};
+use station_daemon::teach::{Lists, SlotPorts};
 
 use super::paper::{Plan, STM32_BLOCK_AT};
 use super::station::{Board, Station, port};
@@ -25,7 +26,7 @@ struct Loader {
 impl Loader {
     /// Beside the fixture.
     fn new() -> Self {
-        let model = rom_loader::chip::model("stm32f103").expect("a model");
+        let model = rom_loader::models::model("stm32f103").expect("a model");
         let chip = Chip::new(model, UID, None).expect("a chip");
         let control = "127.0.0.1:0".parse().expect("an address");
         let served =
@@ -341,5 +342,92 @@ fn a_serial_port_that_another_program_has_is_named_and_used_once_it_is_free() {
     drop(other);
     board.pull("insert");
     station.wait_slot(1, SlotState::Pass);
+    station.stop();
+}
+
+/// The system's lists of a small machine.
+fn lists(world: &World) -> Lists {
+    let (usb, serial) = (world.path().join("usb"), world.path().join("serial"));
+    Lists { usb, serial }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the test makes a small sysfs")]
+fn plug_in(lists: &Lists, place: &str, ids: (&str, &str)) {
+    let device = lists.usb.join(place);
+    std::fs::create_dir_all(&device).expect("device");
+    for (name, word) in
+        [("idVendor", ids.0), ("idProduct", ids.1), ("busnum", "1"), ("devnum", "7")]
+    {
+        std::fs::write(device.join(name), word).expect("word");
+    }
+}
+
+#[test]
+fn a_slot_that_is_taught_another_port_takes_the_next_board_through_it() {
+    let world = World::new(|plan| plan.self_test = false);
+    let (old, new) = (Board::new(UIDS[0]), Board::new(UIDS[1]));
+    let bare = SlotConfig { ports: Vec::new(), uart: None, ..old.slot(2) };
+    let station = Station::start(world.path(), &[old.slot(1), bare]);
+    let parcel = world.parcel();
+    station.deliver(&parcel);
+    let trouble = station.wait_slot(2, SlotState::Fail).trouble;
+    assert_eq!(trouble.map(|trouble| trouble.code), Some(TroubleCode::PortMissing));
+    let teach = |board: &Board, number: u32| {
+        let (config, taught) = (board.slot(number), Vec::new());
+        let ports = SlotPorts { config, taught, lists: lists(&world) };
+        station.desk.tell(move |desk| desk.give_ports(ports));
+    };
+
+    // The board that passed lies there still: its probe is another slot's by now.
+    old.pull("insert");
+    station.wait_slot(1, SlotState::Pass);
+    teach(&new, 1);
+    station.wait_slot(1, SlotState::Empty);
+    new.pull("insert");
+    station.wait_slot(1, SlotState::Pass);
+    assert_holds_image(&new, &parcel);
+
+    // A slot that had no port at all.
+    teach(&old, 2);
+    let seen = station.wait_slot(2, SlotState::SeenBefore);
+    assert_eq!(seen.uid_tail.as_deref(), Some("0708"));
+    station.stop();
+}
+
+#[test]
+fn a_taught_socket_that_holds_something_else_is_a_recorded_trouble_until_it_does_not() {
+    let world = World::new(|plan| plan.self_test = false);
+    let board = Board::new(UIDS[0]);
+    let station = Station::start(world.path(), &[board.slot(1)]);
+    station.deliver(&world.parcel());
+    station.wait_slot(1, SlotState::Empty);
+    let lists = lists(&world);
+    plug_in(&lists, "1-1", ("1366", "0101"));
+    let taught = port("1366:0101@1-1");
+    let ports = SlotPorts { config: board.slot(1), taught: vec![taught], lists: lists.clone() };
+    station.desk.tell(move |desk| desk.give_ports(ports));
+    board.pull("insert");
+    station.wait_slot(1, SlotState::Pass);
+    board.pull("remove");
+    station.wait_slot(1, SlotState::Empty);
+
+    // Somebody swaps the probe; the next shift begins.
+    plug_in(&lists, "1-1", ("0483", "374b"));
+    station.desk.tell(Desk::check_sockets);
+    let trouble = station.wait_slot(1, SlotState::Fail).trouble;
+    assert_eq!(trouble.map(|trouble| trouble.code), Some(TroubleCode::SocketDiffers));
+    let found = || -> Vec<(String, String)> {
+        let of = |record: audit::Record| match record.event {
+            audit::Event::SocketDiffers { slot: 1, port, found, trouble } if trouble == "F-48" => {
+                Some((port, found))
+            }
+            _ => None,
+        };
+        station.records().into_iter().filter_map(of).collect()
+    };
+    assert_eq!(found(), [("1366:0101@1-1".to_owned(), "0483:374b".to_owned())]);
+    plug_in(&lists, "1-1", ("1366", "0101"));
+    station.wait_slot(1, SlotState::Empty);
+    assert_eq!(found().len(), 1, "it was told once");
     station.stop();
 }

@@ -37,9 +37,14 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn new(uid: [u8; 8]) -> Self {
+        Self::of(uid, Revision::Old)
+    }
+
+    /// Of this revision of the silicon, as it comes from its maker.
+    pub(crate) fn of(uid: [u8; 8], revision: Revision) -> Self {
         let config = BoardConfig {
             uid,
-            revision: Revision::Old,
+            revision,
             timing: Timing::OFF,
             cells: FlashFile::in_memory(),
             seated: false,
@@ -115,6 +120,11 @@ pub(crate) struct Station {
 
 impl Station {
     pub(crate) fn start(folder: &Path, slots: &[SlotConfig]) -> Self {
+        Self::start_with(folder, slots, Path::new(env!("CARGO_BIN_EXE_station-daemon")))
+    }
+
+    /// The same with another program as worker.
+    pub(crate) fn start_with(folder: &Path, slots: &[SlotConfig], worker: &Path) -> Self {
         let secret =
             StationSecret::open_or_make(&folder.join("station.secret"), &SystemRandom::new())
                 .expect("secret");
@@ -135,7 +145,7 @@ impl Station {
                     slot: slot.number,
                     port: slot.first_port().map(ToString::to_string).unwrap_or_default(),
                     chip: None,
-                    program: env!("CARGO_BIN_EXE_station-daemon").into(),
+                    program: worker.to_owned(),
                 };
                 RunningSlot::start_with(slot.clone(), desk.clone(), hand).expect("slot")
             })

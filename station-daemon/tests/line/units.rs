@@ -1,6 +1,7 @@
 //! Units with two chips behind two probes, and boards that are erased on a lead's approval.
 
 use audit::Event;
+use simulators::nrf52::Revision;
 use station_daemon::api::view::{Approval, SlotState, TroubleCode};
 use station_daemon::config::SlotConfig;
 use station_daemon::desk::NotApproved;
@@ -210,4 +211,42 @@ fn an_approval_to_erase_is_for_one_board_and_lapses_with_one_that_is_not_locked(
     let failed = station.wait_slot(1, SlotState::Fail);
     assert_eq!(failed.trouble.map(|t| t.code), Some(TroubleCode::ChipLocked));
     station.stop();
+}
+
+#[test]
+fn chips_that_arrive_locked_are_opened_without_a_lead_where_the_recipe_names_them() {
+    let check = |chip: &'static str, revision: Revision, opened: Option<&[Option<u32>]>| {
+        let world = World::new(|plan| {
+            plan.chip = chip;
+            plan.self_test = false;
+        });
+        let board = Board::of(UIDS[0], revision);
+        let station = Station::start(world.path(), &[board.slot(1)]);
+        let parcel = world.parcel();
+        station.deliver(&parcel);
+        board.pull("insert");
+        let state = if opened.is_some() { SlotState::Pass } else { SlotState::Fail };
+        let tile = station.wait_slot(1, state);
+        if opened.is_some() {
+            assert_holds_image(&board, &parcel);
+        } else {
+            let code = tile.trouble.map(|trouble| trouble.code);
+            assert_eq!(code, Some(TroubleCode::ChipLocked), "{chip} {revision:?}");
+        }
+        let unlocked: Vec<Option<u32>> = station
+            .records()
+            .into_iter()
+            .filter_map(|record| match record.event {
+                Event::Unlocking { operator, .. } => Some(operator),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(unlocked, opened.unwrap_or_default(), "{chip} {revision:?}");
+        station.stop();
+    };
+    check("nRF52832_xxAA_Gxx", Revision::Three, Some(&[None]));
+    // Silicon from before is met open.
+    check("nRF52832_xxAA_Gxx", Revision::Old, Some(&[]));
+    // A recipe for chips that arrive open meets a locked one.
+    check("nRF52832_xxAA", Revision::Three, None);
 }
