@@ -17,6 +17,7 @@ pub mod problem;
 pub mod roster;
 pub mod statement;
 pub mod station;
+pub mod stick;
 pub mod verdict;
 
 pub use document::{Document, DocumentList, DocumentName};
@@ -34,5 +35,6 @@ pub use order::{OrderState, OrdersDocument, StationOrder, WorkOrder};
 pub use problem::{Problem, ProblemType};
 pub use roster::{Operator, Role, Roster};
 pub use statement::{EnrolmentStatement, RevocationStatement, SignedStatement, TimeStatement};
-pub use station::Station;
+pub use station::{Backlog, Station};
+pub use stick::{SealedLetter, StickAnswer, StickParcel, StickRequest, StickTaken};
 pub use verdict::{Unit, UnitPage, Verdict};
