@@ -23,6 +23,8 @@ mod refusal;
 mod replace_file;
 pub mod serve;
 mod station_api;
+mod stick;
+pub mod stick_carrier;
 pub mod store;
 mod units;
 pub mod vault;

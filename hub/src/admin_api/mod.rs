@@ -7,6 +7,7 @@ mod listings;
 mod orders;
 mod publications;
 mod stations;
+mod sticks;
 
 use std::sync::Arc;
 
@@ -53,7 +54,11 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(stations::revoke))
         .routes(routes!(orders::create))
         .routes(routes!(orders::grant))
-        .routes(routes!(publications::upload_chunk))
+        .routes(routes!(sticks::check_list))
+        .routes(routes!(sticks::take_letter))
+        .routes(routes!(sticks::end_read))
+        .routes(routes!(sticks::write))
+        .routes(routes!(publications::upload_chunk, sticks::chunk))
         .routes(routes!(publications::publish))
         .routes(routes!(publications::take_documents))
         .split_for_parts();

@@ -14,11 +14,13 @@ use audit::SignedCheckpoint;
 use clap::{Args, Parser, Subcommand};
 use hub::admin_client::{AdminClient, AdminError, CodeCreate, OrderCreate};
 use hub::hub::Terms;
+use hub::stick_carrier::{self, CarrierError};
 use hub::vault::Secret;
 use hub::{Hub, InitWith, ServeWith};
 use protocol::{LineName, OrderNumber, PortionGrant, ProductName, Sha256, StationName, TenantName};
 use release::ReleaseTrouble;
 use serde::Serialize;
+use sync::stick::StickError;
 
 /// The firmware hub of Flashline.
 #[derive(Debug, Parser)]
@@ -78,6 +80,9 @@ enum Verb {
     /// Portions of orders for stations.
     #[command(subcommand)]
     Portion(PortionVerb),
+    /// USB sticks of stations without a network: read, write.
+    #[command(subcommand)]
+    Stick(StickVerb),
     /// Lists the units the hub knows.
     Units {
         #[command(flatten)]
@@ -132,6 +137,9 @@ enum StationVerb {
         /// How long the code is good, in seconds.
         #[arg(long)]
         expires_in_s: Option<u32>,
+        /// Put it on the stick that is mounted here, too.
+        #[arg(long, value_name = "FOLDER")]
+        stick: Option<PathBuf>,
     },
     /// Lists the stations with their keys.
     List {
@@ -203,6 +211,29 @@ enum PortionVerb {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum StickVerb {
+    /// Brings what stations wrote on a stick to the hub.
+    Read(StickArgs),
+    /// Writes what the hub has for stations on a stick.
+    Write(StickArgs),
+}
+
+#[derive(Debug, Args)]
+struct StickArgs {
+    #[command(flatten)]
+    to: To,
+    /// Where the stick is mounted.
+    #[arg(long, value_name = "FOLDER")]
+    stick: PathBuf,
+    /// Whose firmware it is.
+    #[arg(long)]
+    tenant: TenantName,
+    /// The station; every station of the tenant when absent.
+    #[arg(long)]
+    station: Option<StationName>,
+}
+
 /// Which hub on this machine.
 #[derive(Debug, Args)]
 struct At {
@@ -272,6 +303,10 @@ fn main() -> ExitCode {
 
 /// The code of what went wrong, and the one thing to do about it.
 fn trouble(error: &anyhow::Error) -> (String, String) {
+    if error.chain().any(|cause| cause.downcast_ref::<StickError>().is_some()) {
+        let act = "Write the stick again where it comes from.";
+        return ("F-55".to_owned(), act.to_owned());
+    }
     let asked = error.chain().find_map(|cause| cause.downcast_ref::<AdminError>());
     match asked {
         Some(AdminError::Refused(problem)) => {
@@ -340,6 +375,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Verb::Station(verb) => station(verb).await,
         Verb::Order(verb) => order(verb).await,
+        Verb::Stick(verb) => stick(verb).await,
         Verb::Portion(PortionVerb::Grant {
             to,
             station,
@@ -408,9 +444,13 @@ async fn serve(hub: Hub, with: ServeWith) -> anyhow::Result<()> {
 
 async fn station(verb: StationVerb) -> anyhow::Result<()> {
     match verb {
-        StationVerb::Code { to, station, line, expires_in_s } => {
+        StationVerb::Code { to, station, line, expires_in_s, stick } => {
             let create = CodeCreate { station, line, hub: None, expires_in_s };
-            print(&to.client()?.create_code(&create).await?)
+            let created = to.client()?.create_code(&create).await?;
+            if let Some(stick) = stick {
+                sync::stick::write_code(&stick, create.station.as_str(), &created.code)?;
+            }
+            print(&created)
         }
         StationVerb::List { to } => print(&to.client()?.stations().await?),
         StationVerb::Revoke { to, station } => {
@@ -418,6 +458,42 @@ async fn station(verb: StationVerb) -> anyhow::Result<()> {
             print(&serde_json::json!({ "revoked": station }))
         }
     }
+}
+
+async fn stick(verb: StickVerb) -> anyhow::Result<()> {
+    let (reads, StickArgs { to, stick, tenant, station }) = match verb {
+        StickVerb::Read(args) => (true, args),
+        StickVerb::Write(args) => (false, args),
+    };
+    let client = to.client()?;
+    let all = station.is_none();
+    let names = match station {
+        Some(station) => vec![station],
+        None => {
+            let stations = client.stations().await?.into_iter();
+            stations.filter(|station| !station.revoked).map(|station| station.name).collect()
+        }
+    };
+    let (mut carried, mut refused) = (Vec::new(), Vec::new());
+    for name in names {
+        let done = if reads {
+            stick_carrier::read(&client, &stick, tenant.as_str(), name.as_str()).await
+        } else {
+            stick_carrier::write(&client, &stick, tenant.as_str(), name.as_str()).await
+        };
+        match done {
+            Ok(done) => carried.push(done),
+            // Not every station writes on every stick.
+            Err(CarrierError::Stick(StickError::NoParcel { .. })) if all => {}
+            Err(error) => refused.push((name, error)),
+        }
+    }
+    print(&carried)?;
+    let mut refused = refused.into_iter();
+    let Some((name, error)) = refused.next() else { return Ok(()) };
+    let others = refused.len();
+    let error = anyhow::Error::from(error);
+    Err(error.context(format!("station {name}, and {others} more, were not carried")))
 }
 
 async fn order(verb: OrderVerb) -> anyhow::Result<()> {

@@ -15,7 +15,8 @@ const IDENTITY: &str = "$IDENTITY";
 /// Replaced by the backend's word for bytes.
 const BYTES: &str = "$BYTES";
 
-const MIGRATIONS: &[(&str, &[&str])] = &[(
+const MIGRATIONS: &[(&str, &[&str])] = &[
+    (
     "0001_first_form",
     &[
         // Values of the hub itself: its CA's certificate and sealed key, its server names.
@@ -91,7 +92,19 @@ const MIGRATIONS: &[(&str, &[&str])] = &[(
         "CREATE TABLE log_records (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             seq BIGINT NOT NULL, text TEXT NOT NULL, UNIQUE (tenant_id, seq))",
     ],
-)];
+),
+    (
+        "0002_sticks_and_backlogs",
+        &[
+            // The newest parcel of each way, and what the station asked for in its own.
+            "CREATE TABLE sticks (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+                station_id BIGINT NOT NULL UNIQUE REFERENCES stations(id),
+                read_number BIGINT NOT NULL, written_number BIGINT NOT NULL, request TEXT)",
+            // What the station last said waits there, as JSON.
+            "ALTER TABLE stations ADD COLUMN backlog TEXT",
+        ],
+    ),
+];
 
 /// The newest form this program knows.
 pub(crate) const SCHEMA: u32 = MIGRATIONS.len() as u32;

@@ -15,6 +15,7 @@ mod orders;
 mod releases;
 mod scope;
 mod stations;
+mod sticks;
 mod units;
 
 use std::path::Path;
@@ -33,6 +34,7 @@ pub(crate) use orders::{NewOrder, NewPortion, PortionRow};
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub use scope::TenantScope;
 pub(crate) use stations::{KnownCertificate, NewCode, NewStation, SignedLease, StationRow};
+pub(crate) use sticks::StickState;
 pub(crate) use units::{UnitChange, UnitKey};
 
 /// The store failed or refuses.

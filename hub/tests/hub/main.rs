@@ -11,4 +11,6 @@ mod leases;
 mod postman;
 mod program;
 mod publishing;
+mod sticks;
+mod sweep;
 mod tenants;
