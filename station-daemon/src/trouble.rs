@@ -58,7 +58,9 @@ impl TroubleCode {
             | Self::PortNotLeased
             | Self::PortForbidden
             | Self::Internal => (Blame::Station, Act::CallLead),
-            Self::EnrolmentCodeUsed | Self::EnrolmentCodeBad => (Blame::Operator, Act::CallLead),
+            Self::EnrolmentCodeUsed | Self::EnrolmentCodeBad | Self::StickRefused => {
+                (Blame::Operator, Act::CallLead)
+            }
         }
     }
 

@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_methods, reason = "a journey tampers with files as a thief would")]
 
 mod faults;
+mod networks;
 mod real_firmware;
+mod stick;
 mod stolen_hub;
 mod tampered;

@@ -10,6 +10,7 @@
 pub mod guard;
 mod page;
 pub mod preflight;
+pub mod stick;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -35,6 +36,7 @@ use utoipa_axum::routes;
 
 use guard::Guard;
 use preflight::Preflight;
+use stick::{StickAct, StickDone};
 use view::{
     Approval, ApprovalAnswer, LookAnswer, OpenAnswer, Scan, ScanAnswer, StationView, TeachAnswer,
 };
@@ -62,6 +64,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Takes a lead's approval. Blocks for at most a journal write.
     fn approve(&self, approval: &Approval) -> ApprovalAnswer;
+
+    /// Writes or reads a stick. Blocks as long as the stick needs.
+    fn stick(&self, act: &StickAct) -> StickDone;
 
     /// Looks whether the station is fit for a shift. Blocks for reading some of the system's files.
     fn preflight(&self) -> Preflight;
@@ -106,6 +111,7 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(preflight_now))
         .routes(routes!(teach_slot))
         .routes(routes!(approve))
+        .routes(routes!(stick::carry_stick))
         .split_for_parts()
 }
 

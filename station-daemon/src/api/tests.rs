@@ -28,6 +28,10 @@ impl Desk for Echo {
         ApprovalAnswer { accepted: true, word }
     }
 
+    fn stick(&self, act: &StickAct) -> StickDone {
+        StickDone { accepted: true, word: act.folder.clone(), ..StickDone::default() }
+    }
+
     fn preflight(&self) -> Preflight {
         Preflight::of(Vec::new())
     }

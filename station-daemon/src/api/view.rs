@@ -83,6 +83,12 @@ pub struct HubView {
     /// Age of the oldest such record in seconds.
     #[schema(required = true)]
     pub oldest_unsynced_s: Option<u32>,
+    /// Bytes of such records; stops at 4294967295.
+    pub unsynced_bytes: u32,
+    /// Chunks of leased releases that have not come yet.
+    pub chunks_missing: u32,
+    /// Bytes of those chunks; stops at 4294967295.
+    pub missing_bytes: u32,
     /// Seconds until the lease ends; 0 when it is over, null when there is none.
     #[schema(required = true)]
     pub lease_ends_in_s: Option<u32>,
@@ -342,6 +348,9 @@ pub enum TroubleCode {
     /// The enrolment code is damaged or not the hub's.
     #[serde(rename = "F-54")]
     EnrolmentCodeBad,
+    /// What lies on a USB stick is not whole, not for this station, or not from its hub.
+    #[serde(rename = "F-55")]
+    StickRefused,
     /// The unit was voided.
     #[serde(rename = "F-60")]
     UnitVoided,
@@ -355,7 +364,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -393,6 +402,7 @@ impl TroubleCode {
         Self::HubUnreachable,
         Self::EnrolmentCodeUsed,
         Self::EnrolmentCodeBad,
+        Self::StickRefused,
         Self::UnitVoided,
         Self::WrongOrder,
         Self::Internal,

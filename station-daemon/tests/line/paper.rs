@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use activation::ProductKey;
+use protocol::{SignedStatement, TimeStatement};
 use release::image::ImageFormat;
 use release::tuf::{
     ProductRole, ReleaseTarget, RoleKeys, RootPlan, product_document, root_document,
@@ -11,7 +12,7 @@ use release::tuf::{
 use release::{
     Channel, ContentKey, Digest, FreshenWith, ImageFile, Label, LeaseKeys, LeaseTerms,
     LeasedRelease, Name, Pack, PinPolicy, Portion, Receiver, Recipe, SigningKey, SystemRandom,
-    WrapBinding, WrapPublicKey, freshen,
+    WrapBinding, WrapKey, WrapPublicKey, freshen,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
@@ -84,6 +85,7 @@ pub(crate) struct Office {
     pub(crate) lease_key: SigningKey,
     activation: ProductKey,
     pub(crate) hub_key: Ed25519KeyPair,
+    pub(crate) stick_key: WrapKey,
     pub(crate) root: Vec<u8>,
 }
 
@@ -126,6 +128,7 @@ impl Office {
             lease_key,
             activation,
             hub_key,
+            stick_key: WrapKey::generate(&mut SystemRandom).expect("key"),
             root,
         }
     }
@@ -139,6 +142,21 @@ impl Office {
     pub(crate) fn cosign(&self, note: &str) -> String {
         let signed: audit::SignedCheckpoint = note.parse().expect("a note");
         signed.cosign(&hub_name(), &self.hub_key, 1_000_000).expect("cosigned").to_string()
+    }
+
+    /// The hub's signed answer to a station that asks for the time.
+    pub(crate) fn time(&self, nonce: &str, hub_time_ms: i64) -> (String, String) {
+        let statement = TimeStatement {
+            v: 1,
+            tenant: TENANT.parse().expect("a name"),
+            station: STATION.parse().expect("a name"),
+            nonce: nonce.to_owned(),
+            hub_time_ms,
+        };
+        let payload = serde_json::to_string(&statement).expect("a statement");
+        let bytes = SignedStatement::signed_bytes(TimeStatement::KIND, &payload);
+        let signature = hex::encode(self.hub_key.sign(&bytes));
+        (payload, signature)
     }
 
     /// Packs the demo firmware, signs everything, leases it to one station.

@@ -136,6 +136,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stick": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A stick is written, or read: an act of a lead or of IT, recorded as such. */
+        post: operations["carry_stick"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/view": {
         parameters: {
             query?: never;
@@ -229,9 +246,19 @@ export interface components {
         HubView: {
             /**
              * Format: int32
+             * @description Chunks of leased releases that have not come yet.
+             */
+            chunks_missing: number;
+            /**
+             * Format: int32
              * @description Seconds until the lease ends; 0 when it is over, null when there is none.
              */
             lease_ends_in_s: number | null;
+            /**
+             * Format: int32
+             * @description Bytes of those chunks; stops at 4294967295.
+             */
+            missing_bytes: number;
             /**
              * Format: int32
              * @description Age of the oldest such record in seconds.
@@ -244,6 +271,11 @@ export interface components {
              * @description Journal records the hub has not acknowledged.
              */
             unsynced: number;
+            /**
+             * Format: int32
+             * @description Bytes of such records; stops at 4294967295.
+             */
+            unsynced_bytes: number;
         };
         /**
          * @description How a thing is; ascending.
@@ -393,6 +425,46 @@ export interface components {
             station: components["schemas"]["StationCard"];
             trouble: components["schemas"]["Trouble"] | null;
         };
+        /** @description A stick, and what is to be done with it. */
+        StickAct: {
+            /**
+             * Format: int32
+             * @description The number of the lead or IT person who asks for it.
+             */
+            by: number;
+            /** @description Where the stick is mounted: an absolute path at or below one of the configuration's `sticks`. */
+            folder: string;
+            /** @description Write or read. */
+            verb: components["schemas"]["StickVerb"];
+        };
+        /** @description What became of it. */
+        StickDone: {
+            /** @description Whether it was done whole. */
+            accepted: boolean;
+            /**
+             * Format: int32
+             * @description Chunks read.
+             */
+            chunks: number;
+            code: components["schemas"]["TroubleCode"] | null;
+            /**
+             * Format: int32
+             * @description Letters written, or documents read.
+             */
+            documents: number;
+            /** @description Whether the hub's time came with it. */
+            time: boolean;
+            /**
+             * @description Stable word for a screen: `written`, `read`, or why not (`no_parcel`, `unfinished`,
+             *     `replayed`, `foreign_sender` …).
+             */
+            word: string;
+        };
+        /**
+         * @description What is to be done with a stick.
+         * @enum {string}
+         */
+        StickVerb: "write" | "read";
         /** @description What came of a teach-in. */
         TeachAnswer: {
             /** @description The ports that belong to the slot now, as a configuration names them. */
@@ -425,7 +497,7 @@ export interface components {
          * @description Stable trouble codes. Numbers are never reused.
          * @enum {string}
          */
-        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-99";
+        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-55" | "F-60" | "F-61" | "F-99";
     };
     responses: never;
     parameters: never;
@@ -655,6 +727,37 @@ export interface operations {
             };
             /** @description No such slot */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    carry_stick: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StickAct"];
+            };
+        };
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StickDone"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
