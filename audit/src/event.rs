@@ -507,6 +507,22 @@ pub enum Event {
         /// Station time after.
         to_ms: i64,
     },
+    /// What waits for the hub is about to be written on a stick, this record with it.
+    StickWritten {
+        /// The parcel's number.
+        number: u64,
+        /// Who asked for it, by number; absent when nobody said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<u32>,
+    },
+    /// What the hub wrote on a stick was read to its end.
+    StickRead {
+        /// The parcel's number.
+        number: u64,
+        /// Who asked for it, by number; absent when nobody said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<u32>,
+    },
 }
 
 /// What lay where the activation block belongs.
@@ -602,7 +618,9 @@ impl Event {
             | Self::LeaseTaken { .. }
             | Self::ReleaseShelved { .. }
             | Self::ReleaseErased { .. }
-            | Self::ClockMoved { .. } => None,
+            | Self::ClockMoved { .. }
+            | Self::StickWritten { .. }
+            | Self::StickRead { .. } => None,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use protocol::{
-    Conflict, PoolView, PortionGrant, Problem, Sha256, Station, Unit, UnitPage, WorkOrder,
+    Conflict, PoolView, PortionGrant, Problem, Sha256, Station, StickParcel, StickTaken, Unit,
+    UnitPage, WorkOrder,
 };
 use reqwest::{Client, Method, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -192,6 +193,66 @@ impl AdminClient {
     pub async fn revoke(&self, station: &str) -> Result<(), AdminError> {
         self.send(Method::POST, &format!("/v1/admin/stations/{station}/revoke"), None).await?;
         Ok(())
+    }
+
+    /// Has the hub check the signed list of a station's parcel.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn check_stick(
+        &self,
+        station: &str,
+        list: Vec<u8>,
+    ) -> Result<StickTaken, AdminError> {
+        self.bring(station, "list", "application/json", list).await
+    }
+
+    /// Brings one sealed letter of a station's parcel.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn bring_letter(
+        &self,
+        station: &str,
+        letter: Vec<u8>,
+    ) -> Result<StickTaken, AdminError> {
+        self.bring(station, "letters", "application/octet-stream", letter).await
+    }
+
+    /// Every letter was brought.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn end_stick(&self, station: &str, list: Vec<u8>) -> Result<StickTaken, AdminError> {
+        self.bring(station, "read", "application/json", list).await
+    }
+
+    async fn bring(
+        &self,
+        station: &str,
+        what: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<StickTaken, AdminError> {
+        let path = format!("/v1/admin/stations/{station}/stick/{what}");
+        parse(&self.send(Method::POST, &path, Some((kind, body))).await?)
+    }
+
+    /// A parcel for a station.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn stick_for(&self, station: &str) -> Result<StickParcel, AdminError> {
+        let path = format!("/v1/admin/stations/{station}/stick/write");
+        parse(&self.send(Method::POST, &path, None).await?)
+    }
+
+    /// A sealed chunk.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn chunk(&self, sha256: &Sha256) -> Result<Vec<u8>, AdminError> {
+        self.send(Method::GET, &format!("/v1/admin/chunks/{sha256}"), None).await
     }
 
     /// Makes a work order.

@@ -39,6 +39,7 @@ const SNAPSHOT: &str = "snapshot";
 const TIMESTAMP: &str = "timestamp";
 const LEASE: &str = "lease";
 const RELEASE: &str = "release";
+const STICK: &str = "stick";
 
 /// A hub cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +108,8 @@ pub struct Made {
 pub(crate) struct TenantKeys {
     cosign: Ed25519KeyPair,
     pub(crate) secrets: HubSecrets,
+    /// Opens what stations send on sticks.
+    pub(crate) stick: WrapKey,
 }
 
 impl TenantKeys {
@@ -309,6 +312,7 @@ impl Hub {
                     WrapKey::from_bytes(&bytes)
                 },
             },
+            stick: self.stick_key(scope).await?,
         });
         self.held_keys().insert(scope.name().clone(), keys.clone());
         Ok(keys)
@@ -345,6 +349,24 @@ impl Hub {
     ) -> Result<Zeroizing<Vec<u8>>, HubError> {
         let sealed = self.store.sealed_key(scope, name).await?;
         Ok(self.vault.open_sealed(&sealed_as(scope.name(), name), &sealed)?)
+    }
+
+    /// The tenant's key for sticks; made when it is first asked for.
+    async fn stick_key(&self, scope: &TenantScope) -> Result<WrapKey, HubError> {
+        let broken = || HubError::Key { what: "stick key" };
+        let name = sealed_as(scope.name(), STICK);
+        let fresh = WrapKey::generate(&mut release::SystemRandom).map_err(|_| broken())?;
+        let sealed = match self.store.sealed_key(scope, STICK).await {
+            Err(StoreError::Missing { .. }) => {
+                let sealed = self.vault.seal(&name, fresh.to_bytes().as_slice())?;
+                self.store.keep_sealed_key(scope, STICK, sealed).await?
+            }
+            sealed => sealed?,
+        };
+        let bytes = self.vault.open_sealed(&name, &sealed)?;
+        let bytes: Zeroizing<[u8; 32]> =
+            Zeroizing::new(bytes.as_slice().try_into().map_err(|_| broken())?);
+        Ok(WrapKey::from_bytes(&bytes))
     }
 
     async fn signing_key(

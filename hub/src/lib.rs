@@ -26,6 +26,8 @@ mod replace_file;
 mod roster;
 pub mod serve;
 mod station_api;
+mod stick;
+pub mod stick_carrier;
 pub mod store;
 mod units;
 pub mod vault;

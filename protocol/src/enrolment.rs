@@ -248,6 +248,8 @@ pub struct Enrolled {
     pub hub_cosign_name: String,
     /// The key that cosigns checkpoints and signs statements.
     pub hub_cosign_key: Ed25519Key,
+    /// What letters on sticks to this hub are sealed to.
+    pub hub_stick_key: HpkeKey,
     /// The tenant's root metadata, standard base64; has the hash of the code.
     pub root_json: String,
     /// Which keys belong to this station, signed by the hub (`EnrolmentStatement` inside).

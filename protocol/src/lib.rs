@@ -19,6 +19,7 @@ pub mod problem;
 pub mod roster;
 pub mod statement;
 pub mod station;
+pub mod stick;
 pub mod verdict;
 
 pub use custody::{MacSecretStatement, VoidUnit, VoidsStatement};
@@ -38,5 +39,6 @@ pub use pool::{Conflict, PoolView, WaterLevel};
 pub use problem::{Problem, ProblemType};
 pub use roster::Role;
 pub use statement::{EnrolmentStatement, RevocationStatement, SignedStatement, TimeStatement};
-pub use station::Station;
+pub use station::{Backlog, Station};
+pub use stick::{SealedLetter, StickAnswer, StickParcel, StickRequest, StickTaken};
 pub use verdict::{Unit, UnitPage, Verdict};

@@ -119,6 +119,9 @@ problem_types! {
     /// What was to be published breaks a rule or was taken back; member `code`.
     ReleaseRefused = "release-refused", 422, "The release cannot be published",
         "Pack it again.";
+    /// A list or letter of a stick cannot be taken; the detail says why.
+    StickRefused = "stick-refused", 422, "What the stick holds cannot be taken",
+        "Write the stick again where it comes from.";
     /// Grants are stopped for this station.
     GrantsStopped = "grants-stopped", 409, "Grants are stopped for this station",
         "Settle the station's fork first.";

@@ -33,4 +33,27 @@ pub struct Station {
     pub forked: bool,
     /// Version of the lease it was last given; 0 for none.
     pub lease_version: u64,
+    /// What waited at the station when it last asked for its documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<Backlog>,
+}
+
+/// Header in which a station tells its [`Backlog`], as JSON.
+pub const BACKLOG_HEADER: &str = "flashline-backlog";
+
+/// What waits at a station.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Backlog {
+    /// Records that the hub has not acknowledged.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Age of the oldest of them, in seconds; 0 when there is none.
+    pub oldest_s: u64,
+    /// Chunks of leased releases that have not come.
+    pub chunks: u64,
+    /// Their bytes.
+    pub chunk_bytes: u64,
 }

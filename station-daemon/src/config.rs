@@ -35,6 +35,9 @@ pub struct Config {
     /// zone, `* 0-5 * * *`; always when there is none.
     #[serde(default)]
     pub bulk_when: Vec<String>,
+    /// Folders below which USB sticks are mounted: what a screen may have written or read.
+    #[serde(default = "default_sticks")]
+    pub sticks: Vec<PathBuf>,
     /// The slots of the fixture.
     #[serde(default, rename = "slot")]
     pub slots: Vec<SlotConfig>,
@@ -132,6 +135,10 @@ impl SlotConfig {
     }
 }
 
+fn default_sticks() -> Vec<PathBuf> {
+    ["/media", "/run/media", "/mnt"].into_iter().map(PathBuf::from).collect()
+}
+
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7380))
 }
@@ -213,6 +220,7 @@ impl Config {
             language: None,
             secret_file: None,
             bulk_when: Vec::new(),
+            sticks: default_sticks(),
             slots: Vec::new(),
         }
     }

@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use sync::EnrolError;
 
 use crate::clock::Clock;
-use crate::desk::os_ms;
 use crate::journal::{Journal, JournalError};
 use crate::keys::{KeyError, StationKeys, StationSecret};
+use crate::platform::reading;
 use crate::store::{Commit, Store, StoreError};
 use crate::trouble::TroubleCode;
 
@@ -52,6 +52,10 @@ pub struct Membership {
     pub cosign_name: String,
     /// The key it cosigns and signs statements with, hexadecimal.
     pub cosign_key: String,
+    /// The key that letters on sticks to the hub are sealed to, hexadecimal; empty when it is not
+    /// known.
+    #[serde(default)]
+    pub stick_key: String,
     /// The pinned root document, base64.
     pub root_json: String,
     /// Its SHA-256, hexadecimal: the pin itself.
@@ -109,6 +113,13 @@ impl Membership {
         // A damaged setting gives a key under which nothing verifies.
         let _ = hex::decode_to_slice(&self.cosign_key, &mut key);
         key
+    }
+
+    /// The hub's key for letters on sticks, raw.
+    #[must_use]
+    pub fn stick_key(&self) -> Option<[u8; 32]> {
+        let mut key = [0; 32];
+        hex::decode_to_slice(&self.stick_key, &mut key).ok().map(|()| key)
     }
 
     /// Whether the hub signed a statement of this kind.
@@ -279,6 +290,7 @@ fn prove(
         certificate_not_after_ms: answer.certificate_not_after_ms,
         cosign_name: answer.hub_cosign_name.clone(),
         cosign_key: hex::encode(answer.hub_cosign_key.0),
+        stick_key: hex::encode(answer.hub_stick_key.0),
         root_json: answer.root_json.clone(),
         root_sha256: hex::encode(code.root_sha256.0),
     };
@@ -318,9 +330,10 @@ pub fn keep(
         root_sha256: audit::Digest(*root.as_bytes()),
     };
     let draft = journal.draft(hub_time_ms, vec![enrolled])?;
-    let mut clock = Clock::start(None, os_ms(), 0);
-    clock.hear_hub(hub_time_ms, 0);
-    let saved = serde_json::to_vec(&clock.saved(os_ms(), 0)).unwrap_or_default();
+    let now = reading();
+    let mut clock = Clock::start(None, now);
+    clock.hear_hub(hub_time_ms, now);
+    let saved = serde_json::to_vec(&clock.saved(now)).unwrap_or_default();
     store.commit(|commit| {
         keys.save(commit, secret, &SystemRandom::new())?;
         membership.save(commit)?;
@@ -390,6 +403,7 @@ mod tests {
                 ca_pem: self.ca_pem.clone(),
                 hub_cosign_name: "hub".to_owned(),
                 hub_cosign_key: Ed25519Key(key),
+                hub_stick_key: HpkeKey([7; 32]),
                 root_json: STANDARD.encode(b"root"),
                 statement: SignedStatement {
                     payload,

@@ -20,6 +20,7 @@ pub mod preflight;
 pub mod run;
 pub mod shelf;
 pub mod slots;
+pub mod stick;
 pub mod store;
 pub mod teach;
 pub mod trouble;

@@ -9,9 +9,11 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use ring::rand::SystemRandom;
 use station_daemon::config::Config;
+use station_daemon::desk::{Desk, DeskHandle, DeskSetup};
 use station_daemon::enrolment::join;
 use station_daemon::keys::StationSecret;
 use station_daemon::run::{lock_folder, run};
+use station_daemon::stick::{self, CarryError};
 use station_daemon::store::Store;
 use station_daemon::trouble::{TroubleCode, chain};
 use station_daemon::{api, hands, platform};
@@ -32,6 +34,9 @@ enum Verb {
     Worker,
     /// Join a hub with an enrolment code.
     Enrol(EnrolArgs),
+    /// USB sticks of a station without a network, while it does not run: write, read.
+    #[command(subcommand)]
+    Stick(StickVerb),
     /// Check exported journals.
     Audit {
         #[command(subcommand)]
@@ -68,14 +73,37 @@ struct EnrolArgs {
     #[command(flatten)]
     place: Where,
     /// The code from the hub: FL1-…
-    #[arg(long)]
-    code: String,
+    #[arg(long, required_unless_present = "stick", conflicts_with = "stick")]
+    code: Option<String>,
+    /// Where a stick is mounted that holds the code.
+    #[arg(long, value_name = "FOLDER")]
+    stick: Option<PathBuf>,
     /// The name the code was made for, if it should be checked.
     #[arg(long)]
     name: Option<String>,
     /// The eight words of the tenant's root, from R&D and not from the hub; another root is refused.
     #[arg(long, value_name = "WORDS")]
     root_words: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum StickVerb {
+    /// Write what waits for the hub on a stick, and what the station asks of it.
+    Write(StickArgs),
+    /// Read what the hub wrote on a stick.
+    Read(StickArgs),
+}
+
+#[derive(Args)]
+struct StickArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Where the stick is mounted.
+    #[arg(long, value_name = "FOLDER")]
+    stick: PathBuf,
+    /// Your number, for the journal.
+    #[arg(long)]
+    by: Option<u32>,
 }
 
 #[derive(Subcommand)]
@@ -109,6 +137,22 @@ fn main() -> ExitCode {
         Verb::Audit { verb: AuditVerb::Verify { file, station_key, hub_key } } => {
             verify_export(&file, &station_key, hub_key.as_deref())
         }
+        Verb::Stick(StickVerb::Write(args)) => carry(&args, |desk| {
+            let written = stick::write(desk, &args.stick, args.by)?;
+            Ok(serde_json::json!({
+                "number": written.number, "letters": written.letters, "bytes": written.bytes,
+            }))
+        }),
+        Verb::Stick(StickVerb::Read(args)) => carry(&args, |desk| {
+            let taken = stick::read(desk, &args.stick, args.by)?;
+            Ok(serde_json::json!({
+                "number": taken.number,
+                "documents": taken.documents,
+                "chunks": taken.chunks,
+                "acknowledged": taken.acknowledged,
+                "time": taken.time,
+            }))
+        }),
         Verb::Openapi => {
             print!("{}", api::openapi_json());
             Ok(())
@@ -188,7 +232,12 @@ fn enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     let protection = protocol::KeyProtection::None;
     let name = args.name.as_deref();
     let words = args.root_words.as_deref();
-    match runtime.block_on(join(&mut store, &secret, &args.code, name, words, protection)) {
+    let code = match (&args.code, &args.stick) {
+        (Some(code), _) => code.clone(),
+        (None, Some(mount)) => sync::stick::read_code(mount, name)?,
+        (None, None) => anyhow::bail!("give --code CODE or --stick FOLDER"),
+    };
+    match runtime.block_on(join(&mut store, &secret, &code, name, words, protection)) {
         Ok(joined) => {
             println!("{}", serde_json::to_string(&joined)?);
             Ok(())
@@ -196,6 +245,45 @@ fn enrol(args: &EnrolArgs) -> anyhow::Result<()> {
         Err(error) => {
             let code = TroubleCode::from(&error);
             println!("{}", serde_json::json!({ "trouble": code, "text": chain(&error) }));
+            Err(error.into())
+        }
+    }
+}
+
+/// Opens the desk of a station that does not run, for one stick.
+fn carry(
+    args: &StickArgs,
+    work: impl FnOnce(&DeskHandle) -> Result<serde_json::Value, CarryError>,
+) -> anyhow::Result<()> {
+    let config = configuration(&args.place)?;
+    let lock = lock_folder(&config.data);
+    let _lock = lock.context(
+        "using the station's folder (a running station takes sticks at its own screen API)",
+    )?;
+    let secret = StationSecret::open_or_make(&config.secret_file(), &SystemRandom::new())?;
+    let (desk, _view) = Desk::open(DeskSetup {
+        store: Store::open(&config.store_file())?,
+        secret,
+        line: config.line.clone(),
+        language: config.language.clone(),
+        slots: config.slots.iter().map(|slot| slot.number).collect(),
+        clocks: Box::new(platform::reading),
+    })?;
+    let (desk, thread) = desk.start().context("starting the desk")?;
+    let done = work(&desk);
+    desk.tell(Desk::close);
+    anyhow::ensure!(thread.join(), "closing the station's records");
+    match done {
+        Ok(done) => {
+            println!("{done}");
+            Ok(())
+        }
+        Err(error) => {
+            let (code, word) = (TroubleCode::from(&error), error.word());
+            println!(
+                "{}",
+                serde_json::json!({ "trouble": code, "word": word, "text": chain(&error) })
+            );
             Err(error.into())
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::api::guard::Guard;
 use crate::api::preflight::Preflight;
+use crate::api::stick::{StickAct, StickDone, StickVerb};
 use crate::api::view::{
     ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, ScanAnswer, StationView,
     TeachAnswer, Wish,
@@ -23,6 +24,7 @@ use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, Opened, halte
 use crate::keys::StationSecret;
 use crate::preflight::{self, Roots, StationFacts};
 use crate::slots::RunningSlot;
+use crate::stick::{self, CarryError};
 use crate::store::Store;
 use crate::teach::{self, Lists};
 use crate::trouble::{TroubleCode, chain};
@@ -108,6 +110,33 @@ fn look_over(config: &Config, station: Option<StationFacts>) -> Preflight {
     Preflight::of(preflight::judge(&preflight::gather(&Roots::default(), config, station)))
 }
 
+impl Screens {
+    fn carry_stick(&self, act: &StickAct) -> Result<StickDone, CarryError> {
+        let mount = stick::place(Path::new(&act.folder), &self.config.sticks)?;
+        let by = Some(act.by);
+        let counted = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(match act.verb {
+            StickVerb::Write => {
+                let written = stick::write(&self.desk, &mount, by)?;
+                let word = "written".to_owned();
+                let documents = counted(written.letters);
+                StickDone { accepted: true, word, documents, ..StickDone::default() }
+            }
+            StickVerb::Read => {
+                let taken = stick::read(&self.desk, &mount, by)?;
+                StickDone {
+                    accepted: true,
+                    word: "read".to_owned(),
+                    code: None,
+                    documents: counted(taken.documents),
+                    chunks: counted(taken.chunks),
+                    time: taken.time,
+                }
+            }
+        })
+    }
+}
+
 impl ScreenDesk for Screens {
     fn scan(&self, text: &str) -> ScanAnswer {
         let text = text.to_owned();
@@ -129,6 +158,22 @@ impl ScreenDesk for Screens {
             Opened::NoSlot => return None,
         };
         Some(OpenAnswer { open, word: word.to_owned() })
+    }
+
+    fn stick(&self, act: &StickAct) -> StickDone {
+        if let Ok(Err(refusal)) = self.desk.ask(Desk::may_look_over) {
+            return StickDone { word: refusal.word().to_owned(), ..StickDone::default() };
+        }
+        match self.carry_stick(act) {
+            Ok(done) => done,
+            Err(error) => {
+                let code = TroubleCode::from(&error);
+                let text = chain(&error);
+                tracing::warn!(code = code.text(), error = text, "a stick was not carried");
+                let word = error.word().to_owned();
+                StickDone { word, code: Some(code), ..StickDone::default() }
+            }
+        }
     }
 
     fn dispose(&self, disposition: &Disposition) -> DispositionAnswer {
@@ -227,6 +272,10 @@ impl ScreenDesk for NoScreens {
         ApprovalAnswer { accepted: false, word: "not_recorded".to_owned() }
     }
 
+    fn stick(&self, _act: &StickAct) -> StickDone {
+        StickDone { word: "not_recorded".to_owned(), ..StickDone::default() }
+    }
+
     fn prove(&self, _pin: &str) -> ActAnswer {
         ActAnswer::not_recorded(None)
     }
@@ -274,6 +323,7 @@ pub async fn run(
             line: config.line.clone(),
             language: config.language.clone(),
             slots: config.slots.iter().map(|slot| slot.number).collect(),
+            clocks: Box::new(crate::platform::reading),
         })
     });
     let (mut desk, view) = match opened {
@@ -353,6 +403,11 @@ fn start_postman(
         // The configuration was refused when these could not be read.
         bulk: config.bulk_windows().unwrap_or_default(),
         wall_clock: Box::new(|| chrono::Local::now().fixed_offset()),
+        station_time: {
+            let desk = handle.clone();
+            // A closed desk means that the daemon ends.
+            Box::new(move || desk.ask(|desk| desk.now_ms()).unwrap_or_default())
+        },
     };
     let parties = Arc::new(HubDesk(handle.clone()));
     let hub = handle.clone();

@@ -66,7 +66,9 @@ impl TroubleCode {
             | Self::PortForbidden
             | Self::SocketDiffers
             | Self::Internal => (Blame::Station, Act::CallLead),
-            Self::EnrolmentCodeUsed | Self::EnrolmentCodeBad => (Blame::Operator, Act::CallLead),
+            Self::EnrolmentCodeUsed | Self::EnrolmentCodeBad | Self::StickRefused => {
+                (Blame::Operator, Act::CallLead)
+            }
         }
     }
 

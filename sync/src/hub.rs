@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use crate::state::OfflineReason;
 use crate::wire::{self, ANSWER_BYTES_MAX, DOCUMENT_BYTES_MAX, Problem};
 
+/// Header in which a station says what waits there.
+const BACKLOG_HEADER: &str = "flashline-backlog";
 /// The problem of a station whose certificate is over.
 pub(crate) const CERTIFICATE_EXPIRED: &str = "certificate-expired";
 
@@ -200,12 +202,20 @@ impl Hub {
         json("the enrolment", request).await
     }
 
-    pub(crate) async fn documents(&self, known: Option<&str>) -> Result<Listing, HubError> {
+    /// Asks for the list; `backlog` says what waits here.
+    pub(crate) async fn documents(
+        &self,
+        known: Option<&str>,
+        backlog: Option<&str>,
+    ) -> Result<Listing, HubError> {
         let path = match known {
             Some(known) => format!("documents?known={known}&wait_s={LONG_POLL_S}"),
             None => "documents".to_owned(),
         };
-        let request = self.request(Method::GET, &path)?;
+        let mut request = self.request(Method::GET, &path)?;
+        if let Some(backlog) = backlog {
+            request = request.header(BACKLOG_HEADER, backlog);
+        }
         let what = "the list of documents";
         let response = send(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED {

@@ -122,6 +122,14 @@ pub trait DocumentSink: Send + Sync + 'static {
     /// The station's own trouble.
     fn store_chunk(&self, sha256: [u8; 32], bytes: Vec<u8>) -> Result<(), PartyError>;
 
+    /// What waits here, for the hub to know: one line of text, or nothing.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn backlog(&self) -> Result<Option<String>, PartyError> {
+        Ok(None)
+    }
+
     /// A fresh nonce in hexadecimal: ask the hub for its signed time at this connection.
     fn time_nonce(&self) -> Option<String> {
         None

@@ -8,21 +8,22 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, FixedOffset};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
+use crate::digest::sha256;
 use crate::hub::{CERTIFICATE_EXPIRED, Hub, HubError, Listing};
 use crate::parties::{
     ArrivedDocument, DocumentSink, JournalRefusal, JournalSource, NextCertificate, PartyError,
     WantedChunk,
 };
 use crate::staging::{Staging, StagingError};
-use crate::state::{BackOff, HubState, OfflineReason};
-use crate::tls::{self, TlsError};
+use crate::state::{BackOff, HubState, OfflineReason, Pace};
+use crate::tls::{self, Judge, StationTime, TlsError};
 use crate::window::BulkWindows;
 use crate::wire::{
     self, PUSH_BYTES_MAX, PUSH_RECORDS_MAX, PUSH_WHOLE_BYTES_MAX, PUSH_WHOLE_RECORDS_MAX,
@@ -52,6 +53,8 @@ pub struct PostmanConfig {
     pub bulk: BulkWindows,
     /// The wall clock with the station's time zone, for those windows.
     pub wall_clock: WallClock,
+    /// Station time, by which the hub's certificate is judged.
+    pub station_time: StationTime,
 }
 
 /// Says what a clock on the wall shows.
@@ -114,7 +117,9 @@ pub struct Postman {
     hub: Hub,
     address: String,
     ca_pem: String,
+    certificate_pem: String,
     key_pem: Zeroizing<String>,
+    judge: Arc<Judge>,
     journal: Arc<dyn JournalSource>,
     documents: Arc<dyn DocumentSink>,
     staging: Staging,
@@ -123,7 +128,7 @@ pub struct Postman {
     nudged: Arc<Notify>,
     /// Held by the call to a party that is in progress.
     asking: Arc<Mutex<()>>,
-    back_off: BackOff,
+    pace: Pace,
     jitter: Jitter,
     /// Records the hub holds, of which epoch; unknown after a broken connection.
     cursor: Option<(u32, u64)>,
@@ -148,13 +153,16 @@ impl Postman {
         documents: Arc<dyn DocumentSink>,
         on_state: Box<dyn Fn(HubState) + Send + Sync>,
     ) -> Result<(Self, Nudge), PostmanError> {
-        let tls = tls::mutual(&config.ca_pem, &config.certificate_pem, &config.key_pem)?;
+        let judge = Arc::new(Judge::by(config.station_time));
+        let tls = tls::mutual(&config.ca_pem, &config.certificate_pem, &config.key_pem, &judge)?;
         let nudged = Arc::new(Notify::new());
         let postman = Self {
             hub: Hub::new(&config.hub, tls)?,
             address: config.hub,
             ca_pem: config.ca_pem,
+            certificate_pem: config.certificate_pem,
             key_pem: config.key_pem,
+            judge,
             journal,
             documents,
             staging: Staging::open(&config.staging)?,
@@ -162,7 +170,7 @@ impl Postman {
             state: HubState::Connecting,
             nudged: nudged.clone(),
             asking: Arc::new(Mutex::new(())),
-            back_off: config.back_off,
+            pace: Pace::new(config.back_off),
             jitter: config.jitter,
             cursor: None,
             closed_epoch: None,
@@ -187,12 +195,13 @@ impl Postman {
     }
 
     async fn rounds(&mut self) -> Infallible {
-        let mut failures = 0_u32;
+        // Since when exchanges go well.
+        let mut good: Option<Instant> = None;
         loop {
             // A round, then the long poll: either may find the hub gone.
             let ended = match self.round().await {
                 Ok(known) => {
-                    failures = 0;
+                    good.get_or_insert_with(Instant::now);
                     self.wait_for_news(&known).await
                 }
                 Err(error) => Err(error),
@@ -201,9 +210,11 @@ impl Postman {
                 if matches!(&error, RoundError::Hub(HubError::StationRefused(None))) {
                     self.ask_whether_revoked().await;
                 }
-                failures = failures.saturating_add(1);
                 self.cursor = None;
-                let wait_ms = self.back_off.wait_ms(failures, &mut *self.jitter);
+                let stood = good.take().map_or(0, |since| since.elapsed().as_millis());
+                let stood_ms = u64::try_from(stood).unwrap_or(u64::MAX);
+                let wait_ms = self.pace.failed(stood_ms, &mut *self.jitter);
+                let failures = self.pace.failures();
                 tracing::info!(failures, wait_ms, error = %chain(&error), "hub exchange failed");
                 self.show(HubState::Offline(error.reason()));
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
@@ -237,9 +248,13 @@ impl Postman {
 
     /// Everything once, in the order of the lanes; returns what the hub's list is known by.
     async fn round(&mut self) -> Result<String, RoundError> {
+        if self.cursor.is_none() {
+            // First of all: whether a certificate is over is judged by this time.
+            self.carry_time().await?;
+        }
         self.renew().await?;
-        let fresh = self.cursor.is_none();
-        let listing = match self.hub.documents(None).await {
+        let backlog = self.party(|_, documents| documents.backlog()).await?;
+        let listing = match self.hub.documents(None, backlog.as_deref()).await {
             Err(HubError::Refused { kind, status, detail, expected, seq })
                 if kind == CERTIFICATE_EXPIRED =>
             {
@@ -255,9 +270,6 @@ impl Postman {
                 source: "an unchanged list that was never given".into(),
             }));
         };
-        if fresh {
-            self.carry_time().await?;
-        }
         self.show(HubState::Online);
 
         let held = self.party(|_, documents| documents.etags()).await?;
@@ -301,24 +313,31 @@ impl Postman {
         let (certificate_pem, from_ms, not_after_ms) =
             (next.certificate_pem, next.from_ms, next.not_after_ms);
         // A certificate that does not go with the key is refused here, before it replaces one.
-        let tls = tls::mutual(&self.ca_pem, &certificate_pem, &self.key_pem)?;
-        let hub = Hub::new(&self.address, tls)?;
-        let next = NextCertificate { certificate_pem, from_ms, not_after_ms };
+        let hub = self.connected_with(&certificate_pem)?;
+        let next =
+            NextCertificate { certificate_pem: certificate_pem.clone(), from_ms, not_after_ms };
         self.party(move |_, documents| documents.renewed(&next)).await?;
         tracing::info!(not_after_ms, "the station's certificate is renewed");
         self.hub = hub;
+        self.certificate_pem = certificate_pem;
         Ok(())
+    }
+
+    fn connected_with(&self, certificate_pem: &str) -> Result<Hub, RoundError> {
+        let tls = tls::mutual(&self.ca_pem, certificate_pem, &self.key_pem, &self.judge)?;
+        Ok(Hub::new(&self.address, tls)?)
     }
 
     /// Returns when the hub's list changed, somebody nudged, chunks may flow that had to wait, or
     /// the hub ended the wait.
     async fn wait_for_news(&mut self, known: &str) -> Result<(), RoundError> {
         let nudged = self.nudged.clone();
+        let backlog = self.party(|_, documents| documents.backlog()).await?;
         let opening = self.bulk.wait((self.wall_clock)());
         tokio::select! {
             () = nudged.notified() => Ok(()),
             () = tokio::time::sleep(opening), if self.bulk_waits => Ok(()),
-            answer = self.hub.documents(Some(known)) => { answer?; Ok(()) }
+            answer = self.hub.documents(Some(known), backlog.as_deref()) => { answer?; Ok(()) }
         }
     }
 
@@ -329,6 +348,10 @@ impl Postman {
                 documents.hub_time(&statement.payload, &statement.signature)
             })
             .await?;
+            if self.judge.time_is_proven() {
+                // The certificate was out of its time by a clock that is right now: once more.
+                self.hub = self.connected_with(&self.certificate_pem)?;
+            }
         }
         Ok(())
     }
@@ -505,12 +528,6 @@ impl Postman {
         .map_err(|error| RoundError::Party(error.into()))?
         .map_err(RoundError::Party)
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
-    digest
 }
 
 /// The whole chain of causes in one line.

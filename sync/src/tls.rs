@@ -1,9 +1,14 @@
 //! Mutual TLS 1.3 with one hub CA and nobody else's.
 //!
 //! Owns the two client configurations: with the station's certificate, and the first one, which
-//! knows only the CA's hash. Promise: no system trust store is ever asked.
+//! knows only the CA's hash. Promises: no system trust store is ever asked, and neither is the
+//! system's clock about an enrolled station's hub. A station whose own time is wrong can still ask
+//! the hub for the time, and nothing else: see [`Judge`].
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -46,6 +51,7 @@ pub(crate) fn mutual(
     ca_pem: &str,
     certificate_pem: &str,
     key_pem: &str,
+    judge: &Arc<Judge>,
 ) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes())
@@ -56,11 +62,123 @@ pub(crate) fn mutual(
         .map_err(|source| TlsError::Pem { what: "station certificate", source })?;
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
         .map_err(|source| TlsError::Pem { what: "station key", source })?;
+    let chain_to_ca = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(InTime { chain_to_ca, judge: judge.clone() }))
         .with_client_auth_cert(chain, key)?;
     Ok(with_protocols(config))
+}
+
+/// Says what station time it is, in milliseconds since the Unix epoch.
+pub type StationTime = Box<dyn Fn() -> i64 + Send + Sync>;
+
+/// By which clock the hub's certificate is judged.
+///
+/// Station time may be wrong by the time a machine was without power, and a station that refused
+/// its hub for that could never be set right. So until a time that the hub signed has been heard,
+/// a certificate from the right CA for the right host passes although it is over or not begun; the
+/// postman then asks for the time before anything else, and connects again under the true one.
+pub(crate) struct Judge {
+    station_time: StationTime,
+    proven: AtomicBool,
+    strained: AtomicBool,
+}
+
+impl Judge {
+    pub(crate) fn by(station_time: StationTime) -> Self {
+        let (proven, strained) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { station_time, proven, strained }
+    }
+
+    /// A signed time was heard. Whether a connection stands that only passed because none had been.
+    pub(crate) fn time_is_proven(&self) -> bool {
+        self.proven.store(true, Ordering::SeqCst);
+        self.strained.swap(false, Ordering::SeqCst)
+    }
+
+    fn now(&self) -> UnixTime {
+        let ms = u64::try_from((self.station_time)()).unwrap_or(0);
+        UnixTime::since_unix_epoch(Duration::from_millis(ms))
+    }
+}
+
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judge").field("proven", &self.proven).finish_non_exhaustive()
+    }
+}
+
+/// A chain to the hub's CA, in its time by the station's.
+#[derive(Debug)]
+struct InTime {
+    chain_to_ca: Arc<WebPkiServerVerifier>,
+    judge: Arc<Judge>,
+}
+
+/// The nearest moment at which a certificate that is out of its time is in it.
+fn nearest(error: &rustls::Error) -> Option<UnixTime> {
+    let rustls::Error::InvalidCertificate(error) = error else { return None };
+    if let CertificateError::NotValidYetContext { not_before, .. } = error {
+        return Some(*not_before);
+    }
+    if let CertificateError::ExpiredContext { not_after, .. } = error {
+        return Some(*not_after);
+    }
+    None
+}
+
+impl ServerCertVerifier for InTime {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        _system_time: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verify = |at| {
+            let chain = &self.chain_to_ca;
+            chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
+        };
+        let refused = match verify(self.judge.now()) {
+            Ok(verified) => return Ok(verified),
+            Err(refused) => refused,
+        };
+        match nearest(&refused) {
+            Some(at) if !self.judge.proven.load(Ordering::SeqCst) => {
+                let verified = verify(at)?;
+                self.judge.strained.store(true, Ordering::SeqCst);
+                Ok(verified)
+            }
+            Some(_) | None => Err(refused),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain_to_ca.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain_to_ca.supported_verify_schemes()
+    }
 }
 
 /// For a station that is not enrolled yet: trusts the one CA whose certificate has this SHA-256.

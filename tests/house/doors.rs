@@ -35,6 +35,7 @@ const OUTSIDE: &[(&str, &str, &[&str])] = &[
     ("device-sdk/staticlib/Cargo.toml", "flashline-device", &["device-sdk"]),
     ("flash/fuzz/Cargo.toml", "flash-fuzz", &["flash"]),
     ("release/fuzz/Cargo.toml", "release-fuzz", &["release"]),
+    ("sync/fuzz/Cargo.toml", "sync-fuzz", &["sync"]),
 ];
 
 const EVERYTHING: &[&str] = &["*"];

@@ -7,6 +7,8 @@
 
 mod activation;
 mod faults;
+mod networks;
 mod real_firmware;
+mod stick;
 mod stolen_hub;
 mod tampered;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Person, Programs, Release, TENANT, process::Program, until};
+use super::{Person, Programs, Release, STATION, TENANT, process::Program, until};
 
 const ANSWER_S_MAX: u64 = 30;
 
@@ -39,21 +39,39 @@ impl Hub {
     /// # Errors
     /// When `flashline-hub init` refuses.
     pub fn make(programs: &Programs, folder: &Path) -> Result<Self> {
+        let listen = Listen { station: "127.0.0.1:0".into(), admin: "127.0.0.1:0".into() };
+        Self::make_with(programs, folder, listen, &[])
+    }
+
+    fn make_with(
+        programs: &Programs,
+        folder: &Path,
+        listen: Listen,
+        more: &[&str],
+    ) -> Result<Self> {
         let mut hub = Self {
             programs: programs.clone(),
             folder: folder.join("hub"),
             logs: folder.to_owned(),
-            listen: Listen { station: "127.0.0.1:0".into(), admin: "127.0.0.1:0".into() },
+            listen,
             made: Value::Null,
             program: None,
         };
-        let made = programs.run(
-            "flashline-hub",
-            &["init", "--data", &hub.data(), "--secret-file", &hub.secret(), "--tenant", TENANT],
-        )?;
+        let (data, secret) = (hub.data(), hub.secret());
+        let words = ["init", "--data", &data, "--secret-file", &secret, "--tenant", TENANT];
+        let made = programs.run("flashline-hub", &[&words[..], more].concat())?;
         hub.made = serde_json::from_str(&made)
             .with_context(|| format!("`flashline-hub init` answered {made:?}"))?;
         Ok(hub)
+    }
+
+    /// The same for a hub that stations reach at this address of the machine.
+    ///
+    /// # Errors
+    /// When `flashline-hub init` refuses.
+    pub fn make_at(programs: &Programs, folder: &Path, address: &str) -> Result<Self> {
+        let listen = Listen { station: format!("{address}:0"), admin: "127.0.0.1:0".to_owned() };
+        Self::make_with(programs, folder, listen, &["--name", address])
     }
 
     /// Starts the hub and waits until it answers.
@@ -156,6 +174,16 @@ impl Hub {
     pub fn enrolment_code(&self, station: &str, line: &str) -> Result<String> {
         let made = self.ask_json(&["station", "code", "--station", station, "--line", line])?;
         made["code"].as_str().map(str::to_owned).context("the hub gave no enrolment code")
+    }
+
+    /// The same, put on a stick.
+    ///
+    /// # Errors
+    /// When the hub or the stick refuses.
+    pub fn enrolment_code_on_stick(&self, station: &str, line: &str, stick: &Path) -> Result<()> {
+        let stick = stick.to_string_lossy();
+        self.ask(&["station", "code", "--station", station, "--line", line, "--stick", &stick])
+            .map(drop)
     }
 
     /// The station's activation key in hex, for R&D to certify.
@@ -301,6 +329,15 @@ impl Hub {
     pub fn scrap(&self, product: &str, family: &str, uid: &str) -> Result<()> {
         let words = ["unit", "scrap", "--product", product, "--family", family, "--uid", uid];
         self.ask(&words).map(drop)
+    }
+
+    /// Has the hub read what stations wrote on a stick, or write what it has for them.
+    ///
+    /// # Errors
+    /// When the stick or the hub refuses.
+    pub fn stick(&self, verb: &str, stick: &Path) -> Result<Value> {
+        let stick = stick.to_string_lossy();
+        self.ask_json(&["stick", verb, "--stick", &stick, "--tenant", TENANT, "--station", STATION])
     }
 
     /// The units the hub knows, from verified records only.

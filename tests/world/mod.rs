@@ -330,13 +330,15 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Programs {
     folder: PathBuf,
+    /// The network namespace they run in, if not this machine's own.
+    network: Option<String>,
 }
 
 impl Programs {
     /// Programs in a folder that cargo built them into.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), network: None }
     }
 
     /// Programs beside the test that runs: the whole workspace was built into one folder.
@@ -356,10 +358,20 @@ impl Programs {
         Ok(Self::in_folder(folder))
     }
 
+    /// The same programs inside a network namespace. Needs root.
+    #[must_use]
+    pub fn inside(&self, network: &str) -> Self {
+        Self { network: Some(network.to_owned()), ..self.clone() }
+    }
+
     /// A command that runs one program.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        Command::new(self.folder.join(program))
+        let program = self.folder.join(program);
+        let Some(network) = &self.network else { return Command::new(program) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", network]).arg(program);
+        command
     }
 
     /// Runs one program to its end and gives what it wrote.

@@ -56,10 +56,26 @@ impl Station {
         code: &str,
         more: &[&str],
     ) -> Result<Self> {
+        Self::join(programs, folder, name, &[&["--code", code], more].concat())
+    }
+
+    /// The same with the code that a stick holds.
+    ///
+    /// # Errors
+    /// When `station-daemon enrol` refuses.
+    pub fn enrol_from_stick(
+        programs: &Programs,
+        folder: &Path,
+        name: &str,
+        stick: &Path,
+    ) -> Result<Self> {
+        Self::join(programs, folder, name, &["--stick", &stick.to_string_lossy()])
+    }
+
+    fn join(programs: &Programs, folder: &Path, name: &str, how: &[&str]) -> Result<Self> {
         let data = folder.join(name);
         let place = data.to_string_lossy();
-        let mut words = vec!["enrol", "--data", &*place, "--code", code];
-        words.extend(more);
+        let words = [&["enrol", "--data", &place], how].concat();
         let said = programs.run("station-daemon", &words)?;
         let enrolled = serde_json::from_str(&said)
             .with_context(|| format!("`station-daemon enrol` answered {said:?}"))?;
@@ -79,8 +95,23 @@ impl Station {
     /// # Errors
     /// When it ends or does not listen.
     pub fn start(&mut self, boards: &[Board], page: Option<&Path>) -> Result<()> {
+        let invitation = self.launch(boards, page)?;
+        self.screen = Some(enter(&invitation)?);
+        Ok(())
+    }
+
+    /// Starts a daemon without slots whose screen nobody can reach: it is in another network.
+    ///
+    /// # Errors
+    /// When it ends or does not listen.
+    pub fn start_unseen(&mut self) -> Result<()> {
+        self.launch(&[], None).map(drop)
+    }
+
+    fn launch(&mut self, boards: &[Board], page: Option<&Path>) -> Result<String> {
         let config = self.folder.with_extension("toml");
         let mut text = format!("data = {:?}\nlisten = \"127.0.0.1:0\"\n", self.folder);
+        text.push_str(&format!("sticks = [{:?}]\n", self.stick_folder()));
         if let Some(page) = page {
             text.push_str(&format!("ui = {page:?}\n"));
         }
@@ -105,8 +136,7 @@ impl Station {
         })
         .context("waiting for the station to listen")?;
         self.program = Some(program);
-        self.screen = Some(enter(&invitation)?);
-        Ok(())
+        Ok(invitation)
     }
 
     /// Stops the daemon and waits until it is gone.
@@ -122,6 +152,36 @@ impl Station {
             }
             _ => stopped,
         }
+    }
+
+    /// Where this world mounts its USB stick.
+    #[must_use]
+    pub fn stick_folder(&self) -> PathBuf {
+        self.folder.with_file_name("stick")
+    }
+
+    /// Writes or reads the stick while the daemon does not run.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn stick(&self, verb: &str) -> Result<Value> {
+        let (data, stick) = (self.folder.to_string_lossy(), self.stick_folder());
+        let words = ["stick", verb, "--data", &data, "--stick", &stick.to_string_lossy()];
+        let said = self.programs.run("station-daemon", &words)?;
+        serde_json::from_str(&said).with_context(|| format!("a stick was answered with {said:?}"))
+    }
+
+    /// Has the running daemon write or read a stick, as lead 7.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn carry(&self, verb: &str, stick: &Path) -> Result<Value> {
+        let screen = self.screen()?;
+        ureq::post(format!("{}/api/stick", screen.base))
+            .header("Cookie", &screen.cookie)
+            .send_json(json!({ "verb": verb, "folder": stick, "by": 7 }))
+            .and_then(|mut answer| answer.body_mut().read_json())
+            .with_context(|| format!("having a stick carried: {verb}"))
     }
 
     /// Fails when the daemon should run and has ended.

@@ -31,6 +31,8 @@ const TAURI_DRIVER: &str = "2.1.0";
 pub(crate) const TO_BUILD: &[&str] = &["gcc", "git", "libc6-dev"];
 /// Packages for reading our formats with a program that shares no code with ours.
 pub(crate) const TO_JUDGE: &[&str] = &["python3", "python3-cryptography"];
+/// What gives a test two networks, and cuts one of them.
+pub(crate) const TO_CUT_OFF: &[&str] = &["iproute2"];
 /// Packages for the browser tests.
 pub(crate) const TO_BROWSE: &[&str] = &["chromium", "fonts-noto-cjk"];
 /// Packages for the kiosk window.

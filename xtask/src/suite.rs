@@ -23,7 +23,7 @@ const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simula
                     station-daemon/umockdev,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
-const OUTSIDE: [&str; 9] = [
+const OUTSIDE: [&str; 10] = [
     "activation/fuzz/Cargo.toml",
     "delta/chip/Cargo.toml",
     "delta/fuzz/Cargo.toml",
@@ -32,6 +32,7 @@ const OUTSIDE: [&str; 9] = [
     "device-sdk/staticlib/Cargo.toml",
     "flash/fuzz/Cargo.toml",
     "release/fuzz/Cargo.toml",
+    "sync/fuzz/Cargo.toml",
     "src-tauri/Cargo.toml",
 ];
 
@@ -42,6 +43,7 @@ pub(crate) fn test(deep: bool) -> Result<()> {
         machine::rust()?;
         machine::debian(machine::TO_BUILD)?;
         machine::debian(machine::TO_JUDGE)?;
+        machine::debian(machine::TO_CUT_OFF)?;
         machine::debian(machine::TO_FLASH)?;
         machine::debian(machine::TO_SERVE_USB)?;
         machine::debian(machine::TO_BROWSE)?;

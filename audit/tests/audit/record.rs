@@ -187,6 +187,8 @@ fn every_kind_of_event_survives_its_text() {
         Event::LeaseTaken { version: 4, not_after_ms: NOON_MS, lease_sha256: digest },
         Event::ReleaseShelved { manifest_sha256: digest, product, version: "1.2.0".into() },
         Event::ClockMoved { from_ms: -1, to_ms: NOON_MS },
+        Event::StickWritten { number: 1_764_000_000_000, operator: Some(5) },
+        Event::StickRead { number: 1, operator: None },
     ];
     for (seq, event) in (0..).zip(events) {
         let record = Record { epoch: EPOCH, seq, at_ms: -5, event };

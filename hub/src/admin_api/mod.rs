@@ -10,6 +10,7 @@ mod pools;
 mod people;
 mod publications;
 mod stations;
+mod sticks;
 
 use std::sync::Arc;
 
@@ -69,7 +70,11 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(pools::mac_secret))
         .routes(routes!(dispositions::conflicts))
         .routes(routes!(dispositions::dispose))
-        .routes(routes!(publications::upload_chunk))
+        .routes(routes!(sticks::check_list))
+        .routes(routes!(sticks::take_letter))
+        .routes(routes!(sticks::end_read))
+        .routes(routes!(sticks::write))
+        .routes(routes!(publications::upload_chunk, sticks::chunk))
         .routes(routes!(publications::publish))
         .routes(routes!(publications::take_documents))
         .split_for_parts();

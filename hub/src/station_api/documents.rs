@@ -11,8 +11,9 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use protocol::station::BACKLOG_HEADER;
 use protocol::{
-    Document, DocumentList, DocumentName, LeaseRequest, OrdersDocument, ProblemType, Sha256,
+    Backlog, Document, DocumentList, DocumentName, LeaseRequest, OrdersDocument, ProblemType, Sha256,
     StationOrder,
 };
 use serde::Deserialize;
@@ -31,6 +32,7 @@ use crate::store::{PortionRow, StationRow, TenantScope};
 /// Longest wait for a change, in seconds.
 const WAIT_S_MAX: u64 = 30;
 const LEASE_REQUEST_BYTES_MAX: usize = 4096;
+const BACKLOG_BYTES_MAX: usize = 512;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Wait {
@@ -76,7 +78,7 @@ fn orders_of(portions: &[PortionRow]) -> OrdersDocument {
 }
 
 /// What a station should hold now.
-async fn list_for(
+pub(crate) async fn list_for(
     hub: &Hub,
     scope: &TenantScope,
     station: &StationRow,
@@ -106,11 +108,27 @@ async fn list_for(
     Ok(DocumentList { documents })
 }
 
+/// Keeps what the station says waits there, when it is something else than before.
+async fn note_backlog(hub: &Hub, caller: &Caller, headers: &HeaderMap) -> Result<(), Refusal> {
+    let said = headers.get(BACKLOG_HEADER).and_then(|value| value.to_str().ok());
+    let backlog = said.filter(|said| said.len() <= BACKLOG_BYTES_MAX);
+    let backlog: Option<Backlog> = backlog.and_then(|said| serde_json::from_str(said).ok());
+    let Some(backlog) = backlog else { return Ok(()) };
+    let known = caller.station.backlog.as_deref();
+    let known: Option<Backlog> = known.and_then(|text| serde_json::from_str(text).ok());
+    if known != Some(backlog) {
+        hub.store.keep_backlog(&caller.scope, &caller.station, &backlog).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn list(
     State(hub): State<Arc<Hub>>,
     Extension(caller): Extension<Caller>,
     Query(wait): Query<Wait>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
+    note_backlog(&hub, &caller, &headers).await?;
     let deadline =
         tokio::time::Instant::now() + Duration::from_secs(wait.wait_s.unwrap_or(0).min(WAIT_S_MAX));
     let mut changes = hub.watch_changes();
@@ -141,19 +159,17 @@ pub(super) async fn list(
     }
 }
 
-pub(super) async fn document(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let missing = || Refusal::of(ProblemType::NotFound);
-    let name: DocumentName = name.parse().map_err(|_| missing())?;
-    let Caller { scope, station, .. } = &caller;
-    let bytes = match &name {
-        DocumentName::Lease => written(&hub, scope, station).await?.lease,
-        DocumentName::Orders => Some(written(&hub, scope, station).await?.orders),
-        DocumentName::Roster => written(&hub, scope, station).await?.roster,
+/// A document as the station should hold it now. None: it should hold none of that name.
+pub(crate) async fn bytes_of(
+    hub: &Hub,
+    scope: &TenantScope,
+    station: &StationRow,
+    name: &DocumentName,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    Ok(match name {
+        DocumentName::Lease => written(hub, scope, station).await?.lease,
+        DocumentName::Orders => Some(written(hub, scope, station).await?.orders),
+        DocumentName::Roster => written(hub, scope, station).await?.roster,
         DocumentName::Manifest(digest) => {
             let held = hub.store.document(scope, &name.to_string()).await?;
             let portions = hub.store.portions(scope, station).await?;
@@ -162,13 +178,24 @@ pub(super) async fn document(
         DocumentName::Metadata(_) => hub.store.document(scope, &name.to_string()).await?,
         DocumentName::Revocations => None,
         DocumentName::Voids | DocumentName::Credentials(_) | DocumentName::MacSecret(_) => {
-            custody::documents(&hub, scope, station)
+            custody::documents(hub, scope, station)
                 .await?
                 .into_iter()
-                .find(|(listed, _)| *listed == name)
+                .find(|(listed, _)| listed == name)
                 .map(|(_, bytes)| bytes)
         }
-    };
+    })
+}
+
+pub(super) async fn document(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let missing = || Refusal::of(ProblemType::NotFound);
+    let name: DocumentName = name.parse().map_err(|_| missing())?;
+    let bytes = bytes_of(&hub, &caller.scope, &caller.station, &name).await?;
     let bytes = bytes.ok_or_else(missing)?;
     let etag = sha256(&bytes).to_string();
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());

@@ -78,6 +78,7 @@ pub(super) async fn enrol(
         ca_pem: hub.authority.pem(),
         hub_cosign_name: Hub::cosign_name(&scope),
         hub_cosign_key: protocol::Ed25519Key(keys.cosign_public()),
+        hub_stick_key: protocol::HpkeKey(*keys.stick.public().as_bytes()),
         root_json: base64::engine::general_purpose::STANDARD.encode(root_json),
         statement: keys.state(EnrolmentStatement::KIND, statement),
         hub_time_ms: now_ms,

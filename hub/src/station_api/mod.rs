@@ -6,12 +6,12 @@
 //! that was revoked is told so over the hub's signature, nothing else.
 
 mod chunks;
-mod documents;
+pub(crate) mod documents;
 mod enrol;
 mod journal;
 mod renewal;
 mod revocation;
-mod time;
+pub(crate) mod time;
 
 use std::sync::Arc;
 

@@ -59,12 +59,20 @@ table!(station, "stations", {
     lease: Option<Vec<u8>>,
     lease_terms_sha256: Option<Vec<u8>>,
     lease_renew_ms: i64,
+    backlog: Option<String>,
 });
 table!(certificate, "certificates", {
     tenant_id: i64,
     station_id: i64,
     sha256: Vec<u8>,
     not_after_ms: i64,
+});
+table!(stick, "sticks", {
+    tenant_id: i64,
+    station_id: i64,
+    read_number: i64,
+    written_number: i64,
+    request: Option<String>,
 });
 table!(document, "documents", {
     tenant_id: i64,

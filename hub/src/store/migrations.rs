@@ -16,7 +16,12 @@ const IDENTITY: &str = "$IDENTITY";
 const BYTES: &str = "$BYTES";
 
 const MIGRATIONS: &[(&str, &[&str])] =
-    &[("0001_first_form", FIRST_FORM), ("0002_custody", CUSTODY), ("0003_people", PEOPLE)];
+    &[
+        ("0001_first_form", FIRST_FORM),
+        ("0002_custody", CUSTODY),
+        ("0003_people", PEOPLE),
+        ("0004_sticks", STICKS),
+    ];
 
 /// Pools, secrets, and the register of units.
 const CUSTODY: &[&str] = &[
@@ -158,6 +163,16 @@ const PEOPLE: &[&str] = &[
         "CREATE TABLE rosters (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             station_id BIGINT NOT NULL UNIQUE REFERENCES stations(id), pepper $BYTES NOT NULL,
             version BIGINT NOT NULL, content_sha256 $BYTES, bytes $BYTES)",
+];
+
+/// Sticks, and what waits at stations.
+const STICKS: &[&str] = &[
+    // The newest parcel of each way, and what the station asked for in its own.
+    "CREATE TABLE sticks (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        station_id BIGINT NOT NULL UNIQUE REFERENCES stations(id),
+        read_number BIGINT NOT NULL, written_number BIGINT NOT NULL, request TEXT)",
+    // What the station last said waits there, as JSON.
+    "ALTER TABLE stations ADD COLUMN backlog TEXT",
 ];
 
 /// The newest form this program knows.

@@ -18,6 +18,7 @@ mod people;
 mod releases;
 mod scope;
 mod stations;
+mod sticks;
 mod units;
 
 use std::path::Path;
@@ -39,6 +40,7 @@ pub(crate) use register::NewFact;
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub use scope::TenantScope;
 pub(crate) use stations::{KnownCertificate, NewCode, NewStation, SignedLease, StationRow};
+pub(crate) use sticks::StickState;
 pub(crate) use units::{UnitChange, UnitKey};
 
 /// The store failed or refuses.

@@ -200,6 +200,22 @@ impl Store {
         Ok(row.is_some())
     }
 
+    /// The chunks that a release names.
+    pub(crate) async fn chunks_of(
+        &self,
+        scope: &TenantScope,
+        manifest_sha256: &Sha256,
+    ) -> Result<Vec<Sha256>, StoreError> {
+        let release = self.release(scope, manifest_sha256).await?;
+        let rows = chunk::Entity::find()
+            .filter(chunk::Column::TenantId.eq(scope.id()))
+            .filter(chunk::Column::ReleaseId.eq(release.id))
+            .order_by_asc(chunk::Column::Id)
+            .all(&self.db)
+            .await?;
+        rows.iter().map(|row| Ok(Sha256(bytes32(&row.sha256, "a chunk's digest")?))).collect()
+    }
+
     /// Every release, newest last.
     pub(crate) async fn releases(
         &self,

@@ -168,6 +168,33 @@ impl Store {
             .ok_or(StoreError::Missing { what: name })
     }
 
+    /// Keeps a tenant's sealed key unless there is one of this name; gives the one that is there.
+    pub(crate) async fn keep_sealed_key(
+        &self,
+        scope: &TenantScope,
+        name: &'static str,
+        sealed: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let writing = self.write().await?;
+        let row = tenant_key::Entity::find()
+            .filter(tenant_key::Column::TenantId.eq(scope.id))
+            .filter(tenant_key::Column::Name.eq(name))
+            .one(&writing.transaction)
+            .await?;
+        if let Some(row) = row {
+            return Ok(row.sealed);
+        }
+        let row = tenant_key::ActiveModel {
+            tenant_id: Set(scope.id),
+            name: Set(name.to_owned()),
+            sealed: Set(sealed.clone()),
+            ..Default::default()
+        };
+        tenant_key::Entity::insert(row).exec(&writing.transaction).await?;
+        writing.commit().await?;
+        Ok(sealed)
+    }
+
     /// When snapshot and timestamp were last written, milliseconds since the Unix epoch.
     pub(crate) async fn freshened_ms(&self, scope: &TenantScope) -> Result<i64, StoreError> {
         let row = tenant::Entity::find_by_id(scope.id).one(&self.db).await?;

@@ -1,6 +1,8 @@
 //! Stations: invited by a code, enrolled once, leased to, heard from, revoked.
 
-use protocol::{Ed25519Key, Epoch, HpkeKey, KeyProtection, LineName, Sha256, Station, StationName};
+use protocol::{
+    Backlog, Ed25519Key, Epoch, HpkeKey, KeyProtection, LineName, Sha256, Station, StationName,
+};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
@@ -56,6 +58,8 @@ pub(crate) struct StationRow {
     pub(crate) forked: bool,
     pub(crate) lease: Option<SignedLease>,
     pub(crate) lease_version: u64,
+    /// What it last said waits there, as JSON.
+    pub(crate) backlog: Option<String>,
 }
 
 /// A certificate that the hub gave a station.
@@ -104,6 +108,7 @@ impl TryFrom<station::Model> for StationRow {
             forked: row.forked,
             lease,
             lease_version,
+            backlog: row.backlog,
         })
     }
 }
@@ -203,6 +208,7 @@ impl Store {
             lease: Set(None),
             lease_terms_sha256: Set(None),
             lease_renew_ms: Set(0),
+            backlog: Set(None),
             ..Default::default()
         };
         let station_id = station::Entity::insert(row).exec(transaction).await?.last_insert_id;
@@ -249,7 +255,10 @@ impl Store {
             .await?;
         rows.into_iter()
             .map(|row| {
+                // Only a word of the station: what cannot be read was never said.
                 let row = StationRow::try_from(row)?;
+                let backlog = row.backlog.as_deref();
+                let backlog = backlog.and_then(|text| serde_json::from_str(text).ok());
                 let newest = journals.iter().rfind(|journal| journal.station_id == row.id);
                 Ok(Station {
                     name: row.name,
@@ -270,6 +279,7 @@ impl Store {
                     },
                     forked: row.forked,
                     lease_version: row.lease_version,
+                    backlog,
                 })
             })
             .collect()
@@ -288,6 +298,25 @@ impl Store {
         let writing = self.write().await?;
         station::Entity::update_many()
             .col_expr(station::Column::LastContactMs, Expr::value(now_ms))
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .filter(station::Column::Id.eq(station.id))
+            .exec(&writing.transaction)
+            .await?;
+        writing.commit().await
+    }
+
+    /// The station says what waits there.
+    pub(crate) async fn keep_backlog(
+        &self,
+        scope: &TenantScope,
+        station: &StationRow,
+        backlog: &Backlog,
+    ) -> Result<(), StoreError> {
+        let text = serde_json::to_string(backlog)
+            .map_err(|_| StoreError::Damaged { what: "a station's backlog" })?;
+        let writing = self.write().await?;
+        station::Entity::update_many()
+            .col_expr(station::Column::Backlog, Expr::value(text))
             .filter(station::Column::TenantId.eq(scope.id()))
             .filter(station::Column::Id.eq(station.id))
             .exec(&writing.transaction)

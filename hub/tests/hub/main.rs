@@ -13,4 +13,6 @@ mod people;
 mod postman;
 mod program;
 mod publishing;
+mod sticks;
+mod sweep;
 mod tenants;

@@ -21,21 +21,21 @@ use crate::factory::*;
 
 /// What the postman was told and told us, to be waited for.
 #[derive(Default, Clone, Debug)]
-struct Seen {
-    states: Vec<HubState>,
-    acknowledged: u64,
-    refusals: Vec<JournalRefusal>,
-    documents: BTreeMap<String, ArrivedDocument>,
+pub(crate) struct Seen {
+    pub(crate) states: Vec<HubState>,
+    pub(crate) acknowledged: u64,
+    pub(crate) refusals: Vec<JournalRefusal>,
+    pub(crate) documents: BTreeMap<String, ArrivedDocument>,
     stores: usize,
-    chunks: BTreeMap<[u8; 32], Vec<u8>>,
+    pub(crate) chunks: BTreeMap<[u8; 32], Vec<u8>>,
     time: Option<String>,
     renewed: Vec<NextCertificate>,
     revoked: Option<(String, String)>,
 }
 
-struct Party {
+pub(crate) struct Party {
     station: Mutex<Station>,
-    wanted: Mutex<Vec<WantedChunk>>,
+    pub(crate) wanted: Mutex<Vec<WantedChunk>>,
     seen: watch::Sender<Seen>,
     /// The certificate is due to be renewed.
     due: AtomicBool,
@@ -142,9 +142,19 @@ impl DocumentSink for Party {
     }
 }
 
+impl Party {
+    /// Loses what came down, but for the metadata: a conversation stays short.
+    pub(crate) fn forget(&self) {
+        self.seen.send_modify(|seen| {
+            seen.documents.retain(|name, _| name.ends_with(".json"));
+            seen.chunks.clear();
+        });
+    }
+}
+
 /// A postman at work, and what can be seen of it.
-struct Round {
-    party: Arc<Party>,
+pub(crate) struct Round {
+    pub(crate) party: Arc<Party>,
     nudge: Nudge,
     stop: tokio::sync::oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
@@ -161,11 +171,12 @@ fn carry(station: Station, hub: &str, staging: &std::path::Path) -> Round {
         jitter: Box::new(|below| below / 2),
         bulk: BulkWindows::default(),
         wall_clock: Box::new(|| chrono::Local::now().fixed_offset()),
+        station_time: Box::new(now_ms),
     };
     carry_with(station, config)
 }
 
-fn carry_with(station: Station, config: PostmanConfig) -> Round {
+pub(crate) fn carry_with(station: Station, config: PostmanConfig) -> Round {
     let party = Arc::new(Party {
         station: Mutex::new(station),
         wanted: Mutex::new(Vec::new()),
@@ -182,7 +193,7 @@ fn carry_with(station: Station, config: PostmanConfig) -> Round {
 }
 
 impl Round {
-    async fn until(&self, what: &str, holds: impl Fn(&Seen) -> bool) -> Seen {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Seen) -> bool) -> Seen {
         let mut seen = self.party.seen.subscribe();
         let waited = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| holds(seen))).await;
         match waited {
@@ -195,12 +206,22 @@ impl Round {
         self.until(&format!("{state:?}"), |seen| seen.states.last() == Some(&state)).await
     }
 
-    fn note(&self, count: usize) {
+    /// Waits for something that the postman does not tell.
+    pub(crate) async fn until_true(&self, what: &str, holds: impl Fn() -> bool) {
+        let waited = async {
+            while !holds() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, waited).await.is_ok(), "never: {what}");
+    }
+
+    pub(crate) fn note(&self, count: usize) {
         self.party.station.lock().unwrap().note(count);
         self.nudge.now();
     }
 
-    async fn end(self) -> (Station, Seen) {
+    pub(crate) async fn end(self) -> (Station, Seen) {
         let _ = self.stop.send(());
         self.task.await.unwrap();
         drop(self.nudge);
@@ -333,6 +354,7 @@ async fn refused_certificates_on_either_side_are_told_apart_from_a_hub_that_is_a
         jitter: Box::new(|_| 0),
         bulk: BulkWindows::default(),
         wall_clock: Box::new(|| chrono::Local::now().fixed_offset()),
+        station_time: Box::new(now_ms),
     };
     let round = carry_with(stranger, config);
     round.until_state(HubState::Offline(OfflineReason::StationRefused)).await;

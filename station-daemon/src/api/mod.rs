@@ -10,6 +10,7 @@
 pub mod guard;
 mod page;
 pub mod preflight;
+pub mod stick;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -35,6 +36,7 @@ use utoipa_axum::routes;
 
 use guard::Guard;
 use preflight::Preflight;
+use stick::{StickAct, StickDone};
 use view::{
     ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, LookAnswer, OpenAnswer, PinEntry,
     Scan, ScanAnswer, StationView, TeachAnswer, Wish,
@@ -63,6 +65,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Takes the approval of the lead who is in. Blocks for at most a journal write.
     fn approve(&self, wish: &Wish) -> ApprovalAnswer;
+
+    /// Writes or reads a stick. Blocks as long as the stick needs.
+    fn stick(&self, act: &StickAct) -> StickDone;
 
     /// Takes a disposition of the lead who is in. Blocks for at most a journal write.
     fn dispose(&self, disposition: &Disposition) -> DispositionAnswer;
@@ -124,6 +129,7 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(enter_pin))
         .routes(routes!(badge_out))
         .routes(routes!(close_order))
+        .routes(routes!(stick::carry_stick))
         .split_for_parts()
 }
 

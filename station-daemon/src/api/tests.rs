@@ -35,6 +35,10 @@ impl Desk for Echo {
         ApprovalAnswer { accepted: true, word }
     }
 
+    fn stick(&self, act: &StickAct) -> StickDone {
+        StickDone { accepted: true, word: act.folder.clone(), ..StickDone::default() }
+    }
+
     fn prove(&self, pin: &str) -> ActAnswer {
         ActAnswer::done(if pin == "271828" { "pin_right" } else { "other" })
     }

@@ -85,6 +85,12 @@ pub struct HubView {
     /// Age of the oldest such record in seconds.
     #[schema(required = true)]
     pub oldest_unsynced_s: Option<u32>,
+    /// Bytes of such records; stops at 4294967295.
+    pub unsynced_bytes: u32,
+    /// Chunks of leased releases that have not come yet.
+    pub chunks_missing: u32,
+    /// Bytes of those chunks; stops at 4294967295.
+    pub missing_bytes: u32,
     /// Seconds until the lease ends; 0 when it is over, null when there is none.
     #[schema(required = true)]
     pub lease_ends_in_s: Option<u32>,
@@ -352,6 +358,9 @@ pub enum TroubleCode {
     /// The enrolment code is damaged or not the hub's.
     #[serde(rename = "F-54")]
     EnrolmentCodeBad,
+    /// What lies on a USB stick is not whole, not for this station, or not from its hub.
+    #[serde(rename = "F-55")]
+    StickRefused,
     /// The unit was voided.
     #[serde(rename = "F-60")]
     UnitVoided,
@@ -431,6 +440,7 @@ impl TroubleCode {
         Self::HubUnreachable,
         Self::EnrolmentCodeUsed,
         Self::EnrolmentCodeBad,
+        Self::StickRefused,
         Self::UnitVoided,
         Self::WrongOrder,
         Self::CredentialConflict,

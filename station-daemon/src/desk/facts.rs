@@ -251,6 +251,7 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::HubUnreachable
         | TroubleCode::EnrolmentCodeUsed
         | TroubleCode::EnrolmentCodeBad
+        | TroubleCode::StickRefused
         | TroubleCode::UnitVoided
         | TroubleCode::WrongOrder
         | TroubleCode::CredentialConflict

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use audit::{Cosigner, Event, SignedCheckpoint};
-use protocol::{RevocationStatement, TimeStatement};
+use protocol::{Backlog, RevocationStatement, TimeStatement};
 use release::Digest;
 use ring::rand::SecureRandom;
 use sync::{
@@ -26,12 +26,30 @@ const ROSTER_DOCUMENT: &str = "roster";
 /// A signed time this close to our own moves the clock without a record of it.
 const CLOCK_QUIET_MS: i64 = 5_000;
 
+/// What waits for the hub.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) records: u64,
+    /// Station time of the oldest, milliseconds since the Unix epoch.
+    pub(super) oldest_ms: Option<i64>,
+    pub(super) bytes: u64,
+}
+
+/// Bytes of the records `from..to` of a journal, as they were summed up last.
+#[derive(Debug, Clone)]
+pub(super) struct WaitingBytes {
+    epoch: u32,
+    from: u64,
+    to: u64,
+    bytes: u64,
+}
+
 /// The desk as the postman sees it.
 pub struct HubDesk(pub DeskHandle);
 
 /// What the desk answers a postman it cannot serve.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(super) enum Refusal {
     #[error("the station is not enrolled")]
     NotEnrolled,
     #[error("the station's desk answers {}", .0.text())]
@@ -45,6 +63,28 @@ enum Refusal {
 }
 
 impl HubDesk {
+    /// The hub's time from a stick; whether it moved the clock.
+    ///
+    /// # Errors
+    /// The station's own trouble, or a statement that does not verify.
+    pub fn late_time(&self, payload: &str, signature: &str) -> Result<bool, PartyError> {
+        let (payload, signature) = (payload.to_owned(), signature.to_owned());
+        self.ask(move |desk| desk.take_late_time(&payload, &signature))
+    }
+
+    /// A parcel of the hub was read to its end.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    pub fn stick_ended(
+        &self,
+        number: u64,
+        reply: [u8; 32],
+        by: Option<u32>,
+    ) -> Result<(), PartyError> {
+        self.ask(move |desk| desk.end_stick(number, &reply, by))
+    }
+
     fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Desk) -> Result<T, PartyError> + Send + 'static,
@@ -141,6 +181,24 @@ impl DocumentSink for HubDesk {
         })
     }
 
+    fn backlog(&self) -> Result<Option<String>, PartyError> {
+        self.ask(|desk| {
+            let now_ms = desk.now_ms();
+            let waiting = desk.waiting();
+            let enrolled = desk.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?;
+            let (chunks, chunk_bytes) = enrolled.shelf.lacks();
+            let age_s = waiting.oldest_ms.map_or(0, |ms| now_ms.saturating_sub(ms) / 1000);
+            let backlog = Backlog {
+                records: waiting.records,
+                bytes: waiting.bytes,
+                oldest_s: u64::try_from(age_s).unwrap_or_default(),
+                chunks,
+                chunk_bytes,
+            };
+            Ok(Some(serde_json::to_string(&backlog)?))
+        })
+    }
+
     fn time_nonce(&self) -> Option<String> {
         self.0
             .ask(|desk| {
@@ -211,16 +269,27 @@ impl Desk {
         Some((enrolled.membership.clone(), enrolled.keys.tls_key_pem().ok()?))
     }
 
-    /// Records the hub has not acknowledged, and the station time of the oldest.
-    pub(super) fn unsynced(&mut self) -> (u32, Option<i64>) {
-        let Some(enrolled) = &self.enrolled else { return (0, None) };
+    /// What the hub has not acknowledged.
+    pub(super) fn waiting(&mut self) -> Waiting {
+        let Some(enrolled) = &self.enrolled else { return Waiting::default() };
         let (epoch, size) = (enrolled.journal.epoch(), enrolled.journal.size());
+        let known = self.waiting_bytes.clone().filter(|known| known.epoch == epoch);
         let asked = self.store.read(|commit| {
-            let held = commit.head(epoch, true)?.map_or(0, |head| head.size);
-            Ok::<_, StoreError>((held, commit.record_time(epoch, held)?))
+            let held = commit.head(epoch, true)?.map_or(0, |head| head.size).min(size);
+            let oldest_ms = commit.record_time(epoch, held)?;
+            // Only what came and went since the last look is summed up.
+            let bytes = match known {
+                Some(known) if known.from <= held && held <= known.to && known.to <= size => {
+                    let gone = commit.record_bytes(epoch, known.from..held)?;
+                    known.bytes.saturating_sub(gone) + commit.record_bytes(epoch, known.to..size)?
+                }
+                Some(_) | None => commit.record_bytes(epoch, held..size)?,
+            };
+            Ok::<_, StoreError>((held, oldest_ms, bytes))
         });
-        let Ok((held, oldest)) = asked else { return (0, None) };
-        (u32::try_from(size.saturating_sub(held)).unwrap_or(u32::MAX), oldest)
+        let Ok((from, oldest_ms, bytes)) = asked else { return Waiting::default() };
+        self.waiting_bytes = Some(WaitingBytes { epoch, from, to: size, bytes });
+        Waiting { records: size - from, oldest_ms, bytes }
     }
 
     fn take_cosigned(&mut self, epoch: u32, size: u64, note: String) -> Result<(), PartyError> {
@@ -355,24 +424,35 @@ impl Desk {
             .map_err(|code| Refusal::Trouble(code).into())
     }
 
-    fn take_time(&mut self, payload: &str, signature: &str) -> Result<(), PartyError> {
+    /// A statement of the time about this station that the hub signed.
+    pub(super) fn hub_statement(
+        &self,
+        payload: &str,
+        signature: &str,
+    ) -> Result<TimeStatement, PartyError> {
         let membership = &self.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.membership;
         if !membership.hub_signed(TimeStatement::KIND, payload, signature) {
             return Err(Refusal::Note.into());
         }
         let statement: TimeStatement = serde_json::from_str(payload)?;
+        let own = (membership.tenant.as_str(), membership.station.as_str());
+        if (statement.tenant.as_str(), statement.station.as_str()) != own {
+            return Err(Refusal::Note.into());
+        }
+        Ok(statement)
+    }
+
+    fn take_time(&mut self, payload: &str, signature: &str) -> Result<(), PartyError> {
+        let statement = self.hub_statement(payload, signature)?;
         // A nonce is answered once; an old answer played again moves nothing.
-        let asked = self.time_nonce.take();
-        if statement.station.as_str() != membership.station
-            || asked.as_deref() != Some(statement.nonce.as_str())
-        {
+        if self.time_nonce.take().as_deref() != Some(statement.nonce.as_str()) {
             return Err(Refusal::Note.into());
         }
         let from_ms = self.now_ms();
         let to_ms = statement.hub_time_ms;
-        let steady_ms = self.steady_ms();
+        let now = (self.clocks)();
         let jumped = self.clock.jumped();
-        self.clock.hear_hub(to_ms, steady_ms);
+        self.clock.hear_hub(to_ms, now);
         self.hub_heard(to_ms).map_err(Refusal::Trouble)?;
         if jumped || (to_ms - from_ms).abs() > CLOCK_QUIET_MS {
             self.record(vec![Event::ClockMoved { from_ms, to_ms }], |_| Ok(()))

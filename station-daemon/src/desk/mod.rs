@@ -21,6 +21,7 @@ mod people;
 mod places;
 mod ports;
 mod show;
+mod stick;
 mod teach;
 mod units;
 mod visits;
@@ -36,7 +37,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{oneshot, watch};
 
 use crate::api::view::{HubState, StationView};
-use crate::clock::{Clock, SavedTime};
+use crate::clock::{Clock, Reading, SavedTime};
 use crate::enrolment::Membership;
 use crate::journal::{Journal, JournalError};
 use crate::keys::{KeyError, StationKeys, StationSecret};
@@ -53,6 +54,7 @@ pub use looks::{Bell, LOOK_ANSWER_MAX, Look, Ring};
 pub(crate) use people::HUB_HEARD;
 pub use people::PersonRefusal;
 pub use show::{Tile, halted_view};
+pub use stick::{Incoming, NoStick, Outgoing};
 pub use visits::{Brief, ChipBrief, Found, Task};
 
 /// Requests that may wait; with this many slots and one postman it is never reached.
@@ -133,7 +135,7 @@ pub struct Desk {
     store: Store,
     random: SystemRandom,
     clock: Clock,
-    begun: Instant,
+    clocks: Clocks,
     enrolled: Option<Enrolled>,
     card_line: String,
     language: Option<String>,
@@ -155,9 +157,13 @@ pub struct Desk {
     time_nonce: Option<String>,
     /// The database's log may still hold keys that were erased.
     traces: bool,
+    waiting_bytes: Option<hub::WaitingBytes>,
     closing: bool,
     view: watch::Sender<Arc<StationView>>,
 }
+
+/// Says what the machine's clocks show now.
+pub type Clocks = Box<dyn Fn() -> Reading + Send>;
 
 /// What the desk needs to begin.
 pub struct DeskSetup {
@@ -171,6 +177,8 @@ pub struct DeskSetup {
     pub language: Option<String>,
     /// Slot numbers, for the view.
     pub slots: Vec<u32>,
+    /// The machine's clocks; [`crate::platform::reading`] but in tests.
+    pub clocks: Clocks,
 }
 
 /// Why the desk does not open.
@@ -196,7 +204,7 @@ impl Desk {
     /// # Errors
     /// [`DeskError`]; the caller shows it as a trouble.
     pub fn open(setup: DeskSetup) -> Result<(Self, watch::Receiver<Arc<StationView>>), DeskError> {
-        let DeskSetup { mut store, secret, line, language, slots } = setup;
+        let DeskSetup { mut store, secret, line, language, slots, clocks } = setup;
         let begun = Instant::now();
         let (saved, chosen, approvals, membership, closed, closed_orders) =
             store.read(|commit| {
@@ -211,8 +219,9 @@ impl Desk {
                 Ok::<_, StoreError>((saved, chosen, approvals, membership, closed, orders))
             })?;
         let closed = closed.iter().map(|(slot, text)| (*slot, closures::code_of(text))).collect();
-        let clock = Clock::start(saved, os_ms(), 0);
-        let now_ms = clock.now_ms(0);
+        let now = clocks();
+        let clock = Clock::start(saved, now);
+        let now_ms = clock.now_ms(now);
         let enrolled = match membership {
             None => None,
             Some(membership) => {
@@ -236,7 +245,7 @@ impl Desk {
             store,
             random: SystemRandom::new(),
             clock,
-            begun,
+            clocks,
             hub: if enrolled.is_some() { HubState::Connecting } else { HubState::NotEnrolled },
             enrolled,
             card_line: line,
@@ -256,6 +265,7 @@ impl Desk {
             time_nonce: None,
             // A power cut may have come between the erasure and the emptying of the log.
             traces: true,
+            waiting_bytes: None,
             closing: false,
             view,
         };
@@ -285,7 +295,10 @@ impl Desk {
         let mut next_tick = Instant::now() + TICK;
         while !self.closing {
             match work.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
-                Ok(work) => work(&mut self),
+                Ok(work) => {
+                    self.look_at_clocks();
+                    work(&mut self);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -316,8 +329,18 @@ impl Desk {
         Ok((DeskHandle { work: sender }, DeskThread { thread, ended }))
     }
 
+    /// Counts what the machine slept, and says so when a clock jumped farther than is believed.
+    fn look_at_clocks(&mut self) {
+        let now = (self.clocks)();
+        if self.clock.look(now) {
+            let Reading { os_ms, .. } = now;
+            tracing::warn!(os_ms, station_ms = self.now_ms(), "a clock jumped and is not believed");
+        }
+    }
+
     fn tick(&mut self) {
         self.tick_people();
+        self.look_at_clocks();
         let now_ms = self.now_ms();
         let Some(enrolled) = &mut self.enrolled else { return };
         enrolled.shelf.end_lease(now_ms);
@@ -355,11 +378,7 @@ impl Desk {
     /// Station time, milliseconds since the Unix epoch.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
-        self.clock.now_ms(self.steady_ms())
-    }
-
-    fn steady_ms(&self) -> i64 {
-        i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX)
+        self.clock.now_ms((self.clocks)())
     }
 
     /// One commit: the records of `events`, the signed head, the saved time, and `also`. Before
@@ -370,7 +389,7 @@ impl Desk {
         also: impl FnOnce(&Commit<'_>) -> Result<T, StoreError>,
     ) -> Result<T, TroubleCode> {
         let now_ms = self.now_ms();
-        let saved = self.clock.saved(os_ms(), self.steady_ms());
+        let saved = self.clock.saved((self.clocks)());
         let saved = serde_json::to_vec(&saved).map_err(|_| TroubleCode::Internal)?;
         let drafted = match &self.enrolled {
             Some(enrolled) => match enrolled.journal.draft(now_ms, events) {
@@ -434,5 +453,5 @@ impl Desk {
 /// The operating system's clock, milliseconds since the Unix epoch.
 #[must_use]
 pub fn os_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
+    crate::platform::reading().os_ms
 }

@@ -81,6 +81,9 @@ pub(super) fn starting_view() -> StationView {
             state: HubState::Connecting,
             unsynced: 0,
             oldest_unsynced_s: None,
+            unsynced_bytes: 0,
+            chunks_missing: 0,
+            missing_bytes: 0,
             lease_ends_in_s: None,
         },
         slots: Vec::new(),
@@ -134,7 +137,9 @@ impl Desk {
     fn look(&mut self) -> StationView {
         let now_ms = self.now_ms();
         let order = self.order_view();
-        let (unsynced, oldest_ms) = self.unsynced();
+        let waiting = self.waiting();
+        let (chunks, missing_bytes) =
+            self.enrolled.as_ref().map_or((0, 0), |enrolled| enrolled.shelf.lacks());
         let card = self.enrolled.as_ref().map(|enrolled| &enrolled.membership);
         let lease_end = self.enrolled.as_ref().and_then(|e| match e.shelf.lease() {
             LeaseState::InForce(lease) => Some(lease.not_after_ms),
@@ -151,8 +156,11 @@ impl Desk {
             order,
             hub: HubView {
                 state: self.hub,
-                unsynced,
-                oldest_unsynced_s: oldest_ms.map(|ms| seconds(now_ms - ms)),
+                unsynced: counted(waiting.records),
+                oldest_unsynced_s: waiting.oldest_ms.map(|ms| seconds(now_ms - ms)),
+                unsynced_bytes: counted(waiting.bytes),
+                chunks_missing: counted(chunks),
+                missing_bytes: counted(missing_bytes),
                 lease_ends_in_s: lease_end.map(|ms| seconds(ms - now_ms)),
             },
             slots: self
@@ -251,6 +259,10 @@ fn still(view: &StationView) -> StationView {
         slot.since_ms = 0;
     }
     still
+}
+
+fn counted(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn seconds(ms: i64) -> u32 {

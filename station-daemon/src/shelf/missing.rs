@@ -54,6 +54,11 @@ impl Missing {
         self.0.entry(*release).or_default().insert(chunk);
     }
 
+    /// Every chunk that any of them lacks.
+    pub(super) fn all(&self) -> BTreeSet<Digest> {
+        self.0.values().flatten().copied().collect()
+    }
+
     /// Whether the release lacks nothing.
     pub(super) fn has_none(&self, release: &Digest) -> bool {
         self.0.get(release).is_some_and(BTreeSet::is_empty)

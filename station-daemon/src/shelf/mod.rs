@@ -403,6 +403,29 @@ impl Shelf {
             .collect()
     }
 
+    /// Chunks that the leased releases lack, and their bytes.
+    #[must_use]
+    pub fn lacks(&self) -> (u64, u64) {
+        let lacks = self.missing.all();
+        if lacks.is_empty() {
+            return (0, 0);
+        }
+        // One chunk may stand in several images.
+        let sizes: BTreeMap<Digest, u64> = self
+            .chunks()
+            .into_iter()
+            .filter(|chunk| lacks.contains(&chunk.digest))
+            .map(|chunk| (chunk.digest, chunk.bytes as u64))
+            .collect();
+        (sizes.len() as u64, sizes.values().sum())
+    }
+
+    /// Version of the newest lease seen; 0 for none.
+    #[must_use]
+    pub fn lease_version(&self) -> u64 {
+        self.lease_seen.map_or(0, |seen| seen.version)
+    }
+
     /// Why a release that the lease names cannot be used, as far as documents tell.
     fn missing(&self, digest: &Digest) -> TroubleCode {
         let listed = self.repository.as_ref().and_then(|repository| {

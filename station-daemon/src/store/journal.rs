@@ -1,5 +1,7 @@
 //! Records and heads of the station's log, as bytes.
 
+use std::ops::Range;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{Commit, StoreError};
@@ -121,6 +123,24 @@ impl Commit<'_> {
             .prepare_cached("SELECT at_ms FROM journal WHERE epoch = ?1 AND seq = ?2")?
             .query_row(params![epoch, signed(seq)], |row| row.get(0))
             .optional()?)
+    }
+
+    /// Bytes of these records together.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn record_bytes(&self, epoch: u32, range: Range<u64>) -> Result<u64, StoreError> {
+        if range.is_empty() {
+            return Ok(0);
+        }
+        let bytes: i64 = self
+            .transaction
+            .prepare_cached(
+                "SELECT coalesce(sum(length(record)), 0) FROM journal
+                 WHERE epoch = ?1 AND seq >= ?2 AND seq < ?3",
+            )?
+            .query_row(params![epoch, signed(range.start), signed(range.end)], |row| row.get(0))?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
     }
 
     /// The newest epoch that has records.

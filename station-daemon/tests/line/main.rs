@@ -3,6 +3,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test picks out the events it is about")]
 
+mod clocks;
 mod desk;
 mod erasure;
 mod faults;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use activation::{AllotmentCertificate, Mode, ProductKey};
+use protocol::{SignedStatement, TimeStatement};
 use release::image::ImageFormat;
 use release::tuf::{
     ProductRole, ReleaseTarget, RoleKeys, RootPlan, product_document, root_document,
@@ -11,7 +12,7 @@ use release::tuf::{
 use release::{
     Channel, ContentKey, Digest, FreshenWith, ImageFile, Label, LeaseKeys, LeaseTerms,
     LeasedRelease, Name, Operator, Pack, Pepper, PinPolicy, Portion, Receiver, Recipe, Role,
-    RosterTerms, SigningKey, SystemRandom, WrapBinding, WrapPublicKey, freshen,
+    RosterTerms, SigningKey, SystemRandom, WrapBinding, WrapKey, WrapPublicKey, freshen,
 };
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
@@ -112,6 +113,7 @@ pub(crate) struct Office {
     activation: ProductKey,
     pub(crate) hub_key: Ed25519KeyPair,
     pub(crate) pepper: Pepper,
+    pub(crate) stick_key: WrapKey,
     pub(crate) root: Vec<u8>,
 }
 
@@ -155,6 +157,7 @@ impl Office {
             activation,
             hub_key,
             pepper: Pepper::generate(&mut SystemRandom).expect("pepper"),
+            stick_key: WrapKey::generate(&mut SystemRandom).expect("key"),
             root,
         }
     }
@@ -168,6 +171,21 @@ impl Office {
     pub(crate) fn cosign(&self, note: &str) -> String {
         let signed: audit::SignedCheckpoint = note.parse().expect("a note");
         signed.cosign(&hub_name(), &self.hub_key, 1_000_000).expect("cosigned").to_string()
+    }
+
+    /// The hub's signed answer to a station that asks for the time.
+    pub(crate) fn time(&self, nonce: &str, hub_time_ms: i64) -> (String, String) {
+        let statement = TimeStatement {
+            v: 1,
+            tenant: TENANT.parse().expect("a name"),
+            station: STATION.parse().expect("a name"),
+            nonce: nonce.to_owned(),
+            hub_time_ms,
+        };
+        let payload = serde_json::to_string(&statement).expect("a statement");
+        let bytes = SignedStatement::signed_bytes(TimeStatement::KIND, &payload);
+        let signature = hex::encode(self.hub_key.sign(&bytes));
+        (payload, signature)
     }
 
     /// Packs the demo firmware, signs everything, leases it to one station.

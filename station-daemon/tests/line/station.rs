@@ -16,7 +16,7 @@ use simulators::timing::Timing;
 use simulators::{Addresses, BoardConfig, Served, serve};
 use station_daemon::api::view::{SlotState, SlotView, StationView};
 use station_daemon::config::SlotConfig;
-use station_daemon::desk::{Desk, DeskHandle, DeskSetup, DeskThread, HubDesk};
+use station_daemon::desk::{Clocks, Desk, DeskHandle, DeskSetup, DeskThread, HubDesk};
 use station_daemon::enrolment::{Membership, keep};
 use station_daemon::hands::HandConfig;
 use station_daemon::keys::{StationKeys, StationSecret};
@@ -104,6 +104,7 @@ pub(crate) fn enrol(folder: &Path, office: &Office, now_ms: i64) -> Keys {
         certificate_not_after_ms: i64::MAX,
         cosign_name: hub_name(),
         cosign_key: office.cosign_key(),
+        stick_key: hex::encode(office.stick_key.public().as_bytes()),
         root_json: STANDARD.encode(&office.root),
         root_sha256: release::Digest::of(&office.root).to_string(),
     };
@@ -120,11 +121,22 @@ pub(crate) struct Station {
 
 impl Station {
     pub(crate) fn start(folder: &Path, slots: &[SlotConfig]) -> Self {
-        Self::start_with(folder, slots, Path::new(env!("CARGO_BIN_EXE_station-daemon")))
+        let worker = Path::new(env!("CARGO_BIN_EXE_station-daemon"));
+        Self::start_on(folder, slots, worker, Box::new(station_daemon::platform::reading))
     }
 
     /// The same with another program as worker.
     pub(crate) fn start_with(folder: &Path, slots: &[SlotConfig], worker: &Path) -> Self {
+        Self::start_on(folder, slots, worker, Box::new(station_daemon::platform::reading))
+    }
+
+    /// A station on a machine whose clocks are the test's.
+    pub(crate) fn start_with_clocks(folder: &Path, slots: &[SlotConfig], clocks: Clocks) -> Self {
+        let worker = Path::new(env!("CARGO_BIN_EXE_station-daemon"));
+        Self::start_on(folder, slots, worker, clocks)
+    }
+
+    fn start_on(folder: &Path, slots: &[SlotConfig], worker: &Path, clocks: Clocks) -> Self {
         let secret =
             StationSecret::open_or_make(&folder.join("station.secret"), &SystemRandom::new())
                 .expect("secret");
@@ -135,6 +147,7 @@ impl Station {
             line: String::new(),
             language: None,
             slots: slots.iter().map(|slot| slot.number).collect(),
+            clocks,
         })
         .expect("desk");
         let (desk, thread) = desk.start().expect("thread");

@@ -5,5 +5,9 @@
 
 mod answers;
 mod chunks;
+mod corpus;
+mod distorted;
 mod journal;
 mod script;
+mod stick;
+mod time;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::json;
 use sync::{
@@ -61,10 +63,21 @@ pub(crate) struct ScriptedHub {
     pub(crate) bulk: BulkWindows,
     pub(crate) clock: Arc<Mutex<DateTime<FixedOffset>>>,
     pub(crate) asked: watch::Sender<Vec<Asked>>,
+    /// Station time.
+    pub(crate) station_ms: Arc<AtomicI64>,
 }
 
 impl ScriptedHub {
     pub(crate) async fn saying(script: impl FnMut(&Asked) -> Said + Send + 'static) -> Self {
+        // rcgen's own: for ever.
+        Self::certified_for(1975..4096, script).await
+    }
+
+    /// One whose server certificate is good in these years.
+    pub(crate) async fn certified_for(
+        years: Range<i32>,
+        script: impl FnMut(&Asked) -> Said + Send + 'static,
+    ) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(vec![]).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -72,7 +85,9 @@ impl ScriptedHub {
         let issuer = Issuer::new(ca, ca_key);
         let make = || {
             let key = KeyPair::generate().unwrap();
-            let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+            let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+            params.not_before = date_time_ymd(years.start, 1, 1);
+            params.not_after = date_time_ymd(years.end, 1, 1);
             (params.signed_by(&key, &issuer).unwrap(), key)
         };
         let (server, server_key) = make();
@@ -100,6 +115,7 @@ impl ScriptedHub {
                 DateTime::parse_from_rfc3339("2026-11-20T12:00:00+08:00").unwrap(),
             )),
             asked: watch::Sender::new(Vec::new()),
+            station_ms: Arc::new(AtomicI64::new(1_764_000_000_000)),
         };
         let script: Arc<Mutex<Script>> = Arc::new(Mutex::new(Box::new(script)));
         tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), script, hub.asked.clone()));
@@ -120,6 +136,10 @@ impl ScriptedHub {
             wall_clock: {
                 let clock = self.clock.clone();
                 Box::new(move || *clock.lock().unwrap())
+            },
+            station_time: {
+                let clock = self.station_ms.clone();
+                Box::new(move || clock.load(Ordering::SeqCst))
             },
         };
         let party = Arc::new(party);
@@ -234,6 +254,8 @@ pub(crate) struct Party {
     pub(crate) seen: watch::Sender<Seen>,
     /// How many calls of `head` still fail.
     pub(crate) troubles: Mutex<u32>,
+    /// Station time, which the hub may set.
+    pub(crate) station_ms: Option<Arc<AtomicI64>>,
 }
 
 impl Party {
@@ -244,6 +266,7 @@ impl Party {
             wanted: Mutex::new(wanted),
             seen: watch::Sender::new(Seen::default()),
             troubles: Mutex::new(0),
+            station_ms: None,
         }
     }
 }
@@ -306,6 +329,19 @@ impl DocumentSink for Party {
         let seen = self.seen.borrow();
         let wanted = self.wanted.lock().unwrap();
         Ok(wanted.iter().filter(|c| !seen.chunks.contains_key(&c.sha256)).copied().collect())
+    }
+
+    fn time_nonce(&self) -> Option<String> {
+        self.station_ms.as_ref().map(|_| "c0ffee".to_owned())
+    }
+
+    fn hub_time(&self, payload: &str, signature: &str) -> Result<(), PartyError> {
+        if signature != "signed" {
+            return Err("not signed".into());
+        }
+        let clock = self.station_ms.as_ref().ok_or("nobody asked")?;
+        clock.store(payload.parse()?, Ordering::SeqCst);
+        Ok(())
     }
 
     fn store_chunk(&self, digest: [u8; 32], bytes: Vec<u8>) -> Result<(), PartyError> {

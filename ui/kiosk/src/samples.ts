@@ -45,6 +45,7 @@ const LIKELY: Record<TroubleCode, [Blame, Act]> = {
   'F-52': ['network', 'wait_for_station'],
   'F-53': ['operator', 'call_lead'],
   'F-54': ['operator', 'call_lead'],
+  'F-55': ['operator', 'call_lead'],
   'F-60': ['board', 'put_in_red_bin'],
   'F-61': ['operator', 'scan_work_order'],
   'F-62': ['board', 'call_lead'],
@@ -101,13 +102,13 @@ export function sampleSlot(number: number, state: SlotState, sinceMs = 60_000): 
 }
 
 export const SAMPLE_HUBS: HubView[] = [
-  { state: 'online', unsynced: 0, oldest_unsynced_s: null, lease_ends_in_s: 200_000 },
-  { state: 'online', unsynced: 12, oldest_unsynced_s: 4, lease_ends_in_s: 200_000 },
-  { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, lease_ends_in_s: 15_000 },
-  { state: 'offline', unsynced: 640, oldest_unsynced_s: 90_000, lease_ends_in_s: 2400 },
-  { state: 'offline', unsynced: 655, oldest_unsynced_s: 93_000, lease_ends_in_s: 0 },
-  { state: 'connecting', unsynced: 3, oldest_unsynced_s: 20, lease_ends_in_s: 15_000 },
-  { state: 'not_enrolled', unsynced: 0, oldest_unsynced_s: null, lease_ends_in_s: null },
+  { state: 'online', unsynced: 0, oldest_unsynced_s: null, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: 200_000 },
+  { state: 'online', unsynced: 12, oldest_unsynced_s: 4, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: 200_000 },
+  { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: 15_000 },
+  { state: 'offline', unsynced: 640, oldest_unsynced_s: 90_000, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: 2400 },
+  { state: 'offline', unsynced: 655, oldest_unsynced_s: 93_000, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: 0 },
+  { state: 'connecting', unsynced: 3, oldest_unsynced_s: 20, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: 15_000 },
+  { state: 'not_enrolled', unsynced: 0, oldest_unsynced_s: null, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: null },
 ];
 
 const OPERATOR: OperatorView = {
@@ -149,7 +150,7 @@ export function sampleView(slots: SlotView[]): StationView {
       passed: 312,
       in_work: 4,
     },
-    hub: { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, lease_ends_in_s: 15_000 },
+    hub: { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: 15_000 },
     slots,
     approvals: [],
     people: SAMPLE_PEOPLE[0]!,

@@ -21,12 +21,14 @@ use hub::admin_client::{
     PoolImport, Relend,
 };
 use hub::hub::Terms;
+use hub::stick_carrier::{self, CarrierError};
 use hub::vault::Secret;
 use hub::{Hub, InitWith, ServeWith};
 use people::PersonVerb;
 use protocol::{LineName, OrderNumber, PortionGrant, ProductName, Sha256, StationName, TenantName};
 use release::ReleaseTrouble;
 use serde::Serialize;
+use sync::stick::StickError;
 use zeroize::Zeroizing;
 
 /// The firmware hub of Flashline.
@@ -111,6 +113,9 @@ enum Verb {
         #[command(flatten)]
         to: To,
     },
+    /// USB sticks of stations without a network: read, write.
+    #[command(subcommand)]
+    Stick(StickVerb),
     /// Lists the units the hub knows.
     Units {
         #[command(flatten)]
@@ -251,6 +256,9 @@ enum StationVerb {
         /// How long the code is good, in seconds.
         #[arg(long)]
         expires_in_s: Option<u32>,
+        /// Put it on the stick that is mounted here, too.
+        #[arg(long, value_name = "FOLDER")]
+        stick: Option<PathBuf>,
     },
     /// Lists the stations with their keys.
     List {
@@ -322,6 +330,29 @@ enum PortionVerb {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum StickVerb {
+    /// Brings what stations wrote on a stick to the hub.
+    Read(StickArgs),
+    /// Writes what the hub has for stations on a stick.
+    Write(StickArgs),
+}
+
+#[derive(Debug, Args)]
+struct StickArgs {
+    #[command(flatten)]
+    to: To,
+    /// Where the stick is mounted.
+    #[arg(long, value_name = "FOLDER")]
+    stick: PathBuf,
+    /// Whose firmware it is.
+    #[arg(long)]
+    tenant: TenantName,
+    /// The station; every station of the tenant when absent.
+    #[arg(long)]
+    station: Option<StationName>,
+}
+
 /// Which hub on this machine.
 #[derive(Debug, Args)]
 struct At {
@@ -391,6 +422,10 @@ fn main() -> ExitCode {
 
 /// The code of what went wrong, and the one thing to do about it.
 fn trouble(error: &anyhow::Error) -> (String, String) {
+    if error.chain().any(|cause| cause.downcast_ref::<StickError>().is_some()) {
+        let act = "Write the stick again where it comes from.";
+        return ("F-55".to_owned(), act.to_owned());
+    }
     let asked = error.chain().find_map(|cause| cause.downcast_ref::<AdminError>());
     match asked {
         Some(AdminError::Refused(problem)) => {
@@ -460,6 +495,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Station(verb) => station(verb).await,
         Verb::Order(verb) => order(verb).await,
         Verb::Person(verb) => people::person(verb).await,
+        Verb::Stick(verb) => stick(verb).await,
         Verb::Portion(PortionVerb::Grant {
             to,
             station,
@@ -537,9 +573,13 @@ async fn serve(hub: Hub, with: ServeWith) -> anyhow::Result<()> {
 
 async fn station(verb: StationVerb) -> anyhow::Result<()> {
     match verb {
-        StationVerb::Code { to, station, line, expires_in_s } => {
+        StationVerb::Code { to, station, line, expires_in_s, stick } => {
             let create = CodeCreate { station, line, hub: None, expires_in_s };
-            print(&to.client()?.create_code(&create).await?)
+            let created = to.client()?.create_code(&create).await?;
+            if let Some(stick) = stick {
+                sync::stick::write_code(&stick, create.station.as_str(), &created.code)?;
+            }
+            print(&created)
         }
         StationVerb::List { to } => print(&to.client()?.stations().await?),
         StationVerb::Revoke { to, station } => {
@@ -609,6 +649,42 @@ async fn unit(verb: UnitVerb) -> anyhow::Result<()> {
     };
     to.client()?.dispose(&create).await?;
     print(&create)
+}
+
+async fn stick(verb: StickVerb) -> anyhow::Result<()> {
+    let (reads, StickArgs { to, stick, tenant, station }) = match verb {
+        StickVerb::Read(args) => (true, args),
+        StickVerb::Write(args) => (false, args),
+    };
+    let client = to.client()?;
+    let all = station.is_none();
+    let names = match station {
+        Some(station) => vec![station],
+        None => {
+            let stations = client.stations().await?.into_iter();
+            stations.filter(|station| !station.revoked).map(|station| station.name).collect()
+        }
+    };
+    let (mut carried, mut refused) = (Vec::new(), Vec::new());
+    for name in names {
+        let done = if reads {
+            stick_carrier::read(&client, &stick, tenant.as_str(), name.as_str()).await
+        } else {
+            stick_carrier::write(&client, &stick, tenant.as_str(), name.as_str()).await
+        };
+        match done {
+            Ok(done) => carried.push(done),
+            // Not every station writes on every stick.
+            Err(CarrierError::Stick(StickError::NoParcel { .. })) if all => {}
+            Err(error) => refused.push((name, error)),
+        }
+    }
+    print(&carried)?;
+    let mut refused = refused.into_iter();
+    let Some((name, error)) = refused.next() else { return Ok(()) };
+    let others = refused.len();
+    let error = anyhow::Error::from(error);
+    Err(error.context(format!("station {name}, and {others} more, were not carried")))
 }
 
 async fn order(verb: OrderVerb) -> anyhow::Result<()> {

@@ -57,6 +57,7 @@ export const en: Words = {
     'F-52': 'The hub cannot be reached.',
     'F-53': 'This enrolment code was used before.',
     'F-54': 'This enrolment code is not right.',
+    'F-55': 'The USB stick is not good for this station.',
     'F-60': 'This board was scrapped.',
     'F-61': 'No work order here fits this board.',
     'F-62': 'This board has two codes on record.',
