@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use protocol::{PortionGrant, Problem, Sha256, Station, Unit, UnitPage, WorkOrder};
+use protocol::{Fork, PortionGrant, Problem, Recovery, Sha256, Station, Unit, UnitPage, WorkOrder};
 use reqwest::{Client, Method, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::admin_api::{
-    BundleFile, CodeCreate, CodeCreated, JournalPage, LogPage, OrderCreate, Publication,
-    ReleaseView,
+    BundleFile, CodeCreate, CodeCreated, EpochOpened, JournalPage, LogPage, OrderCreate,
+    Publication, ReleaseView,
 };
 pub use crate::publish::{DocumentsTaken, Published};
 
@@ -191,6 +191,40 @@ impl AdminClient {
         Ok(())
     }
 
+    /// Opens a new epoch for a station in quarantine.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn open_epoch(&self, station: &str) -> Result<EpochOpened, AdminError> {
+        let path = format!("/v1/admin/stations/{station}/epoch");
+        parse(&self.send(Method::POST, &path, None).await?)
+    }
+
+    /// How far the recovery of a hub that was set back is.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn recovery(&self) -> Result<Recovery, AdminError> {
+        self.get("/v1/recovery").await
+    }
+
+    /// Ends a recovery although stations are missing.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn end_recovery(&self) -> Result<(), AdminError> {
+        self.send(Method::POST, "/v1/admin/recovery/end", None).await?;
+        Ok(())
+    }
+
+    /// A station's forks, both histories side by side.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn forks(&self, station: &str) -> Result<Vec<Fork>, AdminError> {
+        self.get(&format!("/v1/stations/{station}/forks")).await
+    }
+
     /// Makes a work order.
     ///
     /// # Errors
@@ -270,6 +304,22 @@ impl AdminClient {
             whole.next_cursor = page.next_cursor;
         }
         Ok(whole)
+    }
+
+    /// A station's newest journal, or the one of `epoch`, as an export that is checked offline:
+    /// JSON Lines, or CSV. Partial where old records were let go.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn export(
+        &self,
+        station: &str,
+        epoch: Option<u32>,
+        csv: bool,
+    ) -> Result<Vec<u8>, AdminError> {
+        let epoch = epoch.map(|epoch| format!("&epoch={epoch}")).unwrap_or_default();
+        let path = format!("/v1/stations/{station}/export?csv={csv}{epoch}");
+        self.send(Method::GET, &path, None).await
     }
 
     /// The hub's own log of the tenant, whole, as one page.

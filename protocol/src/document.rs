@@ -25,6 +25,8 @@ pub enum DocumentName {
     Roster,
     /// Withdrawn releases, voided units, revoked keys.
     Revocations,
+    /// A new epoch for this station's journal; while it has not begun.
+    Epoch,
 }
 
 /// The text is not the name of a document.
@@ -44,6 +46,7 @@ impl fmt::Display for DocumentName {
             Self::Orders => f.write_str("orders"),
             Self::Roster => f.write_str("roster"),
             Self::Revocations => f.write_str("revocations"),
+            Self::Epoch => f.write_str("epoch"),
         }
     }
 }
@@ -61,6 +64,7 @@ impl FromStr for DocumentName {
             "orders" => return Ok(Self::Orders),
             "roster" => return Ok(Self::Roster),
             "revocations" => return Ok(Self::Revocations),
+            "epoch" => return Ok(Self::Epoch),
             _ => {}
         }
         let stem = text.strip_suffix(METADATA_SUFFIX).ok_or_else(refused)?;
@@ -122,6 +126,7 @@ mod tests {
             DocumentName::Orders,
             DocumentName::Roster,
             DocumentName::Revocations,
+            DocumentName::Epoch,
         ] {
             assert_eq!(name.to_string().parse::<DocumentName>().unwrap(), name);
         }

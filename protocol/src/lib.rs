@@ -14,6 +14,7 @@ pub mod ids;
 pub mod journal;
 pub mod order;
 pub mod problem;
+pub mod report;
 pub mod roster;
 pub mod statement;
 pub mod station;
@@ -29,10 +30,14 @@ pub use ids::{
     Ed25519Key, EnrolmentSecret, Epoch, HpkeKey, IdError, LineName, OrderNumber, ProductName,
     Sha256, StationName, TenantName,
 };
-pub use journal::{JournalAck, JournalPush, JournalState};
+pub use journal::{Fork, JournalAck, JournalPush, JournalState};
 pub use order::{OrderState, OrdersDocument, StationOrder, WorkOrder};
 pub use problem::{Problem, ProblemType};
+pub use report::{AwaitedStation, Recovery, ReportAnswer, StationReport};
 pub use roster::{Operator, Role, Roster};
-pub use statement::{EnrolmentStatement, RevocationStatement, SignedStatement, TimeStatement};
+pub use statement::{
+    EnrolmentStatement, EpochStatement, RevocationStatement, SignedStatement, SpentIndices,
+    TimeStatement,
+};
 pub use station::Station;
 pub use verdict::{Unit, UnitPage, Verdict};

@@ -35,6 +35,9 @@ pub struct Config {
     /// zone, `* 0-5 * * *`; always when there is none.
     #[serde(default)]
     pub bulk_when: Vec<String>,
+    /// Days that records stay here after the hub has acknowledged them; for ever when absent.
+    #[serde(default)]
+    pub keep_records_days: Option<u32>,
     /// The slots of the fixture.
     #[serde(default, rename = "slot")]
     pub slots: Vec<SlotConfig>,
@@ -213,6 +216,7 @@ impl Config {
             language: None,
             secret_file: None,
             bulk_when: Vec::new(),
+            keep_records_days: None,
             slots: Vec::new(),
         }
     }

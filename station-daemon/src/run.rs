@@ -218,6 +218,7 @@ pub async fn run(
         Ok(opened) => opened,
         Err(error) => return serve_halted(&config, listener, guard, &error, stop).await,
     };
+    desk.keep_records_for(config.keep_records_days);
     for (slot, port) in config.bind(desk.taught().unwrap_or_default()) {
         tracing::error!(slot, %port, "a taught port is not used: no such slot, or another's");
     }

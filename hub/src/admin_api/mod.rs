@@ -3,9 +3,12 @@
 //! Owns the routes and the guard before them; `/openapi.json` describes them. Promise: every
 //! route but health and the description sees exactly one tenant, the one the token speaks for.
 
+mod epochs;
+mod exports;
 mod listings;
 mod orders;
 mod publications;
+mod recovery;
 mod stations;
 
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use epochs::EpochOpened;
 pub use listings::{JournalPage, LogPage};
 pub use orders::OrderCreate;
 pub use publications::{BundleFile, Publication, ReleaseView};
@@ -46,11 +50,16 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(listings::units))
         .routes(routes!(listings::stations))
         .routes(routes!(listings::journal))
+        .routes(routes!(listings::forks))
+        .routes(routes!(exports::export))
         .routes(routes!(listings::log))
         .routes(routes!(listings::orders))
         .routes(routes!(listings::releases))
         .routes(routes!(stations::create_code))
         .routes(routes!(stations::revoke))
+        .routes(routes!(epochs::open))
+        .routes(routes!(recovery::show))
+        .routes(routes!(recovery::end))
         .routes(routes!(orders::create))
         .routes(routes!(orders::grant))
         .routes(routes!(publications::upload_chunk))

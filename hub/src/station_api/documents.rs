@@ -23,6 +23,7 @@ use crate::digest::sha256;
 use crate::hub::Hub;
 use crate::lease::{self, ROSTER_VERSION};
 use crate::publish;
+use crate::recovery;
 use crate::refusal::Refusal;
 use crate::store::{PortionRow, StationRow, TenantScope};
 
@@ -94,6 +95,9 @@ async fn list_for(
     if let Some(lease) = &written.lease {
         documents.push(Document { name: DocumentName::Lease, etag: sha256(lease) });
     }
+    if let Some(epoch) = &station.epoch_document {
+        documents.push(Document { name: DocumentName::Epoch, etag: sha256(epoch) });
+    }
     documents.push(Document { name: DocumentName::Orders, etag: sha256(&written.orders) });
     documents.push(Document { name: DocumentName::Roster, etag: sha256(&written.roster) });
     Ok(DocumentList { documents })
@@ -110,6 +114,7 @@ pub(super) async fn list(
     let mut stopping = hub.watch_stopping();
     let mut station = caller.station;
     loop {
+        recovery::refuse_while_recovering(&hub, &caller.scope).await?;
         changes.borrow_and_update();
         publish::refresh(&hub, &caller.scope).await?;
         let list = list_for(&hub, &caller.scope, &station).await?;
@@ -143,6 +148,7 @@ pub(super) async fn document(
     let missing = || Refusal::of(ProblemType::NotFound);
     let name: DocumentName = name.parse().map_err(|_| missing())?;
     let Caller { scope, station, .. } = &caller;
+    recovery::refuse_while_recovering(&hub, scope).await?;
     let bytes = match &name {
         DocumentName::Lease => written(&hub, scope, station).await?.lease,
         DocumentName::Orders => Some(written(&hub, scope, station).await?.orders),
@@ -153,6 +159,7 @@ pub(super) async fn document(
             held.filter(|_| portions.iter().any(|p| p.order.release.manifest_sha256 == *digest))
         }
         DocumentName::Metadata(_) => hub.store.document(scope, &name.to_string()).await?,
+        DocumentName::Epoch => station.epoch_document.clone(),
         DocumentName::Revocations => None,
     };
     let bytes = bytes.ok_or_else(missing)?;
@@ -173,9 +180,10 @@ pub(super) async fn lease(
 ) -> Result<Response, Refusal> {
     let request: LeaseRequest = read_json(&headers, body, LEASE_REQUEST_BYTES_MAX).await?;
     let Caller { scope, station, .. } = &caller;
-    if station.forked {
+    if station.in_quarantine() {
         return Err(Refusal::of(ProblemType::GrantsStopped));
     }
+    recovery::refuse_while_recovering(&hub, scope).await?;
     let lease = lease::current(&hub, scope, station, Some(request.last_version))
         .await?
         .ok_or_else(|| Refusal::of(ProblemType::NothingPublished))?;

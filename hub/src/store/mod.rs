@@ -7,12 +7,15 @@
 //! given out for a tenant's token, station certificate, enrolment secret or name. A query without
 //! a tenant does not compile.
 
+mod branches;
 mod entities;
 mod journals;
 mod log;
 mod migrations;
 mod orders;
+mod recovery;
 mod releases;
+mod retention;
 mod scope;
 mod stations;
 mod units;
@@ -25,11 +28,13 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-pub(crate) use journals::{Growth, HeldJournal, JournalRecord};
+pub(crate) use branches::{HeldBranch, NewBranch};
+pub(crate) use journals::{Growth, HeldJournal, JournalRecord, Standing};
 pub(crate) use log::LOG_EPOCH;
 use log::note_change;
 pub(crate) use migrations::SCHEMA;
 pub(crate) use orders::{NewOrder, NewPortion, PortionRow};
+pub(crate) use recovery::Missed;
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub use scope::TenantScope;
 pub(crate) use stations::{KnownCertificate, NewCode, NewStation, SignedLease, StationRow};

@@ -330,6 +330,10 @@ pub enum TroubleCode {
     /// The system does not let the station use the slot's probe or port.
     #[serde(rename = "F-47")]
     PortForbidden,
+    /// The station's journal is not the one that was seen before; it is in quarantine until an
+    /// administrator opens a new epoch.
+    #[serde(rename = "F-48")]
+    JournalSetBack,
     /// The hub showed a certificate that is not its own.
     #[serde(rename = "F-51")]
     HubCertificate,
@@ -355,7 +359,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -389,6 +393,7 @@ impl TroubleCode {
         Self::PortMissing,
         Self::PortNotLeased,
         Self::PortForbidden,
+        Self::JournalSetBack,
         Self::HubCertificate,
         Self::HubUnreachable,
         Self::EnrolmentCodeUsed,

@@ -100,10 +100,8 @@ impl Desk {
     /// # Errors
     /// What keeps the whole station from flashing; the slot waits and asks again.
     pub fn brief(&mut self, config: &SlotConfig) -> Result<Brief, TroubleCode> {
-        if let Some(halted) = &self.halted
-            && halted.code != TroubleCode::DiskFull
-        {
-            return Err(halted.code);
+        if let Some(code) = self.stopped() {
+            return Err(code);
         }
         let (_, release, routes) = self.work_through(config)?;
         let recipe = &release.manifest.recipe;
@@ -235,11 +233,16 @@ impl Desk {
 
         let unit = units.get(identity).and_then(Option::as_ref);
         let reservation = self.reservation(unit, &product)?;
+        // A valid block of a chip that nothing is known of here is the one it keeps.
+        let adopted = unit.filter(|unit| unit.found == audit::BlockState::Valid);
+        let adopted = adopted.and_then(|_| found.get(identity)?.block.clone());
         let Some(visit) = self.visits.get_mut(&slot) else { return Err(TroubleCode::Internal) };
         visit.journalled = true;
         if let Some(reservation) = reservation {
             visit.code = Some(reservation.code);
             visit.block = Some(reservation.block);
+        } else {
+            visit.block = adopted;
         }
         (visit.units, visit.identity) = (units, identity);
         if let Ok((portion, release)) = work {

@@ -94,6 +94,8 @@ async fn odd_answers_end_a_round_and_the_next_one_goes_well() {
             "GET /v1/documents/lease" => Said(200, vec![], b"something else".to_vec()),
             "GET /v1/documents/orders" => Said(200, vec![], b"o".to_vec()),
             "GET /v1/journal/1" => no_journal(),
+            // One that is turned away asks whether it erases what it was lent.
+            "GET /v1/revocation" => Said::problem(404, &json!({ "type": "not-found" })),
             // Nothing but the hub's own paths is ever asked for, whatever a list says.
             "GET /v1/documents/https://elsewhere.invalid/x" => {
                 Said::problem(404, &json!({ "type": "not-found" }))
