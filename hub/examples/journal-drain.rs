@@ -167,7 +167,7 @@ async fn inserted(file: PathBuf, records: &[String]) -> f64 {
         let transaction = db.begin().await.unwrap();
         for (records, leaves) in records.chunks(ROWS_PER_INSERT).zip(leaves.chunks(ROWS_PER_INSERT))
         {
-            let row = format!("({})", vec!["?"; COLUMNS].join(","));
+            let row = format!("({})", ["?"; COLUMNS].join(","));
             let text = format!(
                 "INSERT INTO journal_records (tenant_id, station_id, epoch, seq, leaf, text)
                  VALUES {}",
