@@ -16,7 +16,7 @@ const IDENTITY: &str = "$IDENTITY";
 const BYTES: &str = "$BYTES";
 
 const MIGRATIONS: &[(&str, &[&str])] =
-    &[("0001_first_form", FIRST_FORM), ("0002_branches_epochs_recovery", BRANCHES_EPOCHS_RECOVERY)];
+    &[("0001_first_form", FIRST_FORM), ("0005_branches_epochs_recovery", BRANCHES_EPOCHS_RECOVERY)];
 
 const BRANCHES_EPOCHS_RECOVERY: &[&str] = &[
     // Other histories of a journal, each from the first place where it differs from the journal

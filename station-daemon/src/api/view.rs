@@ -332,7 +332,7 @@ pub enum TroubleCode {
     PortForbidden,
     /// The station's journal is not the one that was seen before; it is in quarantine until an
     /// administrator opens a new epoch.
-    #[serde(rename = "F-48")]
+    #[serde(rename = "F-49")]
     JournalSetBack,
     /// The hub showed a certificate that is not its own.
     #[serde(rename = "F-51")]

@@ -7,7 +7,7 @@ use super::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_slots.sql"),
-    include_str!("migrations/0003_spent_indices.sql"),
+    include_str!("migrations/0005_spent_indices.sql"),
 ];
 
 fn newest() -> u32 {
