@@ -45,6 +45,21 @@ pub struct Extension {
     pub leaves: Vec<Hash>,
 }
 
+/// Another history of a journal: signed by its station, parting from what is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// The first place where it differs; everything before is shared.
+    pub at: u64,
+    /// Its head; proven.
+    pub checkpoint: Checkpoint,
+    /// Its frontier at that head, to go on from.
+    pub frontier: Frontier,
+    /// How many of the records given are shared; the rest are the branch's own.
+    pub shared: usize,
+    /// Leaf hashes of the records of its own, oldest first.
+    pub leaves: Vec<Hash>,
+}
+
 /// Why a range is refused without a judgement.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
@@ -158,6 +173,52 @@ pub fn verify_append<R: AsRef<[u8]>>(
         return Ok(Append::AlreadyHave);
     }
     Ok(Append::Extends(Extension { checkpoint, frontier, held: overlap, leaves: fresh }))
+}
+
+/// Judges a range that does not continue what is held: is it another history of the same journal?
+///
+/// `held_leaves` are the leaf hashes of everything held, from place 0. `None` means that nothing
+/// is proven by this range: it parts from what is held before `from`, begins after its end, or
+/// agrees with it. A range that begins where the histories part, or before, proves the branch.
+///
+/// # Errors
+/// [`AppendError`]: nothing was proven, store nothing as this station's word.
+pub fn verify_branch<R: AsRef<[u8]>>(
+    origin: &Origin,
+    key: &[u8; 32],
+    held_leaves: &[Hash],
+    from: u64,
+    records: &[R],
+    signed: &SignedCheckpoint,
+) -> Result<Option<Branch>, AppendError> {
+    let checkpoint = signed.verify(origin, key).map_err(AppendError::Checkpoint)?;
+    let sent = from.saturating_add(records.len() as u64);
+    if checkpoint.size != sent {
+        return Err(AppendError::SizeDiffers { signed: checkpoint.size, sent });
+    }
+    let mut leaves = Vec::with_capacity(records.len());
+    for (seq, record) in (from..).zip(records) {
+        check_place(origin.epoch(), seq, record.as_ref())?;
+        leaves.push(leaf_hash(record.as_ref()));
+    }
+    let Some((before, after)) =
+        usize::try_from(from).ok().and_then(|from| held_leaves.split_at_checked(from))
+    else {
+        return Ok(None);
+    };
+    let Some(shared) = after.iter().zip(&leaves).position(|(held, sent)| held != sent) else {
+        return Ok(None);
+    };
+    let mut frontier = Frontier::new();
+    for leaf in before.iter().chain(&leaves) {
+        frontier.append_hash(*leaf);
+    }
+    if frontier.root() != checkpoint.root {
+        return Ok(None);
+    }
+    let own = leaves.split_off(shared);
+    let at = from + shared as u64;
+    Ok(Some(Branch { at, checkpoint, frontier, shared, leaves: own }))
 }
 
 fn check_place(epoch: u32, seq: u64, record: &[u8]) -> Result<(), AppendError> {

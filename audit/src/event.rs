@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
-    /// The station's daemon started; the first record of every run.
+    /// The station's daemon started; the first record of every run but one that finds its journal
+    /// set back.
     StationStarted {
         /// Version and commit of the program.
         build: String,
@@ -30,6 +31,33 @@ pub enum Event {
         previous_size: u64,
         /// Its root hash at that size.
         previous_root: Digest,
+    },
+    /// The station's journal is not the one that was seen before: it was set back or rewritten.
+    /// Nothing is reserved from here on, until an administrator opens a new epoch.
+    Quarantined {
+        /// `behind`: a head was signed that this journal does not reach; `forked`: one that it
+        /// does not lead to; `epoch`: a later epoch than this one was begun.
+        why: String,
+        /// Whose word it is: `station` (what it kept outside of its records) or `hub`.
+        seen_by: String,
+        /// The epoch of the head that was seen.
+        seen_epoch: u32,
+        /// Records under that head.
+        seen_size: u64,
+        /// Number the worker saw on the screen.
+        incident: String,
+    },
+    /// Records that the hub has acknowledged were let go after the time they are kept; their hashes
+    /// stay.
+    RecordsLetGo {
+        /// The epoch they are of.
+        of_epoch: u32,
+        /// The first of them.
+        from: u64,
+        /// One past the last.
+        to: u64,
+        /// Days that records are kept.
+        days: u32,
     },
     /// The station joined a tenant; the first record of the first journal.
     Enrolled {
@@ -595,6 +623,8 @@ impl Event {
             Self::StationStarted { .. }
             | Self::StationStopped { .. }
             | Self::EpochOpened { .. }
+            | Self::Quarantined { .. }
+            | Self::RecordsLetGo { .. }
             | Self::Enrolled { .. }
             | Self::HubChanged { .. }
             | Self::OperatorIn { .. }

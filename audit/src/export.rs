@@ -7,7 +7,7 @@
 
 use crate::canonical::{CanonicalError, canonical, canonical_value};
 use crate::checkpoint::{Checkpoint, CheckpointError, Cosigner, SignedCheckpoint};
-use crate::frontier::{Frontier, leaf_hash};
+use crate::frontier::{Frontier, Hash, leaf_hash};
 use crate::hexed::Digest;
 use crate::note::NOTE_BYTES_MAX;
 use crate::origin::Origin;
@@ -136,6 +136,9 @@ pub enum ExportError {
         #[source]
         source: RecordError,
     },
+    /// A table could not be written or read as CSV.
+    #[error("reading or writing the export as CSV")]
+    Csv(#[source] csv::Error),
     /// A line has no canonical form.
     #[error("writing a line of the export")]
     Canonical(#[source] CanonicalError),
@@ -232,42 +235,70 @@ pub fn verify_export(
         next_line(&mut file, 1)?.ok_or(ExportError::Line { line: 1, fault: LineFault::Members })?;
     let (checkpoint, seen_s, complete) = open_header(header, keys)?;
 
-    let mut whole = Frontier::new();
-    let mut records = 0;
-    let mut next_seq = 0;
-    while let Some(line) = next_line(&mut file, records + 2)? {
-        let at_line = |fault| ExportError::Line { line: records + 2, fault };
+    let mut checker = Checker::new(checkpoint, complete);
+    while let Some(line) = next_line(&mut file, checker.records + 2)? {
+        let at = checker.records + 2;
+        let at_line = |fault| ExportError::Line { line: at, fault };
         let line: Line = serde_json::from_value(line).map_err(|_| at_line(LineFault::Members))?;
         let record = canonical_value(&line.record).map_err(|_| at_line(LineFault::NotCanonical))?;
-        let Envelope { epoch, seq, .. } =
-            Envelope::read(&record).map_err(|source| at_line(LineFault::Record(source)))?;
-        let in_order = if complete { seq == next_seq } else { seq >= next_seq };
-        if epoch != checkpoint.origin.epoch() || !in_order || seq >= checkpoint.size {
-            return Err(at_line(LineFault::Misplaced { epoch, seq }));
+        let proof = line.proof.map(|proof| proof.into_iter().map(|Digest(hash)| hash).collect());
+        checker.take(&record, proof).map_err(at_line)?;
+    }
+    checker.finish(seen_s)
+}
+
+/// Proves records one after the other against a head that was proven.
+pub(crate) struct Checker {
+    checkpoint: Checkpoint,
+    complete: bool,
+    whole: Frontier,
+    next_seq: u64,
+    /// Records proven so far.
+    pub(crate) records: u64,
+}
+
+impl Checker {
+    pub(crate) fn new(checkpoint: Checkpoint, complete: bool) -> Self {
+        Self { checkpoint, complete, whole: Frontier::new(), next_seq: 0, records: 0 }
+    }
+
+    pub(crate) fn take(
+        &mut self,
+        record: &[u8],
+        proof: Option<Vec<Hash>>,
+    ) -> Result<(), LineFault> {
+        let Envelope { epoch, seq, .. } = Envelope::read(record).map_err(LineFault::Record)?;
+        let in_order = if self.complete { seq == self.next_seq } else { seq >= self.next_seq };
+        let Checkpoint { origin, size, root } = &self.checkpoint;
+        if epoch != origin.epoch() || !in_order || seq >= *size {
+            return Err(LineFault::Misplaced { epoch, seq });
         }
-        match (complete, line.proof) {
+        match (self.complete, proof) {
             (true, None) => {
-                whole.append(&record);
+                self.whole.append(record);
             }
             (false, Some(proof)) => {
-                let proof: Vec<_> = proof.into_iter().map(|Digest(hash)| hash).collect();
-                let (size, root) = (checkpoint.size, checkpoint.root);
-                if !verify_inclusion(seq, size, leaf_hash(&record), &proof, root) {
-                    return Err(at_line(LineFault::NotIncluded { seq }));
+                if !verify_inclusion(seq, *size, leaf_hash(record), &proof, *root) {
+                    return Err(LineFault::NotIncluded { seq });
                 }
             }
-            (true, Some(_)) | (false, None) => return Err(at_line(LineFault::Members)),
+            (true, Some(_)) | (false, None) => return Err(LineFault::Members),
         }
-        next_seq = seq + 1;
-        records += 1;
+        self.next_seq = seq + 1;
+        self.records += 1;
+        Ok(())
     }
-    if complete && records != checkpoint.size {
-        return Err(ExportError::Incomplete { found: records, signed: checkpoint.size });
+
+    pub(crate) fn finish(self, seen_s: Option<u64>) -> Result<ExportReport, ExportError> {
+        let Self { checkpoint, complete, whole, records, .. } = self;
+        if complete && records != checkpoint.size {
+            return Err(ExportError::Incomplete { found: records, signed: checkpoint.size });
+        }
+        if complete && whole.root() != checkpoint.root {
+            return Err(ExportError::NotTheSignedRecords);
+        }
+        Ok(ExportReport { checkpoint, seen_s, records, complete })
     }
-    if complete && whole.root() != checkpoint.root {
-        return Err(ExportError::NotTheSignedRecords);
-    }
-    Ok(ExportReport { checkpoint, seen_s, records, complete })
 }
 
 fn open_header(
@@ -280,7 +311,16 @@ fn open_header(
         return Err(at_line(LineFault::UnknownFormat));
     }
     let header: Header = serde_json::from_value(header).map_err(|_| at_line(LineFault::Members))?;
-    let signed: SignedCheckpoint = header.checkpoint.parse().map_err(ExportError::Checkpoint)?;
+    let (checkpoint, seen_s) = prove_head(&header.checkpoint, keys)?;
+    Ok((checkpoint, seen_s, header.complete))
+}
+
+/// Proves the head of an export.
+pub(crate) fn prove_head(
+    note: &str,
+    keys: &ExportKeys,
+) -> Result<(Checkpoint, Option<u64>), ExportError> {
+    let signed: SignedCheckpoint = note.parse().map_err(ExportError::Checkpoint)?;
     let prove = || {
         let origin = match &keys.origin {
             Some(origin) => origin.clone(),
@@ -293,8 +333,7 @@ fn open_header(
                 .map(|cosigned| (cosigned.checkpoint, Some(cosigned.seen_s))),
         }
     };
-    let (checkpoint, seen_s) = prove().map_err(ExportError::Checkpoint)?;
-    Ok((checkpoint, seen_s, header.complete))
+    prove().map_err(ExportError::Checkpoint)
 }
 
 /// The next line as canonical JSON; `None` at the end of the file.

@@ -24,9 +24,10 @@ mod note;
 mod origin;
 mod proof;
 mod record;
+mod table;
 mod tree;
 
-pub use append::{Append, AppendError, Extension, verify_append};
+pub use append::{Append, AppendError, Branch, Extension, verify_append, verify_branch};
 pub use canonical::{CanonicalError, INTEGER_MAX, canonical};
 pub use checkpoint::{Checkpoint, CheckpointError, Cosigned, Cosigner, SignedCheckpoint};
 pub use event::{BlockState, Event, Step};
@@ -40,4 +41,5 @@ pub use note::NoteError;
 pub use origin::{Origin, OriginError};
 pub use proof::{verify_consistency, verify_inclusion};
 pub use record::{Envelope, RECORD_BYTES_MAX, Record, RecordError};
+pub use table::{COLUMNS, verify_csv_export, write_csv_export};
 pub use tree::{OutOfRange, Tree};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use protocol::{
-    Conflict, PoolView, PortionGrant, Problem, Sha256, Station, StickParcel, StickTaken, Unit,
-    UnitPage, WorkOrder,
+    Conflict, Fork, PoolView, PortionGrant, Problem, Recovery, Sha256, Station, StickParcel,
+    StickTaken, Unit, UnitPage, WorkOrder,
 };
 use reqwest::{Client, Method, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -16,9 +16,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::admin_api::{
-    BundleFile, CodeCreate, CodeCreated, ConflictPage, DispositionCreate, Imported, JournalPage,
-    LogPage, MacSecretCreate, MacSecretTaken, OrderCreate, Person, PersonChange, PersonCreate,
-    PoolImport, Publication, ReleaseView, Relend, Withheld,
+    BundleFile, CodeCreate, CodeCreated, ConflictPage, DispositionCreate, EpochOpened, Imported,
+    JournalPage, LogPage, MacSecretCreate, MacSecretTaken, OrderCreate, Person, PersonChange,
+    PersonCreate, PoolImport, Publication, ReleaseView, Relend, Withheld,
 };
 pub use crate::publish::{DocumentsTaken, Published};
 
@@ -255,6 +255,40 @@ impl AdminClient {
         self.send(Method::GET, &format!("/v1/admin/chunks/{sha256}"), None).await
     }
 
+    /// Opens a new epoch for a station in quarantine.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn open_epoch(&self, station: &str) -> Result<EpochOpened, AdminError> {
+        let path = format!("/v1/admin/stations/{station}/epoch");
+        parse(&self.send(Method::POST, &path, None).await?)
+    }
+
+    /// How far the recovery of a hub that was set back is.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn recovery(&self) -> Result<Recovery, AdminError> {
+        self.get("/v1/recovery").await
+    }
+
+    /// Ends a recovery although stations are missing.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn end_recovery(&self) -> Result<(), AdminError> {
+        self.send(Method::POST, "/v1/admin/recovery/end", None).await?;
+        Ok(())
+    }
+
+    /// A station's forks, both histories side by side.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn forks(&self, station: &str) -> Result<Vec<Fork>, AdminError> {
+        self.get(&format!("/v1/stations/{station}/forks")).await
+    }
+
     /// Makes a work order.
     ///
     /// # Errors
@@ -432,6 +466,22 @@ impl AdminClient {
             whole.next_cursor = page.next_cursor;
         }
         Ok(whole)
+    }
+
+    /// A station's newest journal, or the one of `epoch`, as an export that is checked offline:
+    /// JSON Lines, or CSV. Partial where old records were let go.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn export(
+        &self,
+        station: &str,
+        epoch: Option<u32>,
+        csv: bool,
+    ) -> Result<Vec<u8>, AdminError> {
+        let epoch = epoch.map(|epoch| format!("&epoch={epoch}")).unwrap_or_default();
+        let path = format!("/v1/stations/{station}/export?csv={csv}{epoch}");
+        self.send(Method::GET, &path, None).await
     }
 
     /// The hub's own log of the tenant, whole, as one page.

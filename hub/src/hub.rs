@@ -156,11 +156,13 @@ pub struct Terms {
     pub lease_days: u16,
     /// Boards that answer over a network may be flashed.
     pub allow_simulated: bool,
+    /// Days that the text of stations' records is kept; none: for ever.
+    pub keep_records_days: Option<u32>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { lease_days: 14, allow_simulated: false }
+        Self { lease_days: 14, allow_simulated: false, keep_records_days: None }
     }
 }
 
@@ -385,6 +387,24 @@ impl Hub {
     pub(crate) async fn open_every_key(&self) -> Result<(), HubError> {
         for scope in self.store.tenants().await? {
             self.keys(&scope).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go the text of records that are older than they are kept.
+    ///
+    /// # Errors
+    /// [`HubError::Store`].
+    pub(crate) async fn let_old_records_go(&self) -> Result<(), HubError> {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+        let Some(days) = self.terms.keep_records_days else { return Ok(()) };
+        let now_ms = self.now_ms();
+        let before_ms = now_ms.saturating_sub(i64::from(days) * DAY_MS);
+        for scope in self.store.tenants().await? {
+            let gone = self.store.let_records_go(&scope, before_ms, days, now_ms).await?;
+            if gone > 0 {
+                tracing::info!(tenant = %scope.name(), gone, days, "old records let go");
+            }
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ pub(crate) async fn current(
 ) -> Result<Option<SignedLease>, Refusal> {
     let mut station = station.clone();
     for _ in 0..ATTEMPTS_MAX {
-        if station.forked || hub.store.root(scope).await?.is_none() {
+        if station.in_quarantine() || hub.store.root(scope).await?.is_none() {
             return Ok(station.lease);
         }
         let portions = hub.store.portions(scope, &station).await?;

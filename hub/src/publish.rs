@@ -193,6 +193,45 @@ pub(crate) async fn refresh(hub: &Hub, scope: &TenantScope) -> Result<(), Refusa
     Ok(())
 }
 
+/// Writes snapshot and timestamp anew with versions beyond those that a station has seen, when
+/// they are not more than `jump_max` ahead.
+pub(crate) async fn pass(
+    hub: &Hub,
+    scope: &TenantScope,
+    (snapshot, timestamp): (u64, u64),
+    jump_max: u64,
+) -> Result<(), Refusal> {
+    let _freshening = hub.freshening.lock().await;
+    let Some((root, _)) = hub.store.root(scope).await? else { return Ok(()) };
+    let mut held = hub.store.metadata(scope).await?;
+    let mut jumps = false;
+    for (name, seen) in [("snapshot.json", snapshot), ("timestamp.json", timestamp)] {
+        let Some(document) = held.get_mut(name) else { return Ok(()) };
+        let mut value: serde_json::Value =
+            serde_json::from_slice(document).map_err(|error| Refusal::internal(&error))?;
+        let own = value["signed"]["version"].as_u64().unwrap_or(0);
+        if seen <= own {
+            continue;
+        }
+        if seen - own > jump_max {
+            tracing::error!(tenant = %scope.name(), name, seen, own, "no version is so far ahead");
+            return Ok(());
+        }
+        // What the next one follows; it is written here and published nowhere.
+        value["signed"]["version"] = seen.into();
+        *document = serde_json::to_vec(&value).map_err(|error| Refusal::internal(&error))?;
+        jumps = true;
+    }
+    if !jumps {
+        return Ok(());
+    }
+    let now_ms = hub.now_ms();
+    let keys = hub.keys(scope).await?;
+    let pin = pinned(&root, scope.name().as_str())?;
+    let documents = fresh(&pin, held, &keys, now_ms)?;
+    Ok(hub.store.keep_documents(scope, &documents, now_ms).await?)
+}
+
 fn refused_because(error: &(dyn std::error::Error + 'static)) -> Refusal {
     let trouble = ReleaseTrouble::behind(error).unwrap_or(ReleaseTrouble::NotTrusted);
     Refusal::release(trouble, chain(error))

@@ -33,6 +33,8 @@ const HEADERS_MS_MAX: u64 = 10_000;
 const CONNECTIONS_MAX: usize = 4096;
 const STREAMS_MAX: u32 = 64;
 const STOP_MS_MAX: u64 = 5_000;
+/// How often old records are looked for.
+const LET_GO_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -99,6 +101,7 @@ impl Serving {
 /// [`ServeError`]; nothing is listened on then.
 pub async fn serve(hub: Hub, with: &ServeWith) -> Result<Serving, ServeError> {
     hub.open_every_key().await?;
+    hub.let_old_records_go().await?;
     let hub = Arc::new(hub);
     let (station_tls, admin_tls) = tls(&hub)?;
     let (station_listener, station) = listen(with.station_listen).await?;
@@ -108,8 +111,23 @@ pub async fn serve(hub: Hub, with: &ServeWith) -> Result<Serving, ServeError> {
     let stations =
         accept(hub.clone(), station_listener, station_tls, station_api::router(hub.clone()));
     let people = accept(hub.clone(), admin_listener, admin_tls, admin_api::router(hub.clone()));
-    let listeners = vec![tokio::spawn(stations), tokio::spawn(people)];
+    let listeners =
+        vec![tokio::spawn(stations), tokio::spawn(people), tokio::spawn(let_go(hub.clone()))];
     Ok(Serving { station, admin, hub, listeners })
+}
+
+/// Lets old records go, once an hour.
+async fn let_go(hub: Arc<Hub>) {
+    let mut stopping = hub.watch_stopping();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LET_GO_EVERY) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        if let Err(error) = hub.let_old_records_go().await {
+            tracing::error!(error = %chain(&error), "old records were not let go");
+        }
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {

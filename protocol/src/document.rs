@@ -31,6 +31,8 @@ pub enum DocumentName {
     Credentials([u8; 16]),
     /// The sealed secret of a product that is activated by *hmac-sha256*.
     MacSecret(ProductName),
+    /// A new epoch for this station's journal; while it has not begun.
+    Epoch,
 }
 
 /// The text is not the name of a document.
@@ -57,6 +59,7 @@ impl fmt::Display for DocumentName {
                 write!(f, "{CREDENTIALS_PREFIX}{}", hex::encode(allotment))
             }
             Self::MacSecret(product) => write!(f, "{MAC_SECRET_PREFIX}{product}"),
+            Self::Epoch => f.write_str("epoch"),
         }
     }
 }
@@ -84,6 +87,7 @@ impl FromStr for DocumentName {
             "roster" => return Ok(Self::Roster),
             "revocations" => return Ok(Self::Revocations),
             "voids" => return Ok(Self::Voids),
+            "epoch" => return Ok(Self::Epoch),
             _ => {}
         }
         let stem = text.strip_suffix(METADATA_SUFFIX).ok_or_else(refused)?;
@@ -148,6 +152,7 @@ mod tests {
             DocumentName::Voids,
             DocumentName::Credentials([7; 16]),
             DocumentName::MacSecret("demo-lamp".parse().unwrap()),
+            DocumentName::Epoch,
         ] {
             assert_eq!(name.to_string().parse::<DocumentName>().unwrap(), name);
         }

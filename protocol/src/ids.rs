@@ -260,7 +260,10 @@ impl fmt::Debug for EnrolmentSecret {
 }
 
 /// Which of a station's journals: counted from 1, a new one only by an administrator's decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Zero, the default, stands for none.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = u32))]
 #[serde(transparent)]
 pub struct Epoch(pub u32);

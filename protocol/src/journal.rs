@@ -24,7 +24,38 @@ pub struct JournalState {
     pub cosigned: Option<String>,
     /// The hub holds two branches of this journal and grants nothing.
     pub forked: bool,
+    /// The newest epoch that the hub holds records of; 0 for none. A station that writes an
+    /// earlier one was set back.
+    #[serde(default)]
+    pub newest_epoch: Epoch,
 }
+
+/// Two histories of one journal, side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Fork {
+    /// Which journal.
+    pub epoch: Epoch,
+    /// The first place where they differ.
+    pub at: u64,
+    /// When the branch was first seen, milliseconds since the Unix epoch.
+    pub received_ms: i64,
+    /// Records held of the journal that was there first.
+    pub held_size: u64,
+    /// Its records from `at` on, at most [`FORK_RECORDS_MAX`].
+    pub held: Vec<String>,
+    /// Its cosigned head.
+    pub cosigned: Option<String>,
+    /// Records held of the branch.
+    pub branch_size: u64,
+    /// Its records from `at` on, at most [`FORK_RECORDS_MAX`].
+    pub branch: Vec<String>,
+    /// Its head, signed by the station.
+    pub checkpoint: String,
+}
+
+/// Most records of either side in a [`Fork`].
+pub const FORK_RECORDS_MAX: u64 = 1000;
 
 /// `POST /v1/journal/{epoch}` (body: this as JSON, zstd-compressed).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

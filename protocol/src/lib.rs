@@ -16,6 +16,7 @@ pub mod journal;
 pub mod order;
 pub mod pool;
 pub mod problem;
+pub mod report;
 pub mod roster;
 pub mod statement;
 pub mod station;
@@ -33,12 +34,16 @@ pub use ids::{
     Ed25519Key, EnrolmentSecret, Epoch, HpkeKey, IdError, LineName, OrderNumber, ProductName,
     Sha256, StationName, TenantName,
 };
-pub use journal::{JournalAck, JournalPush, JournalState};
+pub use journal::{Fork, JournalAck, JournalPush, JournalState};
 pub use order::{OrderState, OrdersDocument, StationOrder, WorkOrder};
 pub use pool::{Conflict, PoolView, WaterLevel};
 pub use problem::{Problem, ProblemType};
+pub use report::{AwaitedStation, Recovery, ReportAnswer, StationReport};
 pub use roster::Role;
-pub use statement::{EnrolmentStatement, RevocationStatement, SignedStatement, TimeStatement};
+pub use statement::{
+    EnrolmentStatement, EpochStatement, RevocationStatement, SignedStatement, SpentIndices,
+    TimeStatement,
+};
 pub use station::{Backlog, Station};
 pub use stick::{SealedLetter, StickAnswer, StickParcel, StickRequest, StickTaken};
 pub use verdict::{Unit, UnitPage, Verdict};

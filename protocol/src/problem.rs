@@ -92,6 +92,15 @@ problem_types! {
     /// Another record is already held under the same number; both are kept. Member `seq`.
     JournalFork = "journal-fork", 409, "Another record holds this number",
         "Stop the station and compare both branches.";
+    /// The journal's epoch is beyond the one an administrator opened.
+    EpochNotOpened = "epoch-not-opened", 409, "This epoch of the journal was not opened",
+        "Open a new epoch for the station at the hub.";
+    /// The station's journal is sound: there is nothing to open a new epoch for.
+    NotQuarantined = "not-quarantined", 409, "The station is not in quarantine",
+        "Leave its journal as it is.";
+    /// The hub was set back to an older state and is being told what it missed.
+    HubRecovering = "hub-recovering", 409, "The hub is recovering from an older backup",
+        "Wait until every station has reported, or end the recovery.";
     /// Something by this name exists already.
     AlreadyExists = "already-exists", 409, "There is already something by this name",
         "Choose another name.";
@@ -124,7 +133,7 @@ problem_types! {
         "Write the stick again where it comes from.";
     /// Grants are stopped for this station.
     GrantsStopped = "grants-stopped", 409, "Grants are stopped for this station",
-        "Settle the station's fork first.";
+        "Open a new epoch for the station first.";
     /// The hub's own trouble; see its log.
     Internal = "internal", 500, "The hub has a trouble of its own",
         "Look into the hub's log.";
@@ -150,7 +159,8 @@ pub struct Problem {
     /// The code a station's screen shows for the same cause, `F-32`, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// With [`ProblemType::JournalGap`]: the first record that is wanted.
+    /// With [`ProblemType::JournalGap`]: the first record that is wanted. With
+    /// [`ProblemType::JournalFork`]: records held of the branch, the next one is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
     /// With [`ProblemType::JournalFork`]: the first record that differs.

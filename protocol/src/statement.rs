@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::enrolment::KeyProtection;
-use crate::ids::{Ed25519Key, HpkeKey, Sha256, StationName, TenantName};
+use crate::ids::{Ed25519Key, Epoch, HpkeKey, Sha256, StationName, TenantName};
 
 /// A statement and the hub's signature over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,45 @@ pub struct RevocationStatement {
 impl RevocationStatement {
     /// First line of the signed bytes.
     pub const KIND: &'static str = "flashline station revocation v1";
+}
+
+/// A new epoch for a station's journal. Kind: [`EpochStatement::KIND`]. The document `epoch` is a
+/// [`SignedStatement`] over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochStatement {
+    /// Version of this form: 1.
+    pub v: u32,
+    /// Whose station.
+    pub tenant: TenantName,
+    /// Which station.
+    pub station: StationName,
+    /// The epoch to begin.
+    pub epoch: Epoch,
+    /// The newest epoch that the hub holds records of.
+    pub previous_epoch: Epoch,
+    /// How many it holds.
+    pub previous_size: u64,
+    /// Their root hash.
+    pub previous_root: Sha256,
+    /// Activation indices that the station's records say are spent, whether it still has those
+    /// records or not.
+    pub spent: Vec<SpentIndices>,
+    /// Milliseconds since the Unix epoch.
+    pub opened_ms: i64,
+}
+
+/// How far an allotment's activation indices are spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentIndices {
+    /// The allotment's name, 16 bytes in hexadecimal.
+    pub allotment: String,
+    /// The first index that no record names.
+    pub next: u32,
+}
+
+impl EpochStatement {
+    /// First line of the signed bytes.
+    pub const KIND: &'static str = "flashline new epoch v1";
 }
 
 #[cfg(test)]

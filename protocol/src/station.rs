@@ -31,6 +31,11 @@ pub struct Station {
     pub journal_size: u64,
     /// Two branches of a journal arrived; grants are stopped.
     pub forked: bool,
+    /// The station says that its journal was set back; grants are stopped.
+    pub quarantined: bool,
+    /// The epoch an administrator has opened last; the journal is in it once its first record
+    /// arrived.
+    pub epoch_opened: Epoch,
     /// Version of the lease it was last given; 0 for none.
     pub lease_version: u64,
     /// What waited at the station when it last asked for its documents.

@@ -38,6 +38,9 @@ pub struct Config {
     /// Folders below which USB sticks are mounted: what a screen may have written or read.
     #[serde(default = "default_sticks")]
     pub sticks: Vec<PathBuf>,
+    /// Days that records stay here after the hub has acknowledged them; for ever when absent.
+    #[serde(default)]
+    pub keep_records_days: Option<u32>,
     /// The slots of the fixture.
     #[serde(default, rename = "slot")]
     pub slots: Vec<SlotConfig>,
@@ -221,6 +224,7 @@ impl Config {
             secret_file: None,
             bulk_when: Vec::new(),
             sticks: default_sticks(),
+            keep_records_days: None,
             slots: Vec::new(),
         }
     }

@@ -25,3 +25,4 @@ pub mod store;
 pub mod teach;
 pub mod trouble;
 pub mod visit;
+pub mod witness;

@@ -110,7 +110,7 @@ struct StickArgs {
 enum AuditVerb {
     /// Check an exported journal: signatures, order, completeness.
     Verify {
-        /// The exported journal, JSON Lines.
+        /// The exported journal, JSON Lines, or a table if its name ends with `.csv`.
         file: PathBuf,
         /// The station's public journal key, 64 hexadecimal digits.
         #[arg(long)]
@@ -296,9 +296,15 @@ fn verify_export(
 ) -> anyhow::Result<()> {
     let cosigner = hub_key.map(cosigner).transpose()?;
     let keys = audit::ExportKeys { origin: None, station_key: raw_key(station_key)?, cosigner };
+    let table = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
     let file = std::fs::File::open(file).context("opening the export")?;
-    let report = audit::verify_export(std::io::BufReader::new(file), &keys)
-        .context("checking the export")?;
+    let file = std::io::BufReader::new(file);
+    let report = if table {
+        audit::verify_csv_export(file, &keys)
+    } else {
+        audit::verify_export(file, &keys)
+    }
+    .context("checking the export")?;
     println!(
         "{}",
         serde_json::json!({

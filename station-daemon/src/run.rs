@@ -330,6 +330,7 @@ pub async fn run(
         Ok(opened) => opened,
         Err(error) => return serve_halted(&config, listener, guard, &error, stop).await,
     };
+    desk.keep_records_for(config.keep_records_days);
     let ports = Arc::new(Bindings::new(config, desk.taught().unwrap_or_default()));
     let config = ports.config();
     let (handle, mut desk_thread) = desk.start().map_err(RunError::Thread)?;

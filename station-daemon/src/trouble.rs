@@ -61,6 +61,7 @@ impl TroubleCode {
             | Self::StoreDamaged
             | Self::StoreNewer
             | Self::ClockJumped
+            | Self::JournalSetBack
             | Self::PortMissing
             | Self::PortNotLeased
             | Self::PortForbidden

@@ -18,6 +18,9 @@ const BACKLOG_HEADER: &str = "flashline-backlog";
 /// The problem of a station whose certificate is over.
 pub(crate) const CERTIFICATE_EXPIRED: &str = "certificate-expired";
 
+/// The problem of a hub that was set back and waits for its stations' records.
+pub(crate) const HUB_RECOVERING: &str = "hub-recovering";
+
 const CONNECT_MS_MAX: u64 = 10_000;
 const READ_MS_MAX: u64 = 60_000;
 const KEEP_ALIVE_MS: u64 = 10_000;
@@ -86,6 +89,7 @@ impl HubError {
             Self::Refused { kind, .. } if kind == CERTIFICATE_EXPIRED => {
                 OfflineReason::StationRefused
             }
+            Self::Refused { kind, .. } if kind == HUB_RECOVERING => OfflineReason::HubTrouble,
             Self::Refused { .. } | Self::NotUnderstood { .. } => OfflineReason::NotUnderstood,
             Self::Address { .. } | Self::Client(_) => OfflineReason::StationTrouble,
         }
@@ -239,6 +243,19 @@ impl Hub {
 
     pub(crate) async fn journal_state(&self, epoch: u32) -> Result<wire::JournalState, HubError> {
         json("the journal's state", self.request(Method::GET, &format!("journal/{epoch}"))?).await
+    }
+
+    pub(crate) async fn report(
+        &self,
+        report: &wire::StationReport,
+    ) -> Result<wire::ReportAnswer, HubError> {
+        let what = "a report";
+        let body = serde_json::to_vec(report).map_err(|error| not_understood(what, error))?;
+        let request = self
+            .request(Method::POST, "report")?
+            .header("content-type", "application/json")
+            .body(body);
+        json(what, request).await
     }
 
     pub(crate) async fn push(

@@ -29,7 +29,7 @@ pub use enrol::{EnrolError, enrol};
 pub use hub::HubError;
 pub use parties::{
     ArrivedDocument, DocumentSink, JournalHead, JournalRange, JournalRefusal, JournalSource,
-    NextCertificate, PartyError, WantedChunk,
+    NextCertificate, PartyError, Report, WantedChunk,
 };
 pub use postman::{Jitter, Nudge, Postman, PostmanConfig, PostmanError, WallClock};
 pub use staging::{Staging, StagingError};

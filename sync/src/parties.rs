@@ -40,6 +40,21 @@ pub enum JournalRefusal {
     },
 }
 
+/// What a station has from its hub: the hub's own word, to be shown to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records in the journal.
+    pub journal_size: u64,
+    /// The last head of it that the hub cosigned.
+    pub cosigned: Option<String>,
+    /// The lease in force.
+    pub lease: Option<Vec<u8>>,
+    /// Version of the trusted snapshot, 0 for none.
+    pub snapshot_version: u64,
+    /// Version of the trusted timestamp, 0 for none.
+    pub timestamp_version: u64,
+}
+
 /// The station's journal.
 pub trait JournalSource: Send + Sync + 'static {
     /// How far it reaches now.
@@ -68,11 +83,54 @@ pub trait JournalSource: Send + Sync + 'static {
     /// The station's own trouble, or a note that does not verify.
     fn acknowledged(&self, epoch: u32, size: u64, cosigned: &str) -> Result<(), PartyError>;
 
-    /// The hub takes this journal no further. It stays with the station.
+    /// The hub takes this journal no further as its own. It stays with the station; after a fork
+    /// the hub keeps it as a branch, and says so with [`JournalSource::branch_taken`].
     ///
     /// # Errors
     /// The station's own trouble.
     fn refused(&self, epoch: u32, refusal: &JournalRefusal) -> Result<(), PartyError>;
+
+    /// What to report to the hub about this journal, at the beginning of a connection.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn report(&self, _epoch: u32) -> Result<Option<Report>, PartyError> {
+        Ok(None)
+    }
+
+    /// The hub was set back to an older state: every epoch is to be offered again.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn hub_recovers(&self) -> Result<(), PartyError> {
+        Ok(())
+    }
+
+    /// The newest epoch that the hub holds records of; 0 for none.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn newest_epoch(&self, _newest: u32) -> Result<(), PartyError> {
+        Ok(())
+    }
+
+    /// Where this journal may part from what the hub holds; none when the hub's is this one. Asked
+    /// after the hub's head was acknowledged.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn branch_from(&self, _epoch: u32) -> Result<Option<u64>, PartyError> {
+        Ok(None)
+    }
+
+    /// The hub holds this journal up to `size` records as a branch of its own, beside the one it
+    /// has cosigned.
+    ///
+    /// # Errors
+    /// The station's own trouble.
+    fn branch_taken(&self, _epoch: u32, _size: u64) -> Result<(), PartyError> {
+        Ok(())
+    }
 }
 
 /// A document that came, with the digest it was listed under already checked.

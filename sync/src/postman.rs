@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 use crate::digest::sha256;
-use crate::hub::{CERTIFICATE_EXPIRED, Hub, HubError, Listing};
+use crate::hub::{CERTIFICATE_EXPIRED, HUB_RECOVERING, Hub, HubError, Listing};
 use crate::parties::{
     ArrivedDocument, DocumentSink, JournalRefusal, JournalSource, NextCertificate, PartyError,
     WantedChunk,
@@ -134,6 +134,8 @@ pub struct Postman {
     cursor: Option<(u32, u64)>,
     /// The journal the hub takes no further.
     closed_epoch: Option<u32>,
+    /// The journal the hub keeps as a branch beside another one.
+    parted_epoch: Option<u32>,
     /// Chunks the hub does not have, until its documents change.
     missing: BTreeSet<[u8; 32]>,
     bulk: BulkWindows,
@@ -174,6 +176,7 @@ impl Postman {
             jitter: config.jitter,
             cursor: None,
             closed_epoch: None,
+            parted_epoch: None,
             missing: BTreeSet::new(),
             bulk: config.bulk,
             wall_clock: config.wall_clock,
@@ -256,7 +259,7 @@ impl Postman {
         let backlog = self.party(|_, documents| documents.backlog()).await?;
         let listing = match self.hub.documents(None, backlog.as_deref()).await {
             Err(HubError::Refused { kind, status, detail, expected, seq })
-                if kind == CERTIFICATE_EXPIRED =>
+                if kind == CERTIFICATE_EXPIRED || kind == HUB_RECOVERING =>
             {
                 // The records may still go up.
                 self.carry_journal().await?;
@@ -366,16 +369,24 @@ impl Postman {
             let from = match self.cursor {
                 Some((epoch, size)) if epoch == head.epoch => size,
                 _ => {
-                    let state = self.hub.journal_state(head.epoch).await?;
+                    let state = self.report(head.epoch).await?;
+                    let newest = state.newest_epoch;
+                    self.party(move |journal, _| journal.newest_epoch(newest)).await?;
                     if let Some(note) = state.cosigned {
                         self.acknowledge(head.epoch, state.size, note).await?;
                     }
-                    state.size
+                    let parts = self.party(move |journal, _| journal.branch_from(head.epoch));
+                    parts.await?.unwrap_or(state.size)
                 }
             };
             self.cursor = Some((head.epoch, from));
             if from >= head.size {
-                return Ok(());
+                // What the hub said may have made another journal the one to carry.
+                let now = self.party(|journal, _| journal.head()).await?;
+                if now.epoch == head.epoch {
+                    return Ok(());
+                }
+                continue;
             }
             let (records_max, bytes_max) = if gaps > 0 && from == 0 {
                 (PUSH_WHOLE_RECORDS_MAX, PUSH_WHOLE_BYTES_MAX)
@@ -385,6 +396,7 @@ impl Postman {
             let range = self
                 .party(move |journal, _| journal.range(head.epoch, from, records_max, bytes_max))
                 .await?;
+            let sent = from + range.records.len() as u64;
             let push =
                 wire::JournalPush { from, records: &range.records, checkpoint: &range.checkpoint };
             match self.hub.push(head.epoch, &push).await {
@@ -398,9 +410,13 @@ impl Postman {
                             gaps += 1;
                             self.cursor = Some((head.epoch, expected));
                         }
-                        ("journal-fork", _, Some(seq)) => {
+                        ("journal-fork", None, Some(seq)) => {
                             self.close(head.epoch, JournalRefusal::Fork { seq }).await?;
                             return Ok(());
+                        }
+                        ("journal-fork", Some(held), Some(seq)) if held.min(sent) > from => {
+                            let refusal = JournalRefusal::Fork { seq };
+                            self.carried_as_branch(head.epoch, refusal, held.min(sent)).await?;
                         }
                         ("journal-not-verified", _, _) => {
                             let refusal = JournalRefusal::NotVerified { detail };
@@ -419,8 +435,48 @@ impl Postman {
         }
     }
 
+    /// Tells the hub where this station stands, and hears what it holds of a journal.
+    async fn report(&self, epoch: u32) -> Result<wire::JournalState, RoundError> {
+        let Some(report) = self.party(move |journal, _| journal.report(epoch)).await? else {
+            return Ok(self.hub.journal_state(epoch).await?);
+        };
+        let answer = self
+            .hub
+            .report(&wire::StationReport {
+                epoch,
+                journal_size: report.journal_size,
+                cosigned: report.cosigned,
+                lease: report.lease.map(hex::encode),
+                snapshot_version: report.snapshot_version,
+                timestamp_version: report.timestamp_version,
+            })
+            .await?;
+        if answer.recovering {
+            self.party(|journal, _| journal.hub_recovers()).await?;
+        }
+        Ok(answer.journal)
+    }
+
     async fn acknowledge(&self, epoch: u32, size: u64, note: String) -> Result<(), RoundError> {
         self.party(move |journal, _| journal.acknowledged(epoch, size, &note)).await
+    }
+
+    /// The hub keeps what it was sent beside another history: the rest follows.
+    async fn carried_as_branch(
+        &mut self,
+        epoch: u32,
+        refusal: JournalRefusal,
+        held: u64,
+    ) -> Result<(), RoundError> {
+        self.cursor = Some((epoch, held));
+        let first = self.parted_epoch.replace(epoch) != Some(epoch);
+        self.party(move |journal, _| {
+            if first {
+                journal.refused(epoch, &refusal)?;
+            }
+            journal.branch_taken(epoch, held)
+        })
+        .await
     }
 
     async fn close(&mut self, epoch: u32, refusal: JournalRefusal) -> Result<(), RoundError> {

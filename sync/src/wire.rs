@@ -33,6 +33,26 @@ pub(crate) struct DocumentList {
 pub(crate) struct JournalState {
     pub(crate) size: u64,
     pub(crate) cosigned: Option<String>,
+    #[serde(default)]
+    pub(crate) newest_epoch: u32,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct StationReport {
+    pub(crate) epoch: u32,
+    pub(crate) journal_size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cosigned: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lease: Option<String>,
+    pub(crate) snapshot_version: u64,
+    pub(crate) timestamp_version: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ReportAnswer {
+    pub(crate) recovering: bool,
+    pub(crate) journal: JournalState,
 }
 
 #[derive(Debug, Serialize)]

@@ -30,6 +30,7 @@ const OUTSIDE: &[(&str, &str, &[&str])] = &[
     ("delta/chip/Cargo.toml", "delta-chip", &["delta"]),
     ("flash/fuzz/Cargo.toml", "flash-fuzz", &["flash"]),
     ("activation/fuzz/Cargo.toml", "activation-fuzz", &["activation"]),
+    ("audit/fuzz/Cargo.toml", "audit-fuzz", &["audit"]),
     ("delta/fuzz/Cargo.toml", "delta-fuzz", &["delta"]),
     ("device-sdk/chip/Cargo.toml", "activation-chip", &["device-sdk"]),
     ("device-sdk/staticlib/Cargo.toml", "flashline-device", &["device-sdk"]),

@@ -25,6 +25,7 @@ const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simula
 /// Workspaces of their own, which `--all` does not reach.
 const OUTSIDE: [&str; 10] = [
     "activation/fuzz/Cargo.toml",
+    "audit/fuzz/Cargo.toml",
     "delta/chip/Cargo.toml",
     "delta/fuzz/Cargo.toml",
     "device-sdk/chip/Cargo.toml",

@@ -1,7 +1,10 @@
 //! What the hub makes of the ranges that stations send.
 
 use crate::world::*;
-use audit::{Append, AppendError, Checkpoint, Extension, Origin, SignedCheckpoint, verify_append};
+use audit::{
+    Append, AppendError, Branch, Checkpoint, Extension, Origin, SignedCheckpoint, verify_append,
+    verify_branch,
+};
 
 /// The hub holds `held` and gets `sent[from..]` with `signed`.
 fn judge(
@@ -60,6 +63,47 @@ fn every_rewritten_record_is_found_and_named_when_the_whole_journal_is_sent() {
             }
         }
     }
+}
+
+#[test]
+fn a_range_that_begins_no_later_than_where_the_histories_part_proves_the_branch() {
+    let held = records(9);
+    let key = public_of(&station_key());
+    for at in 0..9_usize {
+        for length in at + 1..=12 {
+            let mut other = records(length as u64);
+            other[at] = record(at as u64, "v-2");
+            let signed = head_of(&other);
+            for from in 0..=length {
+                let sent = &other[from..];
+                let leaves = leaves_of(&held);
+                let found = verify_branch(&origin(), &key, &leaves, from as u64, sent, &signed);
+                let expected = (from <= at).then(|| Branch {
+                    at: at as u64,
+                    checkpoint: Checkpoint::of(origin(), &frontier_of(&other)),
+                    frontier: frontier_of(&other),
+                    shared: at - from,
+                    leaves: leaves_of(&other[at..]),
+                });
+                assert_eq!(found.unwrap(), expected, "{at} of {length} from {from}");
+            }
+        }
+    }
+    // What continues or repeats the history held is no branch.
+    let all = records(12);
+    for (from, to) in [(0, 9), (3, 7), (9, 12), (0, 12), (10, 12)] {
+        let (sent, signed) = (&all[from..to], head_of(&all[..to]));
+        let found =
+            verify_branch(&origin(), &key, &leaves_of(&held), from as u64, sent, &signed).unwrap();
+        assert_eq!(found, None, "{from}..{to}");
+    }
+    let by_stranger = Checkpoint::of(origin(), &frontier_of(&all)).sign(&key_of_a_stranger());
+    let refused = verify_branch(&origin(), &key, &leaves_of(&held), 0, &all, &by_stranger);
+    assert!(matches!(refused, Err(AppendError::Checkpoint(_))));
+}
+
+fn key_of_a_stranger() -> ring::signature::Ed25519KeyPair {
+    key("a stranger")
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::world::*;
 use audit::{
-    ExportError, ExportKeys, ExportReport, LineFault, Origin, Tree, verify_export, write_export,
-    write_partial_export,
+    ExportError, ExportKeys, ExportReport, LineFault, Origin, Tree, verify_csv_export,
+    verify_export, write_csv_export, write_export, write_partial_export,
 };
 
 fn keys() -> ExportKeys {
@@ -161,4 +161,53 @@ fn faults_name_their_line() {
         Err(ExportError::Line { line: 6, fault: LineFault::TooLong })
     ));
     assert!(matches!(verify(b""), Err(ExportError::Line { line: 1, fault: LineFault::Members })));
+}
+
+/// An export as CSV: all of `count` records, or some of nine.
+fn table(count: Option<u64>) -> Vec<u8> {
+    let records = records(count.unwrap_or(9));
+    let signed = head_of(&records).cosign(HUB, &hub_key(), 99).unwrap();
+    let tree = Tree::from_leaf_hashes(leaves_of(&records));
+    let mut file = Vec::new();
+    match count {
+        Some(_) => write_csv_export(&mut file, &signed, None, (0..).zip(&records)).unwrap(),
+        None => {
+            let some = [2, 5, 6].map(|seq: usize| (seq as u64, &records[seq]));
+            write_csv_export(&mut file, &signed, Some((&tree, 9)), some).unwrap();
+        }
+    }
+    file
+}
+
+#[test]
+fn a_table_proves_what_the_lines_prove_and_no_byte_of_it_can_be_changed() {
+    for count in 0..5 {
+        let report = verify_csv_export(table(Some(count)).as_slice(), &keys()).unwrap();
+        assert_eq!((report.records, report.complete, report.seen_s), (count, true, Some(99)));
+    }
+    let part = table(None);
+    let report = verify_csv_export(part.as_slice(), &keys()).unwrap();
+    assert_eq!((report.records, report.complete, report.checkpoint.size), (3, false, 9));
+
+    for file in [part, table(Some(3))] {
+        for at in 0..file.len() {
+            let mut changed = file.clone();
+            changed[at] ^= 1;
+            let taken = verify_csv_export(changed.as_slice(), &keys());
+            // A line end is a line end, whichever way it is written.
+            let line_end =
+                matches!(file[at], b'\r' | b'\n') || matches!(changed[at], b'\r' | b'\n');
+            assert!(
+                taken.is_err() || line_end,
+                "byte {at} of {:?}",
+                String::from_utf8_lossy(&file)
+            );
+        }
+    }
+    // Another value in a column beside the record.
+    let text = String::from_utf8(table(Some(3))).unwrap();
+    let moved = text.replacen("\n1,", "\n2,", 1);
+    assert!(moved != text && verify_csv_export(moved.as_bytes(), &keys()).is_err());
+    let renamed = text.replacen(",contact,", ",passed,", 1);
+    assert!(renamed != text && verify_csv_export(renamed.as_bytes(), &keys()).is_err());
 }

@@ -5,6 +5,8 @@ mod append;
 #[cfg(test)]
 mod checkpoint;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod hostile;

@@ -41,6 +41,14 @@ fn every_kind_of_event_survives_its_text() {
     let events = [
         Event::StationStarted { build: "0.1.0".into() },
         Event::StationStopped {},
+        Event::Quarantined {
+            why: "behind".into(),
+            seen_by: "station".into(),
+            seen_epoch: 1,
+            seen_size: 40,
+            incident: "K7".into(),
+        },
+        Event::RecordsLetGo { of_epoch: 1, from: 0, to: 900, days: 90 },
         Event::EpochOpened { previous_epoch: 2, previous_size: 10, previous_root: digest },
         Event::Enrolled { tenant: "acme".into(), station: "line-1".into(), root_sha256: digest },
         Event::HubChanged { who: "admin".into(), what: "station line-1 revoked".into() },

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
-use protocol::{Epoch, Problem, ProblemType, Station, StationName, UnitPage, WorkOrder};
+use protocol::{Epoch, Fork, Problem, ProblemType, Station, StationName, UnitPage, WorkOrder};
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, ReleaseView};
 use crate::hub::Hub;
 use crate::refusal::Refusal;
-use crate::store::LOG_EPOCH;
+use crate::store::{LOG_EPOCH, StationRow, TenantScope};
 
 /// What stands in the place of a station in the origin of the hub's own logs; no station may be
 /// called so.
@@ -98,12 +98,12 @@ pub struct JournalPage {
     pub hub_cosign_key: protocol::Ed25519Key,
     /// The key of the station's signatures, hexadecimal.
     pub journal_key: protocol::Ed25519Key,
-    /// Canonical JSON of each record, from the cursor on.
+    /// Canonical JSON of each record, from the cursor on; empty for one that was let go.
     pub records: Vec<String>,
     /// The next page's cursor; none on the last.
     pub next_cursor: Option<String>,
-    /// Records that claim a number which another record holds, of every epoch.
-    pub fork_records: Vec<String>,
+    /// Other histories of this station's journals; `/forks` shows them.
+    pub forks: usize,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -114,6 +114,15 @@ pub(super) struct Journal {
     cursor: Option<String>,
     /// Most records; 100 when absent, at most 1000.
     limit: Option<u64>,
+}
+
+pub(super) async fn newest_epoch(
+    hub: &Hub,
+    scope: &TenantScope,
+    station: &StationRow,
+) -> Result<Epoch, Refusal> {
+    let newest = hub.store.newest_journal(scope, station).await?;
+    Ok(newest.map_or(Epoch::FIRST, |(epoch, _)| epoch))
 }
 
 /// A station's journal.
@@ -130,11 +139,7 @@ pub(super) async fn journal(
     let station = hub.store.station(&scope, &name).await?;
     let epoch = match query.epoch {
         Some(epoch) => Epoch(epoch),
-        None => {
-            let stations = hub.store.stations(&scope).await?;
-            let newest = stations.iter().find(|station| station.name == name);
-            newest.map_or(Epoch::FIRST, |station| station.epoch.max(Epoch::FIRST))
-        }
+        None => newest_epoch(&hub, &scope, &station).await?,
     };
     let paging = Paging { cursor: query.cursor, limit: query.limit };
     let from: u64 = paging.cursor(0)?;
@@ -142,7 +147,7 @@ pub(super) async fn journal(
     let records = hub.store.records(&scope, &station, epoch, from, paging.limit()).await?;
     let next = from + records.len() as u64;
     let keys = hub.keys(&scope).await?;
-    let forks = hub.store.forks(&scope, &name).await?;
+    let forks = hub.store.forks(&scope, &station).await?;
     Ok(Json(JournalPage {
         epoch,
         size: held.size,
@@ -152,8 +157,22 @@ pub(super) async fn journal(
         journal_key: station.journal_key,
         next_cursor: (next < held.size).then(|| next.to_string()),
         records,
-        fork_records: forks.into_iter().map(|(_, _, text)| text).collect(),
+        forks: forks.len(),
     }))
+}
+
+/// A station's forks: both histories, side by side from where they differ.
+#[utoipa::path(get, path = "/v1/stations/{name}/forks",
+    params(("name" = String, Path, description = "The station")),
+    responses((status = 200, body = Vec<Fork>), (status = 404, body = Problem)))]
+pub(super) async fn forks(
+    State(hub): State<Arc<Hub>>,
+    Extension(Caller { scope, .. }): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<Vec<Fork>>, Refusal> {
+    let name: StationName = name.parse().map_err(|_| Refusal::of(ProblemType::NotFound))?;
+    let station = hub.store.station(&scope, &name).await?;
+    Ok(Json(hub.store.forks(&scope, &station).await?))
 }
 
 /// The hub's own log of the tenant, with its signed head.

@@ -4,11 +4,14 @@
 //! route but health and the description sees exactly one tenant, the one the token speaks for.
 
 mod dispositions;
+mod epochs;
+mod exports;
 mod listings;
 mod orders;
 mod pools;
 mod people;
 mod publications;
+mod recovery;
 mod stations;
 mod sticks;
 
@@ -26,6 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use dispositions::{ConflictPage, DispositionCreate};
+pub use epochs::EpochOpened;
 pub use listings::{JournalPage, LogPage};
 pub use orders::OrderCreate;
 pub use pools::{Imported, MacSecretCreate, MacSecretTaken, PoolImport, Relend};
@@ -53,6 +57,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(listings::units))
         .routes(routes!(listings::stations))
         .routes(routes!(listings::journal))
+        .routes(routes!(listings::forks))
+        .routes(routes!(exports::export))
         .routes(routes!(listings::log))
         .routes(routes!(listings::orders))
         .routes(routes!(listings::releases))
@@ -62,6 +68,9 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(people::create))
         .routes(routes!(people::change))
         .routes(routes!(people::erase_name))
+        .routes(routes!(epochs::open))
+        .routes(routes!(recovery::show))
+        .routes(routes!(recovery::end))
         .routes(routes!(orders::create))
         .routes(routes!(orders::grant))
         .routes(routes!(pools::list))

@@ -17,6 +17,7 @@ use crate::body::read_json;
 use crate::hub::Hub;
 use crate::lease::channel_of;
 use crate::pools;
+use crate::recovery;
 use crate::refusal::Refusal;
 use crate::store::{NewOrder, NewPortion, StationRow};
 
@@ -77,8 +78,9 @@ pub(super) async fn grant(
         return Err(malformed("a portion is of at least one unit"));
     }
     let scope = &caller.scope;
+    recovery::refuse_while_recovering(&hub, scope).await?;
     let station = hub.store.station(scope, &grant.station).await?;
-    if station.revoked || station.forked {
+    if station.revoked || station.in_quarantine() {
         return Err(Refusal::of(ProblemType::GrantsStopped));
     }
     let order = hub.store.order(scope, &grant.order).await?;

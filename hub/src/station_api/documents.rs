@@ -25,6 +25,7 @@ use crate::digest::sha256;
 use crate::hub::Hub;
 use crate::lease;
 use crate::publish;
+use crate::recovery;
 use crate::refusal::Refusal;
 use crate::roster;
 use crate::store::{PortionRow, StationRow, TenantScope};
@@ -98,6 +99,9 @@ pub(crate) async fn list_for(
     if let Some(lease) = &written.lease {
         documents.push(Document { name: DocumentName::Lease, etag: sha256(lease) });
     }
+    if let Some(epoch) = &station.epoch_document {
+        documents.push(Document { name: DocumentName::Epoch, etag: sha256(epoch) });
+    }
     documents.push(Document { name: DocumentName::Orders, etag: sha256(&written.orders) });
     if let Some(roster) = &written.roster {
         documents.push(Document { name: DocumentName::Roster, etag: sha256(roster) });
@@ -135,6 +139,7 @@ pub(super) async fn list(
     let mut stopping = hub.watch_stopping();
     let mut station = caller.station;
     loop {
+        recovery::refuse_while_recovering(&hub, &caller.scope).await?;
         changes.borrow_and_update();
         publish::refresh(&hub, &caller.scope).await?;
         let list = list_for(&hub, &caller.scope, &station).await?;
@@ -176,6 +181,7 @@ pub(crate) async fn bytes_of(
             held.filter(|_| portions.iter().any(|p| p.order.release.manifest_sha256 == *digest))
         }
         DocumentName::Metadata(_) => hub.store.document(scope, &name.to_string()).await?,
+        DocumentName::Epoch => station.epoch_document.clone(),
         DocumentName::Revocations => None,
         DocumentName::Voids | DocumentName::Credentials(_) | DocumentName::MacSecret(_) => {
             custody::documents(hub, scope, station)
@@ -195,6 +201,7 @@ pub(super) async fn document(
 ) -> Result<Response, Refusal> {
     let missing = || Refusal::of(ProblemType::NotFound);
     let name: DocumentName = name.parse().map_err(|_| missing())?;
+    recovery::refuse_while_recovering(&hub, &caller.scope).await?;
     let bytes = bytes_of(&hub, &caller.scope, &caller.station, &name).await?;
     let bytes = bytes.ok_or_else(missing)?;
     let etag = sha256(&bytes).to_string();
@@ -214,9 +221,10 @@ pub(super) async fn lease(
 ) -> Result<Response, Refusal> {
     let request: LeaseRequest = read_json(&headers, body, LEASE_REQUEST_BYTES_MAX).await?;
     let Caller { scope, station, .. } = &caller;
-    if station.forked {
+    if station.in_quarantine() {
         return Err(Refusal::of(ProblemType::GrantsStopped));
     }
+    recovery::refuse_while_recovering(&hub, scope).await?;
     let lease = lease::current(&hub, scope, station, Some(request.last_version))
         .await?
         .ok_or_else(|| Refusal::of(ProblemType::NothingPublished))?;

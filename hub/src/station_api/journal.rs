@@ -27,13 +27,7 @@ pub(super) async fn state(
     Path(epoch): Path<String>,
 ) -> Result<Json<JournalState>, Refusal> {
     let epoch = epoch_of(&epoch)?;
-    let held = hub.store.journal(&scope, &station, epoch).await?;
-    Ok(Json(JournalState {
-        epoch,
-        size: held.size,
-        cosigned: held.cosigned,
-        forked: station.forked,
-    }))
+    Ok(Json(hub.store.journal_state(&scope, &station, epoch).await?))
 }
 
 pub(super) async fn push(

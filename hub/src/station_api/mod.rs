@@ -10,6 +10,7 @@ pub(crate) mod documents;
 mod enrol;
 mod journal;
 mod renewal;
+mod report;
 mod revocation;
 pub(crate) mod time;
 
@@ -48,6 +49,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .route("/v1/chunks/{sha256}", get(chunks::chunk))
         .layer(from_fn_with_state(hub.clone(), certificate_in_time))
         .route("/v1/journal/{epoch}", get(journal::state).post(journal::push))
+        .route("/v1/report", post(report::report))
         .route("/v1/time", get(time::time))
         .route("/v1/renewal", post(renewal::renew))
         .layer(from_fn_with_state(hub.clone(), known_station));

@@ -33,6 +33,7 @@ table!(tenant, "tenants", {
     root_json: Option<Vec<u8>>,
     created_ms: i64,
     freshened_ms: i64,
+    recovering_ms: Option<i64>,
 });
 table!(tenant_key, "tenant_keys", { tenant_id: i64, name: String, sealed: Vec<u8> });
 table!(token, "tokens", { tenant_id: i64, sha256: Vec<u8>, label: String, created_ms: i64 });
@@ -60,6 +61,12 @@ table!(station, "stations", {
     lease_terms_sha256: Option<Vec<u8>>,
     lease_renew_ms: i64,
     backlog: Option<String>,
+    quarantined: bool,
+    epoch_opened: i64,
+    epoch_document: Option<Vec<u8>>,
+    reported_ms: Option<i64>,
+    owed_epoch: i64,
+    owed_size: i64,
 });
 table!(certificate, "certificates", {
     tenant_id: i64,
@@ -126,15 +133,22 @@ table!(record, "journal_records", {
     leaf: Vec<u8>,
     text: String,
 });
-table!(fork, "journal_forks", {
+table!(branch, "journal_branches", {
     tenant_id: i64,
     station_id: i64,
     epoch: i64,
+    at_seq: i64,
+    size: i64,
+    frontier: Vec<u8>,
+    checkpoint: String,
+    received_ms: i64,
+});
+table!(branch_record, "branch_records", {
+    tenant_id: i64,
+    branch_id: i64,
     seq: i64,
     leaf: Vec<u8>,
     text: String,
-    checkpoint: String,
-    received_ms: i64,
 });
 table!(unit, "units", {
     tenant_id: i64,

@@ -1,11 +1,13 @@
-//! Stations' journals as verified: records, the frontier to go on from, and forks with both
-//! branches.
+//! Stations' journals as verified: records, and the frontier to go on from.
 
-use protocol::{Epoch, StationName};
-use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use protocol::Epoch;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
-use super::entities::{fork, journal, record, station};
+use super::entities::{journal, record, station};
 use super::orders::{self, Returned};
 use super::register::{self, NewFact};
 use super::units::{self, UnitChange};
@@ -13,7 +15,7 @@ use super::{Store, StoreError, TenantScope, bytes32, column, count, note_change}
 use crate::store::stations::StationRow;
 
 /// SQLite takes 32,766 parameters in a statement.
-const ROWS_PER_INSERT: usize = 500;
+pub(super) const ROWS_PER_INSERT: usize = 500;
 
 /// What is held of one journal.
 #[derive(Debug, Clone)]
@@ -42,7 +44,20 @@ pub(crate) struct Growth<'a> {
     pub(crate) facts: &'a [NewFact],
     /// What the station gives back.
     pub(crate) returned: &'a [Returned],
+    /// What the records mean for the station itself.
+    pub(crate) standing: Standing,
     pub(crate) now_ms: i64,
+}
+
+/// What new records say about their journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing.
+    Unchanged,
+    /// The journal was set back: grants stop.
+    Quarantined,
+    /// A new epoch begins: grants go on.
+    EpochBegun,
 }
 
 impl Store {
@@ -60,12 +75,7 @@ impl Store {
             .one(&self.db)
             .await?;
         match row {
-            Some(row) => Ok(HeldJournal {
-                size: count(row.size, "a journal's size")?,
-                frontier: audit::Frontier::from_bytes(&row.frontier)
-                    .map_err(|_| StoreError::Damaged { what: "a journal's frontier" })?,
-                cosigned: Some(row.cosigned),
-            }),
+            Some(row) => row.try_into(),
             None => Ok(HeldJournal { size: 0, frontier: audit::Frontier::new(), cosigned: None }),
         }
     }
@@ -175,74 +185,69 @@ impl Store {
         for returned in growth.returned {
             orders::take_back(transaction, scope, station, returned).await?;
         }
+        self.apply_standing(transaction, scope, station, epoch, growth).await?;
         writing.commit().await
     }
 
-    /// Keeps the other branch of a journal and stops grants to its station.
-    pub(crate) async fn keep_fork(
+    async fn apply_standing(
         &self,
+        transaction: &DatabaseTransaction,
         scope: &TenantScope,
         station: &StationRow,
         epoch: Epoch,
-        branch: &[JournalRecord<'_>],
-        checkpoint: &str,
-        now_ms: i64,
+        growth: &Growth<'_>,
     ) -> Result<(), StoreError> {
-        let writing = self.write().await?;
-        let transaction = &writing.transaction;
-        for records in branch.chunks(ROWS_PER_INSERT) {
-            let rows = records.iter().map(|new| fork::ActiveModel {
-                tenant_id: Set(scope.id()),
-                station_id: Set(station.id),
-                epoch: Set(i64::from(epoch.0)),
-                seq: Set(column(new.seq)),
-                leaf: Set(new.leaf.to_vec()),
-                text: Set(new.text.to_owned()),
-                checkpoint: Set(checkpoint.to_owned()),
-                received_ms: Set(now_ms),
-                ..Default::default()
-            });
-            let held_already = OnConflict::columns([
-                fork::Column::StationId,
-                fork::Column::Epoch,
-                fork::Column::Seq,
-                fork::Column::Leaf,
-            ])
-            .do_nothing()
-            .to_owned();
-            fork::Entity::insert_many(rows)
-                .on_conflict(held_already)
-                .exec_without_returning(transaction)
-                .await?;
-        }
-        station::Entity::update_many()
-            .col_expr(station::Column::Forked, Expr::value(true))
+        let update = station::Entity::update_many()
             .filter(station::Column::TenantId.eq(scope.id()))
-            .filter(station::Column::Id.eq(station.id))
-            .exec(transaction)
-            .await?;
-        let what = format!("journal {epoch} of station {} forked; grants stopped", station.name);
-        note_change(transaction, scope, now_ms, station.name.as_str(), what).await?;
-        writing.commit().await
+            .filter(station::Column::Id.eq(station.id));
+        let (update, what) = match growth.standing {
+            Standing::Unchanged => return Ok(()),
+            Standing::Quarantined => (
+                update.col_expr(station::Column::Quarantined, Expr::value(true)),
+                format!(
+                    "station {} is in quarantine: its journal {epoch} was set back; grants stopped",
+                    station.name
+                ),
+            ),
+            Standing::EpochBegun => (
+                update
+                    .col_expr(station::Column::Quarantined, Expr::value(false))
+                    .col_expr(station::Column::Forked, Expr::value(false))
+                    .col_expr(station::Column::EpochDocument, Expr::value(None::<Vec<u8>>)),
+                format!("station {} has begun epoch {epoch}; grants go on", station.name),
+            ),
+        };
+        update.exec(transaction).await?;
+        note_change(transaction, scope, growth.now_ms, station.name.as_str(), what).await
     }
 
-    /// The records of the other branches, as `(epoch, seq, text)`.
-    pub(crate) async fn forks(
+    /// The newest epoch that records are held of, and what is held of it.
+    pub(crate) async fn newest_journal(
         &self,
         scope: &TenantScope,
-        station: &StationName,
-    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
-        let station = self.station(scope, station).await?;
-        Ok(fork::Entity::find()
-            .select_only()
-            .column(fork::Column::Epoch)
-            .column(fork::Column::Seq)
-            .column(fork::Column::Text)
-            .filter(fork::Column::TenantId.eq(scope.id()))
-            .filter(fork::Column::StationId.eq(station.id))
-            .order_by_asc(fork::Column::Id)
-            .into_tuple()
-            .all(&self.db)
-            .await?)
+        station: &StationRow,
+    ) -> Result<Option<(Epoch, HeldJournal)>, StoreError> {
+        let row = journal::Entity::find()
+            .filter(journal::Column::TenantId.eq(scope.id()))
+            .filter(journal::Column::StationId.eq(station.id))
+            .order_by_desc(journal::Column::Epoch)
+            .one(&self.db)
+            .await?;
+        row.map(|row| {
+            Ok((Epoch(count(row.epoch, "a journal's epoch")?), HeldJournal::try_from(row)?))
+        })
+        .transpose()
+    }
+}
+
+impl TryFrom<journal::Model> for HeldJournal {
+    type Error = StoreError;
+    fn try_from(row: journal::Model) -> Result<Self, StoreError> {
+        Ok(Self {
+            size: count(row.size, "a journal's size")?,
+            frontier: audit::Frontier::from_bytes(&row.frontier)
+                .map_err(|_| StoreError::Damaged { what: "a journal's frontier" })?,
+            cosigned: Some(row.cosigned),
+        })
     }
 }

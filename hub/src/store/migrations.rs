@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &[&str])] =
         ("0002_custody", CUSTODY),
         ("0003_people", PEOPLE),
         ("0004_sticks", STICKS),
+        ("0005_branches_epochs_recovery", BRANCHES_EPOCHS_RECOVERY),
     ];
 
 /// Pools, secrets, and the register of units.
@@ -65,6 +66,34 @@ const CUSTODY: &[&str] = &[
     "CREATE TABLE conflicts (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
         product TEXT NOT NULL, kind TEXT NOT NULL, family TEXT NOT NULL, uid TEXT NOT NULL,
         station TEXT, detail TEXT NOT NULL, found_ms BIGINT NOT NULL)",
+];
+
+/// Other histories of journals, new epochs, and a hub that was set back.
+const BRANCHES_EPOCHS_RECOVERY: &[&str] = &[
+    // Other histories of a journal, each from the first place where it differs from the journal
+    // that was there first. A record is known by (station, epoch, seq, leaf).
+    "CREATE TABLE journal_branches (id $IDENTITY,
+        tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        station_id BIGINT NOT NULL REFERENCES stations(id), epoch BIGINT NOT NULL,
+        at_seq BIGINT NOT NULL, size BIGINT NOT NULL, frontier $BYTES NOT NULL,
+        checkpoint TEXT NOT NULL, received_ms BIGINT NOT NULL)",
+    "CREATE INDEX branches_by_journal ON journal_branches (station_id, epoch)",
+    "CREATE TABLE branch_records (id $IDENTITY,
+        tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+        branch_id BIGINT NOT NULL REFERENCES journal_branches(id), seq BIGINT NOT NULL,
+        leaf $BYTES NOT NULL, text TEXT NOT NULL, UNIQUE (branch_id, seq))",
+    // Held the records of branches without saying of which; no program that wrote it was released.
+    "DROP TABLE journal_forks",
+    "ALTER TABLE stations ADD COLUMN quarantined BOOLEAN NOT NULL DEFAULT FALSE",
+    "ALTER TABLE stations ADD COLUMN epoch_opened BIGINT NOT NULL DEFAULT 1",
+    // The signed instruction to begin `epoch_opened`, until its first record arrived.
+    "ALTER TABLE stations ADD COLUMN epoch_document $BYTES",
+    // Since when a hub that was set back is recovering, who has reported to it since, and up to
+    // where it had cosigned their journals.
+    "ALTER TABLE tenants ADD COLUMN recovering_ms BIGINT",
+    "ALTER TABLE stations ADD COLUMN reported_ms BIGINT",
+    "ALTER TABLE stations ADD COLUMN owed_epoch BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE stations ADD COLUMN owed_size BIGINT NOT NULL DEFAULT 0",
 ];
 
 const FIRST_FORM: &[&str] = &[

@@ -7,6 +7,7 @@
 //! given out for a tenant's token, station certificate, enrolment secret or name. A query without
 //! a tenant does not compile.
 
+mod branches;
 mod entities;
 mod journals;
 mod log;
@@ -15,7 +16,9 @@ mod orders;
 mod pools;
 mod register;
 mod people;
+mod recovery;
 mod releases;
+mod retention;
 mod scope;
 mod stations;
 mod sticks;
@@ -29,13 +32,15 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-pub(crate) use journals::{Growth, HeldJournal, JournalRecord};
+pub(crate) use branches::{HeldBranch, NewBranch};
+pub(crate) use journals::{Growth, HeldJournal, JournalRecord, Standing};
 pub(crate) use log::LOG_EPOCH;
 use log::note_change;
 pub(crate) use migrations::SCHEMA;
 pub(crate) use orders::{NewOrder, NewPortion, PortionRow, Returned};
 pub(crate) use people::{PersonRow, SignedRoster};
 pub(crate) use pools::{ImportedRow, NewPool, PoolRow, ShareRow};
+pub(crate) use recovery::Missed;
 pub(crate) use register::NewFact;
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub use scope::TenantScope;

@@ -127,6 +127,7 @@ impl Store {
             root_json: Set(None),
             created_ms: Set(now_ms),
             freshened_ms: Set(0),
+            recovering_ms: Set(None),
             ..Default::default()
         };
         let id = tenant::Entity::insert(row).exec(transaction).await?.last_insert_id;

@@ -56,10 +56,25 @@ pub(crate) struct StationRow {
     /// When it was turned away, milliseconds since the Unix epoch.
     pub(crate) revoked_ms: Option<i64>,
     pub(crate) forked: bool,
+    /// It says itself that its journal was set back.
+    pub(crate) quarantined: bool,
+    /// The epoch an administrator opened last; the first one without any.
+    pub(crate) epoch_opened: Epoch,
+    /// The signed instruction to begin it, until it has begun.
+    pub(crate) epoch_document: Option<Vec<u8>>,
+    /// The epoch and size up to which this hub itself had cosigned, when it was set back.
+    pub(crate) owed: (Epoch, u64),
     pub(crate) lease: Option<SignedLease>,
     pub(crate) lease_version: u64,
     /// What it last said waits there, as JSON.
     pub(crate) backlog: Option<String>,
+}
+
+impl StationRow {
+    /// Whether its journal cannot be relied on, so that nothing is granted.
+    pub(crate) const fn in_quarantine(&self) -> bool {
+        self.forked || self.quarantined
+    }
 }
 
 /// A certificate that the hub gave a station.
@@ -106,6 +121,13 @@ impl TryFrom<station::Model> for StationRow {
             revoked: row.revoked_ms.is_some(),
             revoked_ms: row.revoked_ms,
             forked: row.forked,
+            quarantined: row.quarantined,
+            epoch_opened: Epoch(count(row.epoch_opened, "a station's epoch")?),
+            epoch_document: row.epoch_document,
+            owed: (
+                Epoch(count(row.owed_epoch, "a journal's epoch")?),
+                count(row.owed_size, "a journal's size")?,
+            ),
             lease,
             lease_version,
             backlog: row.backlog,
@@ -204,6 +226,12 @@ impl Store {
             last_contact_ms: Set(Some(now_ms)),
             revoked_ms: Set(None),
             forked: Set(false),
+            quarantined: Set(false),
+            epoch_opened: Set(i64::from(Epoch::FIRST.0)),
+            epoch_document: Set(None),
+            reported_ms: Set(None),
+            owed_epoch: Set(0),
+            owed_size: Set(0),
             lease_version: Set(0),
             lease: Set(None),
             lease_terms_sha256: Set(None),
@@ -278,6 +306,8 @@ impl Store {
                         None => 0,
                     },
                     forked: row.forked,
+                    quarantined: row.quarantined,
+                    epoch_opened: row.epoch_opened,
                     lease_version: row.lease_version,
                     backlog,
                 })

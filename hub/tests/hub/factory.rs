@@ -39,6 +39,7 @@ pub(crate) struct Factory {
     pub(crate) made: BTreeMap<String, Made>,
     clock: Arc<AtomicI64>,
     serving: Option<Serving>,
+    pub(crate) keep_records_days: Option<u32>,
 }
 
 pub(crate) fn now_ms() -> i64 {
@@ -48,7 +49,11 @@ pub(crate) fn now_ms() -> i64 {
 impl Factory {
     /// A hub with these tenants, serving.
     pub(crate) async fn of(tenants: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), tenants).await
+    }
+
+    /// The same in a folder that is there.
+    pub(crate) async fn in_folder(folder: TempDir, tenants: &[&str]) -> Self {
         let mut made = BTreeMap::new();
         for tenant in tenants {
             let with = InitWith {
@@ -61,7 +66,7 @@ impl Factory {
             made.insert((*tenant).to_owned(), hub::init(&with).await.unwrap());
         }
         let clock = Arc::new(AtomicI64::new(now_ms()));
-        let mut factory = Self { folder, made, clock, serving: None };
+        let mut factory = Self { folder, made, clock, serving: None, keep_records_days: None };
         factory.start(ANY, ANY).await;
         factory
     }
@@ -75,7 +80,11 @@ impl Factory {
         let hub = Hub::open(
             &self.data(),
             &Secret::File(self.folder.path().join("secret")),
-            Terms { lease_days: 14, allow_simulated: true },
+            Terms {
+                lease_days: 14,
+                allow_simulated: true,
+                keep_records_days: self.keep_records_days,
+            },
             Arc::new(move || clock.load(Ordering::SeqCst)),
         )
         .await
@@ -280,8 +289,13 @@ impl Station {
 
     /// Writes a record into the journal.
     pub(crate) fn record(&mut self, event: Event) {
+        self.record_at(1_000 + self.records.len() as i64, event);
+    }
+
+    /// Writes a record of a time, in milliseconds since the Unix epoch.
+    pub(crate) fn record_at(&mut self, at_ms: i64, event: Event) {
         let seq = self.records.len() as u64;
-        let record = Record { epoch: 1, seq, at_ms: 1_000 + seq as i64, event };
+        let record = Record { epoch: 1, seq, at_ms, event };
         self.records.push(String::from_utf8(record.encode().unwrap()).unwrap());
     }
 

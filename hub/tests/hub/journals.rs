@@ -173,20 +173,35 @@ async fn two_histories_are_both_kept_reported_and_stop_all_grants() {
     for build in ["other 3", "other 4"] {
         station.record(Event::StationStarted { build: build.into() });
     }
-    let answer = client.push(&station.push(3, 5)).await;
-    assert_eq!(kind(&answer), "journal-gap", "only the whole journal proves a fork");
+    let answer = client.push(&station.push(4, 5)).await;
+    assert_eq!(kind(&answer), "journal-gap", "only a range from where they part proves a fork");
     assert_eq!(serde_json::from_slice::<Problem>(&answer.1).unwrap().expected, Some(0));
-    for _ in 0..2 {
-        let answer = client.push(&station.push(0, 5)).await;
-        assert_eq!(kind(&answer), "journal-fork");
-        assert_eq!(serde_json::from_slice::<Problem>(&answer.1).unwrap().seq, Some(3));
+    for (from, to) in [(3, 4), (3, 5), (0, 5), (2, 4), (4, 5)] {
+        let answer = client.push(&station.push(from, to)).await;
+        assert_eq!(kind(&answer), "journal-fork", "{from}..{to}");
+        let problem = serde_json::from_slice::<Problem>(&answer.1).unwrap();
+        let held = if to == 4 && from == 3 { 4 } else { 5 };
+        assert_eq!((problem.seq, problem.expected), (Some(3), Some(held)), "{from}..{to}");
     }
     let state = held(&station).await;
     assert!(state.forked);
     assert_eq!(state.size, 6, "the first branch stays");
     let page = factory.admin("acme").journal("st-1", None).await.unwrap();
     assert_eq!(page.records, first);
-    assert_eq!(page.fork_records, station.records[3..], "the second branch too");
+    let admin = factory.admin("acme");
+    let forks = admin.forks("st-1").await.unwrap();
+    assert_eq!((page.forks, forks.len()), (1, 1));
+    assert_eq!((forks[0].at, forks[0].held_size, forks[0].branch_size), (3, 6, 5));
+    assert_eq!(forks[0].held, first[3..]);
+    assert_eq!(forks[0].branch, station.records[3..], "the second branch too");
+
+    // A third history parts from the second one, and is another branch.
+    station.records.truncate(4);
+    station.record(Event::StationStarted { build: "third 4".into() });
+    assert_eq!(kind(&client.push(&station.push(4, 5)).await), "journal-fork");
+    let forks = admin.forks("st-1").await.unwrap();
+    assert_eq!(forks.len(), 2);
+    assert_eq!((forks[1].at, &forks[1].branch[..]), (3, &station.records[3..]));
 
     let request = serde_json::json!({
         "last_version": 1, "key_protection": "none", "epoch": 1, "journal_size": 5
@@ -209,7 +224,7 @@ async fn a_history_rewritten_before_the_range_sent_is_found_by_asking_for_all_of
         station.record(Event::StationStarted { build: build.into() });
     }
     let answer = client.push(&station.push(4, 6)).await;
-    assert_eq!(kind(&answer), "journal-gap");
+    assert_eq!(kind(&answer), "journal-gap", "they part before record 4");
     assert_eq!(serde_json::from_slice::<Problem>(&answer.1).unwrap().expected, Some(0));
     let answer = client.push(&station.push(0, 6)).await;
     assert_eq!(kind(&answer), "journal-fork");
@@ -237,7 +252,7 @@ pub(crate) fn passed(number: u8) -> Event {
     }
 }
 
-fn reserved(number: u8) -> Event {
+pub(crate) fn reserved(number: u8) -> Event {
     Event::Reserved {
         slot: 1,
         visit: format!("v{number}"),

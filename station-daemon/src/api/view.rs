@@ -346,6 +346,10 @@ pub enum TroubleCode {
     /// A socket of the slot holds something else than when it was taught.
     #[serde(rename = "F-48")]
     SocketDiffers,
+    /// The station's journal is not the one that was seen before; it is in quarantine until an
+    /// administrator opens a new epoch.
+    #[serde(rename = "F-49")]
+    JournalSetBack,
     /// The hub showed a certificate that is not its own.
     #[serde(rename = "F-51")]
     HubCertificate,
@@ -401,7 +405,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -436,6 +440,7 @@ impl TroubleCode {
         Self::PortNotLeased,
         Self::PortForbidden,
         Self::SocketDiffers,
+        Self::JournalSetBack,
         Self::HubCertificate,
         Self::HubUnreachable,
         Self::EnrolmentCodeUsed,

@@ -247,6 +247,7 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::StoreDamaged
         | TroubleCode::StoreNewer
         | TroubleCode::ClockJumped
+        | TroubleCode::JournalSetBack
         | TroubleCode::HubCertificate
         | TroubleCode::HubUnreachable
         | TroubleCode::EnrolmentCodeUsed

@@ -15,6 +15,7 @@ use sync::{
 
 use super::custody::{custody_of, forget};
 use super::people::Staff;
+use super::quarantine::{Seen, sent};
 use super::{Desk, DeskHandle};
 use crate::api::view::HubState;
 use crate::shelf::Shelf;
@@ -56,8 +57,8 @@ pub(super) enum Refusal {
     Trouble(TroubleCode),
     #[error("the hub's note does not verify")]
     Note,
-    #[error("journal epoch {0} is not the one in use")]
-    Epoch(u32),
+    #[error("record {seq} of epoch {epoch} was let go after the time records are kept")]
+    LetGo { epoch: u32, seq: u64 },
     #[error("a record is not text")]
     NotText,
 }
@@ -95,10 +96,7 @@ impl HubDesk {
 
 impl JournalSource for HubDesk {
     fn head(&self) -> Result<JournalHead, PartyError> {
-        self.ask(|desk| {
-            let journal = &desk.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?.journal;
-            Ok(JournalHead { epoch: journal.epoch(), size: journal.size() })
-        })
+        self.ask(Desk::journal_to_carry)
     }
 
     fn range(
@@ -119,12 +117,17 @@ impl JournalSource for HubDesk {
                 if bytes > bytes_max && !records.is_empty() {
                     break;
                 }
+                if row.record.is_empty() {
+                    return Err(Refusal::LetGo { epoch, seq: row.seq }.into());
+                }
                 records.push(String::from_utf8(row.record).map_err(|_| Refusal::NotText)?);
             }
-            if journal.epoch() != epoch {
-                return Err(Refusal::Epoch(epoch).into());
-            }
-            let checkpoint = journal.head_at(from + records.len() as u64)?;
+            let to = from + records.len() as u64;
+            let checkpoint = if journal.epoch() == epoch {
+                journal.head_at(to)?
+            } else {
+                journal.earlier(&mut desk.store, epoch)?.head_at(to)?
+            };
             Ok(JournalRange { records, checkpoint })
         })
     }
@@ -136,10 +139,31 @@ impl JournalSource for HubDesk {
 
     fn refused(&self, epoch: u32, refusal: &JournalRefusal) -> Result<(), PartyError> {
         tracing::error!(epoch, ?refusal, "the hub does not take the journal");
-        self.ask(|desk| {
-            desk.quarantine();
+        let refusal = refusal.clone();
+        self.ask(move |desk| desk.journal_refused(epoch, &refusal))
+    }
+
+    fn report(&self, epoch: u32) -> Result<Option<sync::Report>, PartyError> {
+        self.ask(move |desk| desk.report(epoch).map(Some))
+    }
+
+    fn hub_recovers(&self) -> Result<(), PartyError> {
+        self.ask(Desk::hub_recovers)
+    }
+
+    fn newest_epoch(&self, newest: u32) -> Result<(), PartyError> {
+        self.ask(move |desk| {
+            desk.hub_has_begun(newest);
             Ok(())
         })
+    }
+
+    fn branch_from(&self, epoch: u32) -> Result<Option<u64>, PartyError> {
+        self.ask(move |desk| desk.branch_from(epoch))
+    }
+
+    fn branch_taken(&self, epoch: u32, size: u64) -> Result<(), PartyError> {
+        self.ask(move |desk| desk.branch_taken(epoch, size))
     }
 }
 
@@ -250,7 +274,10 @@ impl Desk {
     pub fn hub_is(&mut self, state: sync::HubState) {
         (self.hub, self.hub_trouble) = match state {
             sync::HubState::Connecting => (HubState::Connecting, None),
-            sync::HubState::Online => (HubState::Online, None),
+            sync::HubState::Online => {
+                self.hub_was_whole = true;
+                (HubState::Online, None)
+            }
             sync::HubState::Offline(reason) => (HubState::Offline, of_offline(reason)),
         };
     }
@@ -275,7 +302,7 @@ impl Desk {
         let (epoch, size) = (enrolled.journal.epoch(), enrolled.journal.size());
         let known = self.waiting_bytes.clone().filter(|known| known.epoch == epoch);
         let asked = self.store.read(|commit| {
-            let held = commit.head(epoch, true)?.map_or(0, |head| head.size).min(size);
+            let held = sent(commit, epoch)?.min(size);
             let oldest_ms = commit.record_time(epoch, held)?;
             // Only what came and went since the last look is summed up.
             let bytes = match known {
@@ -294,10 +321,13 @@ impl Desk {
 
     fn take_cosigned(&mut self, epoch: u32, size: u64, note: String) -> Result<(), PartyError> {
         let enrolled = self.enrolled.as_ref().ok_or(Refusal::NotEnrolled)?;
-        let journal = &enrolled.journal;
-        if journal.epoch() != epoch {
-            return Err(Refusal::Epoch(epoch).into());
-        }
+        let earlier;
+        let journal = if enrolled.journal.epoch() == epoch {
+            &enrolled.journal
+        } else {
+            earlier = enrolled.journal.earlier(&mut self.store, epoch)?;
+            &earlier
+        };
         let cosigner = Cosigner {
             name: enrolled.membership.cosign_name.clone(),
             key: enrolled.membership.hub_key(),
@@ -305,16 +335,27 @@ impl Desk {
         let signed: SignedCheckpoint = note.parse().map_err(|_| Refusal::Note)?;
         let cosigned = signed.verify_cosigned(journal.origin(), journal.public(), &cosigner)?;
         let head = cosigned.checkpoint;
-        if head.size != size || !journal.has_root(head.size, &head.root) {
-            // The hub holds what this station signed and no longer has: its disk was set back.
-            self.quarantine();
+        if head.size != size {
             return Err(Refusal::Note.into());
+        }
+        if let Some(seen) = Seen::judge(journal, head.size, &head.root, "hub") {
+            // The hub holds what this station signed and no longer has: its disk was set back.
+            // What it has instead goes up as a branch.
+            self.parted = Some(epoch);
+            self.quarantine(seen);
+            return Ok(());
+        }
+        if size == journal.size() {
+            self.offered_again.remove(&epoch);
         }
         let kept = self.store.commit(|commit| {
             commit.put_head(epoch, true, &Head { size, note })?;
             commit.erase_credentials(epoch, size)
         });
         let erased = kept.map_err(|error| Refusal::Trouble(self.store_failed(&error)))?;
+        if let Err(error) = self.witness.settle() {
+            tracing::warn!(%error, "the last head is not on the disk beside the records");
+        }
         if erased > 0 {
             tracing::info!(erased, "credentials that were written are erased here");
             self.traces = true;
@@ -323,12 +364,20 @@ impl Desk {
         Ok(())
     }
 
-    /// Nothing is reserved any more until an administrator has looked: the journal here and the
-    /// one at the hub are not the same.
-    fn quarantine(&mut self) {
-        let incident = self.incident();
-        tracing::error!(%incident, "journal and hub differ");
-        self.halted = Some(Trouble::of(TroubleCode::StoreDamaged, None, incident));
+    fn journal_refused(&mut self, epoch: u32, refusal: &JournalRefusal) -> Result<(), PartyError> {
+        match refusal {
+            JournalRefusal::Fork { seq } => {
+                self.parted = Some(epoch);
+                self.quarantine(Seen { why: "forked", by: "hub", epoch, size: *seq });
+            }
+            JournalRefusal::NotVerified { .. } => {
+                let incident = self.incident();
+                self.halted = Some(Trouble::of(TroubleCode::StoreDamaged, None, incident));
+            }
+        }
+        // An earlier epoch that the hub takes no further does not hold up the present one.
+        let present = self.enrolled.as_ref().map_or(epoch, |enrolled| enrolled.journal.epoch());
+        if epoch < present { self.branch_taken(epoch, u64::MAX >> 1) } else { Ok(()) }
     }
 
     fn take_documents(
@@ -356,6 +405,7 @@ impl Desk {
         });
         kept.map_err(|error| Refusal::Trouble(self.store_failed(&error)))?;
         self.room_again();
+        self.begin_opened_epoch();
         let mut enrolled = self.enrolled.take().ok_or(Refusal::NotEnrolled)?;
         let judged = enrolled.shelf.judge(&mut self.store, now_ms);
         self.enrolled = Some(enrolled);
@@ -366,6 +416,7 @@ impl Desk {
         let (roster, roster_taken) = self.staff.judge(&enrolled, &taken, roster.as_deref());
         events.extend(roster_taken);
         let shelf = &enrolled.shelf;
+        let mut note = None;
         let drafted = enrolled.journal.draft(now_ms, events);
         let committed = drafted.map_err(PartyError::from).and_then(|draft| {
             self.store.commit(|commit| {
@@ -376,11 +427,15 @@ impl Desk {
             Ok(draft)
         });
         let done = committed.and_then(|draft| {
+            note = Some(draft.note().to_owned());
             enrolled.journal.accept(draft);
             self.staff.accept(roster);
             Ok(enrolled.shelf.accept(&mut self.store, taken)?)
         });
         self.enrolled = Some(enrolled);
+        if let Some(note) = note {
+            self.note_head(&note);
+        }
         done?;
         // The older lease, and keys of withdrawn releases, are to leave no trace.
         self.traces = true;

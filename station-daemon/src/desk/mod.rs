@@ -20,6 +20,8 @@ mod orders;
 mod people;
 mod places;
 mod ports;
+mod quarantine;
+mod retention;
 mod show;
 mod stick;
 mod teach;
@@ -44,6 +46,7 @@ use crate::keys::{KeyError, StationKeys, StationSecret};
 use crate::shelf::Shelf;
 use crate::store::{Commit, Store, StoreError};
 use crate::trouble::{Trouble, TroubleCode, chain};
+use crate::witness::Witness;
 
 pub use approvals::NotApproved;
 pub use closures::Opened;
@@ -53,6 +56,7 @@ pub use hub::HubDesk;
 pub use looks::{Bell, LOOK_ANSWER_MAX, Look, Ring};
 pub(crate) use people::HUB_HEARD;
 pub use people::PersonRefusal;
+pub(crate) use quarantine::sent;
 pub use show::{Tile, halted_view};
 pub use stick::{Incoming, NoStick, Outgoing};
 pub use visits::{Brief, ChipBrief, Found, Task};
@@ -151,8 +155,18 @@ pub struct Desk {
     closed: BTreeMap<u32, TroubleCode>,
     hub: HubState,
     hub_trouble: Option<TroubleCode>,
-    /// Stops reserving: the store or the journal cannot be trusted or written.
+    /// Stops reserving: the store cannot be trusted or written.
     halted: Option<Trouble>,
+    /// The journal is not the one that was seen before: nothing is reserved.
+    quarantined: Option<quarantine::Quarantine>,
+    /// The epoch in which the hub holds another history.
+    parted: Option<u32>,
+    witness: Witness,
+    /// Earlier epochs that a hub which was set back is to be offered again.
+    offered_again: BTreeSet<u32>,
+    retention: retention::Retention,
+    /// The hub has not said that it is recovering since it was last connected to.
+    hub_was_whole: bool,
     nudge: Option<sync::Nudge>,
     time_nonce: Option<String>,
     /// The database's log may still hold keys that were erased.
@@ -206,8 +220,9 @@ impl Desk {
     pub fn open(setup: DeskSetup) -> Result<(Self, watch::Receiver<Arc<StationView>>), DeskError> {
         let DeskSetup { mut store, secret, line, language, slots, clocks } = setup;
         let begun = Instant::now();
-        let (saved, chosen, approvals, membership, closed, closed_orders) =
-            store.read(|commit| {
+        let witness = Witness::beside(store.path());
+        let (saved, chosen, approvals, membership, closed, (closed_orders, quarantined)) = store
+            .read(|commit| {
                 let saved = commit.setting(CLOCK)?;
                 let saved: Option<SavedTime> =
                     saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -215,8 +230,9 @@ impl Desk {
                 let chosen = chosen.and_then(|bytes| String::from_utf8(bytes).ok());
                 let closed = commit.closed_slots()?;
                 let approvals = approvals::Approvals::load(commit)?;
-                let (membership, orders) = (Membership::load(commit)?, commit.closed_orders()?);
-                Ok::<_, StoreError>((saved, chosen, approvals, membership, closed, orders))
+                let membership = Membership::load(commit)?;
+                let also = (commit.closed_orders()?, Self::load_quarantine(commit)?);
+                Ok::<_, StoreError>((saved, chosen, approvals, membership, closed, also))
             })?;
         let closed = closed.iter().map(|(slot, text)| (*slot, closures::code_of(text))).collect();
         let now = clocks();
@@ -261,6 +277,12 @@ impl Desk {
             closed,
             hub_trouble: None,
             halted: None,
+            quarantined,
+            parted: None,
+            witness,
+            offered_again: BTreeSet::new(),
+            retention: retention::Retention::default(),
+            hub_was_whole: true,
             nudge: None,
             time_nonce: None,
             // A power cut may have come between the erasure and the emptying of the log.
@@ -269,6 +291,7 @@ impl Desk {
             closing: false,
             view,
         };
+        desk.compare_with_memory();
         desk.begin();
         desk.publish();
         Ok((desk, receiver))
@@ -341,6 +364,7 @@ impl Desk {
     fn tick(&mut self) {
         self.tick_people();
         self.look_at_clocks();
+        self.let_old_records_go();
         let now_ms = self.now_ms();
         let Some(enrolled) = &mut self.enrolled else { return };
         enrolled.shelf.end_lease(now_ms);
@@ -412,7 +436,9 @@ impl Desk {
         match committed {
             Ok(done) => {
                 if let (Some(enrolled), Some(draft)) = (&mut self.enrolled, drafted) {
+                    let note = draft.note().to_owned();
                     enrolled.journal.accept(draft);
+                    self.note_head(&note);
                 }
                 self.room_again();
                 if let Some(nudge) = &self.nudge {

@@ -48,6 +48,9 @@ impl Desk {
         source: CodeSource,
         config: &SlotConfig,
     ) -> Result<Vec<Task>, TroubleCode> {
+        if let Some(code) = self.stopped() {
+            return Err(code);
+        }
         // The lease is asked again: time has passed since the decision.
         let (portion, release, routes) = self.work_through(config)?;
         let visit = self.visits.get(&slot).ok_or(TroubleCode::Internal)?;

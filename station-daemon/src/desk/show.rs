@@ -179,6 +179,9 @@ impl Desk {
         if let Some(trouble) = &self.halted {
             return Some(trouble.clone());
         }
+        if let Some(trouble) = self.quarantine_trouble() {
+            return Some(trouble);
+        }
         let refused = self.enrolled.as_ref().and_then(|enrolled| enrolled.shelf.refused());
         // A hub that has published nothing yet is no trouble.
         let refused = refused.filter(|code| *code != TroubleCode::NoRelease);

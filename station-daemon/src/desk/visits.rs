@@ -105,10 +105,8 @@ impl Desk {
     /// # Errors
     /// What keeps the whole station from flashing; the slot waits and asks again.
     pub fn brief(&mut self, config: &SlotConfig) -> Result<Brief, TroubleCode> {
-        if let Some(halted) = &self.halted
-            && halted.code != TroubleCode::DiskFull
-        {
-            return Err(halted.code);
+        if let Some(code) = self.stopped() {
+            return Err(code);
         }
         self.somebody_is_in()?;
         let (_, release, routes) = self.work_through(config)?;
@@ -251,6 +249,9 @@ impl Desk {
 
         let unit = units.get(identity).and_then(Option::as_ref);
         let reservation = self.reservation(unit, &product)?;
+        // A valid block of a chip that nothing is known of here is the one it keeps.
+        let adopted = unit.filter(|unit| unit.found == audit::BlockState::Valid);
+        let adopted = adopted.and_then(|_| found.get(identity)?.block.clone());
         let Some(visit) = self.visits.get_mut(&slot) else { return Err(TroubleCode::Internal) };
         visit.journalled = true;
         if let Some(reservation) = reservation {
@@ -269,6 +270,8 @@ impl Desk {
                 }
             };
             visit.code = Some(reservation.code);
+        } else {
+            visit.block = adopted.map(Zeroizing::new);
         }
         (visit.units, visit.identity) = (units, identity);
         if let Ok((portion, release)) = work {

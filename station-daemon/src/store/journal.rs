@@ -113,6 +113,56 @@ impl Commit<'_> {
             .optional()?)
     }
 
+    /// The first record of an epoch that is still here with its text.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn first_kept(&self, epoch: u32) -> Result<Option<u64>, StoreError> {
+        let seq: Option<i64> = self.transaction.query_row(
+            "SELECT min(seq) FROM journal WHERE epoch = ?1 AND length(record) > 0",
+            [epoch],
+            |row| row.get(0),
+        )?;
+        Ok(seq.map(unsigned))
+    }
+
+    /// The first record of an epoch written at or after `since_ms`.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn first_since(&self, epoch: u32, since_ms: i64) -> Result<Option<u64>, StoreError> {
+        let seq: Option<i64> = self.transaction.query_row(
+            "SELECT min(seq) FROM journal WHERE epoch = ?1 AND at_ms >= ?2",
+            params![epoch, since_ms],
+            |row| row.get(0),
+        )?;
+        Ok(seq.map(unsigned))
+    }
+
+    /// Erases the text of records `from..to`; their hashes stay.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn let_records_go(&self, epoch: u32, from: u64, to: u64) -> Result<(), StoreError> {
+        self.transaction.execute(
+            "UPDATE journal SET record = x'' WHERE epoch = ?1 AND seq >= ?2 AND seq < ?3",
+            params![epoch, signed(from), signed(to)],
+        )?;
+        Ok(())
+    }
+
+    /// Epoch and size of every head of our own, oldest first.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn own_heads(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT epoch, size FROM checkpoint WHERE cosigned = 0 ORDER BY epoch",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, unsigned(row.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Station time of one record, milliseconds since the Unix epoch.
     ///
     /// # Errors

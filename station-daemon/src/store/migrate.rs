@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_slots.sql"),
     include_str!("migrations/0003_activation.sql"),
     include_str!("migrations/0004_people.sql"),
+    include_str!("migrations/0005_spent_indices.sql"),
 ];
 
 fn newest() -> u32 {

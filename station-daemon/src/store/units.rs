@@ -212,9 +212,30 @@ impl Commit<'_> {
     pub fn next_number(&self, allotment: &[u8; 16], from: u32) -> Result<u32, StoreError> {
         let last: Option<u32> = self
             .transaction
-            .prepare_cached("SELECT max(number) FROM reservation WHERE allotment = ?1")?
+            .prepare_cached(
+                "SELECT max(number) FROM (
+                     SELECT number FROM reservation WHERE allotment = ?1
+                     UNION ALL SELECT next - 1 FROM spent_index WHERE allotment = ?1)",
+            )?
             .query_row([allotment], |row| row.get(0))?;
         Ok(last.map_or(from, |last| from.max(last.saturating_add(1))))
+    }
+
+    /// Indices below `next` are spent, by records that are not here.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn spend_below(&self, allotment: &[u8; 16], next: u32) -> Result<(), StoreError> {
+        if next == 0 {
+            return Ok(());
+        }
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO spent_index (allotment, next) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+            )?
+            .execute(params![allotment, next])?;
+        Ok(())
     }
 
     /// Takes a place for a visit; the slot must hold none.

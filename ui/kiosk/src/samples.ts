@@ -41,6 +41,7 @@ const LIKELY: Record<TroubleCode, [Blame, Act]> = {
   'F-46': ['station', 'call_lead'],
   'F-47': ['station', 'call_lead'],
   'F-48': ['station', 'call_lead'],
+  'F-49': ['station', 'call_lead'],
   'F-51': ['network', 'call_lead'],
   'F-52': ['network', 'wait_for_station'],
   'F-53': ['operator', 'call_lead'],

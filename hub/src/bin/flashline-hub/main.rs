@@ -71,6 +71,10 @@ enum Verb {
         /// Leases let stations flash boards that answer over a network: for demonstrations.
         #[arg(long)]
         allow_simulated_boards: bool,
+        /// Days that the text of stations' records is kept; for ever when absent. Hashes and
+        /// reservations stay.
+        #[arg(long)]
+        keep_records_days: Option<u32>,
     },
     /// Publishes a bundle that `flashline-release pack` made, or the documents without a release
     /// that `flashline-release documents` collected.
@@ -143,7 +147,23 @@ enum Verb {
         /// Write it as an export (JSON Lines) that `station-daemon audit verify` checks offline.
         #[arg(long)]
         export: bool,
+        /// Write the export as a table (CSV), which that program checks too.
+        #[arg(long, requires = "export")]
+        csv: bool,
     },
+    /// Shows a station's forks: both histories, side by side from where they differ.
+    Forks {
+        #[command(flatten)]
+        to: To,
+        /// The station.
+        station: StationName,
+    },
+    /// A hub that was set back to an older backup: show what it waits for, or end that.
+    #[command(subcommand)]
+    Recovery(RecoveryVerb),
+    /// Epochs of a station's journal.
+    #[command(subcommand)]
+    Epoch(EpochVerb),
     /// Shows who changed what at the hub for this tenant.
     Log {
         #[command(flatten)]
@@ -271,6 +291,31 @@ enum StationVerb {
         to: To,
         /// The station.
         station: StationName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum EpochVerb {
+    /// Opens a new epoch for a station in quarantine; both histories of the old one stay.
+    Open {
+        #[command(flatten)]
+        to: To,
+        /// The station.
+        station: StationName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RecoveryVerb {
+    /// Shows since when the hub is recovering, and the stations it waits for.
+    Show {
+        #[command(flatten)]
+        to: To,
+    },
+    /// Grants again although stations are missing.
+    End {
+        #[command(flatten)]
+        to: To,
     },
 }
 
@@ -478,9 +523,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             station_address,
             lease_days,
             allow_simulated_boards,
+            keep_records_days,
         } => {
             let secret = Secret::find(at.secret_file, at.credentials)?;
-            let terms = Terms { lease_days, allow_simulated: allow_simulated_boards };
+            let terms =
+                Terms { lease_days, allow_simulated: allow_simulated_boards, keep_records_days };
             let hub = Hub::open(&at.data, &secret, terms, Arc::new(now_ms)).await?;
             serve(hub, ServeWith { station_listen, admin_listen, station_address }).await
         }
@@ -530,13 +577,25 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Units { to } => print(&to.client()?.units().await?),
         Verb::Stations { to } => print(&to.client()?.stations().await?),
         Verb::Releases { to } => print(&to.client()?.releases().await?),
-        Verb::Journal { to, station, epoch, export } => {
-            let journal = to.client()?.journal(station.as_str(), epoch).await?;
+        Verb::Journal { to, station, epoch, export, csv } => {
+            let client = to.client()?;
             if !export {
-                return print(&journal);
+                return print(&client.journal(station.as_str(), epoch).await?);
             }
-            let head = journal.cosigned.as_deref();
-            write_export(head.context("no head of the journal is cosigned yet")?, &journal.records)
+            let file = client.export(station.as_str(), epoch, csv).await?;
+            let mut out = std::io::stdout().lock();
+            out.write_all(&file)?;
+            Ok(out.flush()?)
+        }
+        Verb::Recovery(RecoveryVerb::Show { to }) => print(&to.client()?.recovery().await?),
+        Verb::Recovery(RecoveryVerb::End { to }) => {
+            let client = to.client()?;
+            client.end_recovery().await?;
+            print(&client.recovery().await?)
+        }
+        Verb::Forks { to, station } => print(&to.client()?.forks(station.as_str()).await?),
+        Verb::Epoch(EpochVerb::Open { to, station }) => {
+            print(&to.client()?.open_epoch(station.as_str()).await?)
         }
         Verb::Log { to, export } => {
             let log = to.client()?.log().await?;

@@ -53,6 +53,7 @@ export const en: Words = {
     'F-46': 'This station may not flash through a plug of this kind.',
     'F-47': 'The station may not use the plug of this slot.',
     'F-48': 'Not what was plugged in here when this slot was set up.',
+    'F-49': "The station's records were set back.",
     'F-51': 'The hub showed a wrong certificate.',
     'F-52': 'The hub cannot be reached.',
     'F-53': 'This enrolment code was used before.',
