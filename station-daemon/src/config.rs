@@ -35,6 +35,9 @@ pub struct Config {
     /// zone, `* 0-5 * * *`; always when there is none.
     #[serde(default)]
     pub bulk_when: Vec<String>,
+    /// Seconds a unit may take on this line, for the lead's charts.
+    #[serde(default)]
+    pub takt_s: Option<u32>,
     /// The slots of the fixture.
     #[serde(default, rename = "slot")]
     pub slots: Vec<SlotConfig>,
@@ -213,6 +216,7 @@ impl Config {
             language: None,
             secret_file: None,
             bulk_when: Vec::new(),
+            takt_s: None,
             slots: Vec::new(),
         }
     }

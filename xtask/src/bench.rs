@@ -7,6 +7,7 @@
 mod delta;
 mod dfu;
 mod flash;
+mod kiosk;
 mod uart;
 
 use anyhow::{Result, bail};
@@ -18,9 +19,12 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "flash" => flash::run().and_then(|()| dfu::run()).and_then(|()| uart::run()),
         "delta" => delta::run(),
         "dfu" => dfu::run(),
+        "kiosk" => kiosk::run(),
         "uart" => uart::run(),
         other => {
-            bail!("there is no bench called `{other}`; there are `delta`, `flash`, `dfu`, `uart`")
+            bail!(
+                "there is no bench called `{other}`; there are `delta`, `flash`, `dfu`, `kiosk`, `uart`"
+            )
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod approvals;
 mod closures;
+mod endings;
 mod evidence;
 mod facts;
 mod hub;
@@ -323,6 +324,7 @@ impl Desk {
         let now_ms = self.now_ms();
         let saved = self.clock.saved(os_ms(), self.steady_ms());
         let saved = serde_json::to_vec(&saved).map_err(|_| TroubleCode::Internal)?;
+        let ended = self.ended(&events, now_ms);
         let drafted = match &self.enrolled {
             Some(enrolled) => match enrolled.journal.draft(now_ms, events) {
                 Ok(draft) => Some(draft),
@@ -339,6 +341,10 @@ impl Desk {
                 journal.keep(draft, commit)?;
             }
             commit.put_setting(CLOCK, &saved)?;
+            // Before `also`, which gives the place back that names the order.
+            for ended in &ended {
+                commit.end_visit(ended)?;
+            }
             also(commit)
         });
         match committed {

@@ -9,6 +9,7 @@
 
 mod journal;
 mod migrate;
+mod outcomes;
 mod shelf;
 mod slots;
 mod station;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 pub use journal::{Head, JournalRow};
+pub use outcomes::EndedVisit;
 pub use station::KeyKind;
 pub use units::{Place, Reservation, UnitKey, UnitRow, UnitState};
 

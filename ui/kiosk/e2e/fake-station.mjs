@@ -34,6 +34,8 @@ class FakeStation {
   looks = [];
   /** What happens when a slot is to look; says whether it found a board. */
   look = () => false;
+  /** What a lead's page is answered, by path. */
+  figures = {};
   /** What the next scans are answered. */
   answer = { accepted: true, word: 'order_selected' };
   /** `up`: answers · `down`: closes every connection · `hangs`: takes requests, never answers · `refuses`: 401. */
@@ -113,6 +115,10 @@ class FakeStation {
       this.scans.push(JSON.parse(body).text);
       response.setHeader('content-type', 'application/json');
       return response.end(JSON.stringify(this.answer));
+    }
+    if (path in this.figures) {
+      response.setHeader('content-type', 'application/json');
+      return response.end(JSON.stringify(this.figures[path]));
     }
     const look = /^\/api\/slots\/(\d+)\/look$/.exec(path);
     if (look && request.method === 'POST') {
