@@ -42,6 +42,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** First-pass yield, causes, slots, charts and pace of an order. */
+        get: operations["order"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/figures/visits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The visits behind the figures, a page at a time. */
+        get: operations["visits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/figures/visits.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same visits as one CSV file (RFC 4180), all of them. */
+        get: operations["visits_csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/worked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every order with ended visits. */
+        get: operations["orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/preflight": {
         parameters: {
             query?: never;
@@ -204,6 +272,39 @@ export interface components {
          * @enum {string}
          */
         Blame: "board" | "cable" | "slot" | "probe" | "station" | "release" | "network" | "operator";
+        /** @description How the portion is used up. */
+        BurnDown: {
+            /**
+             * Format: int32
+             * @description Seconds of such work until the portion is full.
+             */
+            full_in_s: number | null;
+            /**
+             * Format: int32
+             * @description Units passed here.
+             */
+            passed: number;
+            /**
+             * Format: double
+             * @description Units per hour over the hours in which something passed, the last eight of them.
+             */
+            per_hour: number | null;
+            /**
+             * Format: int32
+             * @description Units this station may make.
+             */
+            quantity: number;
+        };
+        /** @description Failures of one cause. */
+        CauseCount: {
+            /** @description The trouble's code. */
+            code: string;
+            /**
+             * Format: int32
+             * @description Failures.
+             */
+            count: number;
+        };
         /**
          * @description What is looked at.
          * @enum {string}
@@ -219,6 +320,71 @@ export interface components {
             level: components["schemas"]["Level"];
             /** @description What was found, in English. */
             sentence: string;
+        };
+        /** @description How long passes took: a chart of individual values. */
+        FlashTime: {
+            /**
+             * Format: double
+             * @description One-sided upper capability against the takt; null without a takt or without any spread.
+             */
+            cpk_upper: number | null;
+            /**
+             * Format: double
+             * @description Lower limit, milliseconds.
+             */
+            lower_ms: number;
+            /**
+             * Format: double
+             * @description Mean, milliseconds.
+             */
+            mean_ms: number;
+            /** @description The last passes, oldest first. */
+            points: components["schemas"]["TimePoint"][];
+            /**
+             * Format: double
+             * @description Standard deviation by the mean moving range, milliseconds.
+             */
+            sigma_ms: number;
+            /**
+             * Format: double
+             * @description Upper limit, milliseconds.
+             */
+            upper_ms: number;
+        };
+        /** @description One hour. */
+        Hour: {
+            /**
+             * Format: int32
+             * @description First attempts that failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Its begin, milliseconds since the Unix epoch.
+             */
+            from_ms: number;
+            /**
+             * Format: double
+             * @description Lower limit of the share that failed, 0..=1.
+             */
+            lower: number | null;
+            /** @description Whether the share lies outside its limits. */
+            outside: boolean;
+            /**
+             * Format: int32
+             * @description Visits that passed.
+             */
+            passed: number;
+            /**
+             * Format: int32
+             * @description First attempts.
+             */
+            tried: number;
+            /**
+             * Format: double
+             * @description Upper limit of the share that failed, 0..=1.
+             */
+            upper: number | null;
         };
         /**
          * @description Connection to the hub.
@@ -265,6 +431,44 @@ export interface components {
             /** @description Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`. */
             word: string;
         };
+        /** @description Everything about one order at this station. */
+        OrderFigures: {
+            /** @description How the portion is used up. */
+            burn_down: components["schemas"]["BurnDown"];
+            /** @description Failures by cause, most frequent first. */
+            causes: components["schemas"]["ParetoRow"][];
+            /** @description What passed, was tried and came back. */
+            counts: components["schemas"]["YieldCounts"];
+            /**
+             * Format: double
+             * @description Mean share of first attempts that failed, the p-chart's centre.
+             */
+            failing_share: number | null;
+            flash_time: components["schemas"]["FlashTime"] | null;
+            /** @description Hour by hour, the last at the end; hours without a visit are left out. */
+            hours: components["schemas"]["Hour"][];
+            /**
+             * Format: int64
+             * @description Station time they were made, milliseconds since the Unix epoch.
+             */
+            made_ms: number;
+            /** @description Number of the work order. */
+            order: string;
+            /** @description Slot by slot. */
+            slots: components["schemas"]["SlotFigures"][];
+            /** @description Failures by step, most frequent first. */
+            steps: components["schemas"]["ParetoRow"][];
+            /**
+             * Format: int32
+             * @description Seconds a unit may take on this line, where somebody set it.
+             */
+            takt_s: number | null;
+        };
+        /** @description Orders with visits at this station. */
+        OrderList: {
+            /** @description Numbers, the one worked on last first. */
+            orders: string[];
+        };
         /** @description The work order in hand. */
         OrderView: {
             /** @description Hardware revisions the release is for, joined by ", ". */
@@ -293,6 +497,26 @@ export interface components {
             /** @description Release version that is flashed. */
             release: string;
         };
+        /** @description One bar of a Pareto chart. */
+        ParetoRow: {
+            /**
+             * Format: int32
+             * @description Failures.
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description Part of all failures with those above, 0..=1.
+             */
+            cumulative: number;
+            /** @description A trouble's code or a step's name. */
+            key: string;
+            /**
+             * Format: double
+             * @description Part of all failures, 0..=1.
+             */
+            share: number;
+        };
         /** @description Whether the station is fit for a shift. */
         Preflight: {
             /** @description One entry per thing looked at. */
@@ -314,6 +538,39 @@ export interface components {
              *     `not_a_scan`, `too_long`, `not_used_here`.
              */
             word: string;
+        };
+        /** @description One slot among the others. */
+        SlotFigures: {
+            /** @description Failures by cause, in the order of the codes. */
+            causes: components["schemas"]["CauseCount"][];
+            /**
+             * Format: int32
+             * @description Those that failed.
+             */
+            failed: number;
+            /**
+             * Format: double
+             * @description One-sided p of Fisher's exact test that this slot fails no more often than the others;
+             *     null where there are too few visits or no other slot.
+             */
+            p_value: number | null;
+            /**
+             * Format: int32
+             * @description Those that failed for want of contact.
+             */
+            reseats: number;
+            /**
+             * Format: int32
+             * @description Number on the fixture.
+             */
+            slot: number;
+            /** @description Whether the slot fails more often than chance explains. */
+            suspect: boolean;
+            /**
+             * Format: int32
+             * @description Visits that worked on a board.
+             */
+            visits: number;
         };
         /**
          * @description What happens in a slot.
@@ -403,6 +660,26 @@ export interface components {
              */
             word: string;
         };
+        /** @description One pass in the chart of times. */
+        TimePoint: {
+            /**
+             * Format: int64
+             * @description End of the visit, milliseconds since the Unix epoch.
+             */
+            at_ms: number;
+            /** @description Whether it lies outside the limits. */
+            outside: boolean;
+            /**
+             * Format: int32
+             * @description Slot.
+             */
+            slot: number;
+            /**
+             * Format: int32
+             * @description From contact to record, milliseconds.
+             */
+            took_ms: number;
+        };
         /** @description A failure as the worker meets it. */
         Trouble: {
             /** @description The one thing to do with the hands. */
@@ -426,6 +703,111 @@ export interface components {
          * @enum {string}
          */
         TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-99";
+        /** @description A page of visits. */
+        VisitPage: {
+            /**
+             * Format: int32
+             * @description What to ask `before` for the next page; null on the last one.
+             */
+            next: number | null;
+            /** @description The visits, the last first. */
+            visits: components["schemas"]["VisitRow"][];
+        };
+        /** @description One ended visit, for drilling down and for CSV. */
+        VisitRow: {
+            /**
+             * Format: int64
+             * @description Station time of the end, milliseconds since the Unix epoch.
+             */
+            at_ms: number;
+            /** @description `first`, `recovering`, `again` or `unnamed`. */
+            attempt: string;
+            /** @description Activation code. */
+            code: string | null;
+            /** @description `pass`, `fail` or `seen_before`. */
+            ending: string;
+            /**
+             * Format: int32
+             * @description Counts up with every visit that ended at this station.
+             */
+            number: number;
+            /**
+             * Format: int32
+             * @description Slot.
+             */
+            slot: number;
+            /** @description The step that failed. */
+            step: string | null;
+            /**
+             * Format: int32
+             * @description From contact to record, milliseconds.
+             */
+            took_ms: number;
+            /** @description The trouble's code. */
+            trouble: string | null;
+            /** @description The chip's unique id in hexadecimal, where it told one. */
+            unit: string | null;
+            /** @description The visit's name in the journal. */
+            visit: string;
+        };
+        /** @description What passed, was tried and came back. */
+        YieldCounts: {
+            /**
+             * Format: int32
+             * @description Those that failed.
+             */
+            failed_visits: number;
+            /**
+             * Format: int32
+             * @description Units that passed at their first attempt.
+             */
+            first_pass: number;
+            /**
+             * Format: double
+             * @description First-pass yield per unit, 0..=1.
+             */
+            first_pass_yield: number | null;
+            /**
+             * Format: int32
+             * @description Units that failed at first and passed later.
+             */
+            recovered: number;
+            /**
+             * Format: int32
+             * @description Failures of contact, after which a board is seated again.
+             */
+            reseats: number;
+            /**
+             * Format: int32
+             * @description Visits of boards that had passed before.
+             */
+            seen_before: number;
+            /**
+             * Format: int32
+             * @description Units that failed at first and have not passed since.
+             */
+            still_failed: number;
+            /**
+             * Format: int32
+             * @description Units that were tried.
+             */
+            units: number;
+            /**
+             * Format: int32
+             * @description Failed visits in which the chip told nobody who it is.
+             */
+            unnamed: number;
+            /**
+             * Format: double
+             * @description Yield per visit, 0..=1: what a station is judged by.
+             */
+            visit_yield: number | null;
+            /**
+             * Format: int32
+             * @description Visits that worked on a board.
+             */
+            visits: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -486,6 +868,167 @@ export interface operations {
             };
             /** @description No cookie: open the page through its entry address */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    order: {
+        parameters: {
+            query?: {
+                /** @description Number of the work order; the one in hand when it is left out. */
+                order?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderFigures"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The station's records are not open */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    visits: {
+        parameters: {
+            query?: {
+                /** @description Number of the work order; the one in hand when it is left out. */
+                order?: string | null;
+                /** @description Of this slot only. */
+                slot?: number | null;
+                /** @description That failed with this code only. */
+                trouble?: string | null;
+                /** @description Of this unit only, by its unique id in upper-case hexadecimal. */
+                unit?: string | null;
+                /** @description Older than this number only: the next page. */
+                before?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 200 visits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VisitPage"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The station's records are not open */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    visits_csv: {
+        parameters: {
+            query?: {
+                /** @description Number of the work order; the one in hand when it is left out. */
+                order?: string | null;
+                /** @description Of this slot only. */
+                slot?: number | null;
+                /** @description That failed with this code only. */
+                trouble?: string | null;
+                /** @description Of this unit only, by its unique id in upper-case hexadecimal. */
+                unit?: string | null;
+                /** @description Older than this number only: the next page. */
+                before?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One line per visit, the last first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": unknown;
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The station's records are not open */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    orders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Their numbers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderList"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The station's records are not open */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -108,7 +108,7 @@ fn line(programs: &Programs, folder: &Path) -> Result<()> {
         page: Some(top().join("ui/kiosk/dist")),
         ..Plan::new(SLOTS, Path::new(IMAGE))
     };
-    let world = World::set_up(programs, folder, plan, &mut |_| ())?;
+    let mut world = World::set_up(programs, folder, plan, &mut |_| ())?;
     let mut chromium = Command::new("node")
         .arg("e2e/bench.mjs")
         .arg(world.station.kiosk_address()?)
