@@ -41,6 +41,9 @@ pub struct Config {
     /// Days that records stay here after the hub has acknowledged them; for ever when absent.
     #[serde(default)]
     pub keep_records_days: Option<u32>,
+    /// Seconds a unit may take on this line, for the lead's charts.
+    #[serde(default)]
+    pub takt_s: Option<u32>,
     /// The slots of the fixture.
     #[serde(default, rename = "slot")]
     pub slots: Vec<SlotConfig>,
@@ -225,6 +228,7 @@ impl Config {
             bulk_when: Vec::new(),
             sticks: default_sticks(),
             keep_records_days: None,
+            takt_s: None,
             slots: Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod desk;
 pub mod enrolment;
+pub mod figures;
 pub mod hands;
 pub mod journal;
 pub mod keys;

@@ -10,6 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::api::figures::FiguresSource;
 use crate::api::guard::Guard;
 use crate::api::preflight::Preflight;
 use crate::api::stick::{StickAct, StickDone, StickVerb};
@@ -338,6 +339,7 @@ pub async fn run(
         view,
         desk: Arc::new(Screens { desk: handle.clone(), ports: Arc::clone(&ports) }),
         guard,
+        figures: Some(FiguresSource { store: config.store_file(), takt_s: config.takt_s }),
         page_folder: config.ui.clone(),
     };
     let (stopping, stopped) = watch::channel(false);
@@ -475,6 +477,7 @@ async fn serve_halted(
         view,
         desk: Arc::new(NoScreens(config.clone())),
         guard,
+        figures: None,
         page_folder: config.ui.clone(),
     };
     let (stopping, stopped) = watch::channel(false);

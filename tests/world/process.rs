@@ -82,6 +82,12 @@ impl Program {
         Ok(())
     }
 
+    /// The number the system gave its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the program to end and waits until it has.
     ///
     /// # Errors

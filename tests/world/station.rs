@@ -192,6 +192,12 @@ impl Station {
         self.program.as_mut().map_or(Ok(()), Program::alive)
     }
 
+    /// The number of the daemon's process, while it runs.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.program.as_ref().map(Program::id)
+    }
+
     /// What the station is called.
     #[must_use]
     pub fn name(&self) -> &str {

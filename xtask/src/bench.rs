@@ -8,6 +8,7 @@ mod custody;
 mod delta;
 mod dfu;
 mod flash;
+mod kiosk;
 mod uart;
 
 use anyhow::{Result, bail};
@@ -20,11 +21,12 @@ pub(crate) fn run(name: &str) -> Result<()> {
         "custody" => custody::run(),
         "delta" => delta::run(),
         "dfu" => dfu::run(),
+        "kiosk" => kiosk::run(),
         "uart" => uart::run(),
         other => {
             bail!(
                 "there is no bench called `{other}`; there are `custody`, `delta`, `flash`, `dfu`, \
-                 `uart`"
+                 `kiosk`, `uart`"
             )
         }
     }

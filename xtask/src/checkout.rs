@@ -55,6 +55,12 @@ pub(crate) enum Profile {
     Release,
 }
 
+/// The programs as the suite's build left them: building them by themselves would give their
+/// dependencies other features, and compile most of them once more.
+pub(crate) fn programs_of_the_suite() -> Programs {
+    Programs::in_folder(&target().join("debug"))
+}
+
 /// Builds what a customer runs, and the simulated board.
 pub(crate) fn build_programs(mut cargo: Command, profile: Profile) -> Result<Programs> {
     cargo.args(["build", "--locked", "--quiet", "--bins"]);

@@ -70,14 +70,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         (None, false, true) => Story::Headless,
         (None, false, false) => Story::Shown,
     };
-    tell(cargo(), story)
-}
-
-/// Builds what the story needs with `cargo`, then tells it.
-pub(crate) fn tell(cargo: Command, story: Story) -> Result<()> {
     let started = Instant::now();
     say("building the programs");
-    let programs = checkout::build_programs(cargo, Profile::Dev)?;
+    let programs = checkout::build_programs(cargo(), Profile::Dev)?;
+    tell(&programs, story, started)
+}
+
+/// Tells a story with programs that are built.
+pub(crate) fn tell(programs: &Programs, story: Story, started: Instant) -> Result<()> {
     if !matches!(story, Story::Headless) {
         say("building the kiosk page");
         machine::npm()?;
@@ -88,11 +88,11 @@ pub(crate) fn tell(cargo: Command, story: Story) -> Result<()> {
         .tempdir()
         .context("making a fresh folder for the demo")?;
     let told = match story {
-        Story::Headless => headless::tell(&programs, folder.path(), started),
-        Story::Shown => shown(&programs, folder.path()),
-        Story::ShownInWindow => shown_in_window(&programs, folder.path()),
-        Story::WatchedInChromium => watched::in_chromium(&programs, folder.path()),
-        Story::WatchedInWindow => watched::in_window(&programs, folder.path()),
+        Story::Headless => headless::tell(programs, folder.path(), started),
+        Story::Shown => shown(programs, folder.path()),
+        Story::ShownInWindow => shown_in_window(programs, folder.path()),
+        Story::WatchedInChromium => watched::in_chromium(programs, folder.path()),
+        Story::WatchedInWindow => watched::in_window(programs, folder.path()),
     };
     if told.is_err() {
         let kept = folder.keep();

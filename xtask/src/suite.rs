@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    checkout::{cargo, linting_cargo, top},
+    checkout::{self, cargo, linting_cargo, target, top},
     demo::{self, Story},
     machine,
     stage::{Stages, must, output},
@@ -79,9 +79,11 @@ pub(crate) fn test(deep: bool) -> Result<()> {
     stages.run("front-end tests", || npm_run("test"));
     stages.run("front-end build", || npm_run("build"));
     stages.run("kiosk page in Chromium", || npm_run("e2e"));
-    stages.run("demo by itself", || demo::tell(linting_cargo(), Story::Headless));
-    stages
-        .run("demo watched in Chromium", || demo::tell(linting_cargo(), Story::WatchedInChromium));
+    let demo = |story| {
+        move || demo::tell(&checkout::programs_of_the_suite(), story, std::time::Instant::now())
+    };
+    stages.run("demo by itself", demo(Story::Headless));
+    stages.run("demo watched in Chromium", demo(Story::WatchedInChromium));
     if deep {
         stages.run("stock probe-rs CLI", || {
             let probe_rs = machine::probe_rs_cli()?;
@@ -143,15 +145,13 @@ pub(crate) fn check() -> Result<()> {
 /// Writes `station-daemon/openapi.json` and the TypeScript types made from it.
 pub(crate) fn types() -> Result<()> {
     machine::npm()?;
-    let document = output(cargo().args([
-        "run",
-        "--quiet",
-        "--locked",
-        "--package",
-        "station-daemon",
-        "--",
-        "openapi",
-    ]))?;
+    // With a test target: what tests depend on decides the features of everything else.
+    must(
+        linting_cargo()
+            .args(["build", "--locked", "--quiet", "--workspace", "--features", USUAL])
+            .args(["--bin", "station-daemon", "--test", "house"]),
+    )?;
+    let document = output(Command::new(target().join("debug/station-daemon")).arg("openapi"))?;
     machine::replace(&top().join("station-daemon/openapi.json"), document.as_bytes())?;
     npm_run("types")
 }

@@ -7,6 +7,7 @@
 //! Promise: no answer leaves for a caller that names another host, comes from another origin or
 //! shows no cookie.
 
+pub mod figures;
 pub mod guard;
 mod page;
 pub mod preflight;
@@ -99,6 +100,8 @@ pub struct Api {
     pub desk: Arc<dyn Desk>,
     /// Who may ask.
     pub guard: Arc<Guard>,
+    /// Where the lead's figures come from; `None` while the records are not open.
+    pub figures: Option<figures::FiguresSource>,
     /// Folder the kiosk page is served from; `None` = the page inside the program.
     pub page_folder: Option<PathBuf>,
 }
@@ -130,6 +133,10 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(badge_out))
         .routes(routes!(close_order))
         .routes(routes!(stick::carry_stick))
+        .routes(routes!(figures::orders))
+        .routes(routes!(figures::order))
+        .routes(routes!(figures::visits))
+        .routes(routes!(figures::visits_csv))
         .split_for_parts()
 }
 

@@ -76,7 +76,13 @@ impl Screen {
         let address = HOST.parse().expect("address");
         let guard = Guard::open(folder.path().join("enter"), address).expect("guard");
         let (sender, view) = watch::channel(Arc::new(halted_view(TroubleCode::DiskFull, "1")));
-        let api = Api { view, desk: Arc::new(Echo), guard: Arc::new(guard), page_folder: None };
+        let api = Api {
+            view,
+            desk: Arc::new(Echo),
+            guard: Arc::new(guard),
+            figures: None,
+            page_folder: None,
+        };
         Self { router: router(api, address), folder, _view: sender }
     }
 

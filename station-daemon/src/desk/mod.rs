@@ -12,6 +12,7 @@ mod closures;
 mod credentials;
 mod custody;
 mod dispositions;
+mod endings;
 mod evidence;
 mod facts;
 mod hub;
@@ -415,6 +416,7 @@ impl Desk {
         let now_ms = self.now_ms();
         let saved = self.clock.saved((self.clocks)());
         let saved = serde_json::to_vec(&saved).map_err(|_| TroubleCode::Internal)?;
+        let ended = self.ended(&events, now_ms);
         let drafted = match &self.enrolled {
             Some(enrolled) => match enrolled.journal.draft(now_ms, events) {
                 Ok(draft) => Some(draft),
@@ -431,6 +433,10 @@ impl Desk {
                 journal.keep(draft, commit)?;
             }
             commit.put_setting(CLOCK, &saved)?;
+            // Before `also`, which gives the place back that names the order.
+            for ended in &ended {
+                commit.end_visit(ended)?;
+            }
             also(commit)
         });
         match committed {

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_activation.sql"),
     include_str!("migrations/0004_people.sql"),
     include_str!("migrations/0005_spent_indices.sql"),
+    include_str!("migrations/0006_outcomes.sql"),
 ];
 
 fn newest() -> u32 {

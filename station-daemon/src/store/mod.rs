@@ -10,6 +10,7 @@
 mod credentials;
 mod journal;
 mod migrate;
+mod outcomes;
 mod people;
 mod shelf;
 mod slots;
@@ -25,6 +26,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 pub use credentials::{BindingRow, ShareRow};
 pub use journal::{Head, JournalRow};
+pub use outcomes::EndedVisit;
 pub use station::KeyKind;
 pub use units::{Place, Reservation, UnitKey, UnitRow, UnitState};
 

@@ -38,6 +38,8 @@ class FakeStation {
   acts = [];
   /** What such a post is answered; gets path and body. */
   act = () => ({ accepted: true, word: 'approved', wait_s: null, code: null });
+  /** What a lead's page is answered, by path. */
+  figures = {};
   /** What the next scans are answered. */
   answer = { accepted: true, word: 'order_selected' };
   /** `up`: answers · `down`: closes every connection · `hangs`: takes requests, never answers · `refuses`: 401. */
@@ -125,6 +127,10 @@ class FakeStation {
       this.acts.push([path, sent]);
       response.setHeader('content-type', 'application/json');
       return response.end(JSON.stringify(await this.act(path, sent)));
+    }
+    if (path in this.figures) {
+      response.setHeader('content-type', 'application/json');
+      return response.end(JSON.stringify(this.figures[path]));
     }
     const look = /^\/api\/slots\/(\d+)\/look$/.exec(path);
     if (look && request.method === 'POST') {

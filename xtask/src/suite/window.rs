@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::{
-    checkout::{cargo, linting_cargo, target},
+    checkout::{cargo, linting_cargo, programs_of_the_suite, target},
     demo::{self, Story},
     machine,
     stage::must,
@@ -34,5 +34,5 @@ pub(super) fn watched() -> Result<()> {
             .arg("--target-dir")
             .arg(target().join("kiosk-shell")),
     )?;
-    demo::tell(linting_cargo(), Story::WatchedInWindow)
+    demo::tell(&programs_of_the_suite(), Story::WatchedInWindow, std::time::Instant::now())
 }
