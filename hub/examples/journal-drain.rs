@@ -58,7 +58,9 @@ fn visit(number: u32) -> Vec<Event> {
             code: code.clone(),
             allotment: HexBytes(vec![9; 16]),
             index: number,
-            block_sha256: digest,
+            block_sha256: Some(digest),
+            mode: None,
+            credential: None,
         },
         Event::Programming {
             slot,
@@ -76,6 +78,7 @@ fn visit(number: u32) -> Vec<Event> {
             uid: uid.clone(),
             code: code.clone(),
             block_sha256: digest,
+            receipt: None,
         },
         Event::SelfTested {
             slot,

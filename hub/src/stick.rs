@@ -221,8 +221,7 @@ async fn journal_state(
     station: &StationRow,
     epoch: Epoch,
 ) -> Result<JournalState, Refusal> {
-    let held = hub.store.journal(scope, station, epoch).await?;
-    Ok(JournalState { epoch, size: held.size, cosigned: held.cosigned, forked: station.forked })
+    Ok(hub.store.journal_state(scope, station, epoch).await?)
 }
 
 async fn chunk_of(hub: &Hub, digest: &Sha256) -> Result<ListedFile, Refusal> {

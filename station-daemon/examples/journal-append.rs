@@ -97,7 +97,8 @@ impl Ours {
 
     fn append(&mut self, number: u64) -> Result<()> {
         let draft = self.journal.draft(AT_MS, vec![event_of(number)])?;
-        let saved = serde_json::to_vec(&SavedTime { station_ms: AT_MS, os_ms: AT_MS })?;
+        let saved =
+            serde_json::to_vec(&SavedTime { station_ms: AT_MS, os_ms: AT_MS, jumped: false })?;
         self.store.commit(|commit| {
             self.journal.keep(&draft, commit)?;
             commit.put_setting("clock", &saved)?;

@@ -113,7 +113,7 @@ fn look_over(config: &Config, station: Option<StationFacts>) -> Preflight {
 
 impl Screens {
     fn carry_stick(&self, act: &StickAct) -> Result<StickDone, CarryError> {
-        let mount = stick::place(Path::new(&act.folder), &self.config.sticks)?;
+        let mount = stick::place(Path::new(&act.folder), &self.ports.config().sticks)?;
         let by = Some(act.by);
         let counted = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Ok(match act.verb {
@@ -209,6 +209,10 @@ impl ScreenDesk for Screens {
         self.desk.enter_pin(pin)
     }
 
+    fn may_see_figures(&self) -> bool {
+        matches!(self.desk.ask(Desk::may_look_over), Ok(Ok(())))
+    }
+
     fn sign_out(&self) -> ActAnswer {
         self.desk.ask(Desk::badge_out).unwrap_or_else(|_| ActAnswer::not_recorded(None))
     }
@@ -279,6 +283,10 @@ impl ScreenDesk for NoScreens {
 
     fn prove(&self, _pin: &str) -> ActAnswer {
         ActAnswer::not_recorded(None)
+    }
+
+    fn may_see_figures(&self) -> bool {
+        false
     }
 
     fn sign_out(&self) -> ActAnswer {

@@ -59,6 +59,7 @@ impl Line {
             line: String::new(),
             language: None,
             slots: vec![1],
+            clocks: Box::new(station_daemon::platform::reading),
         })
         .expect("desk");
         let (desk, thread) = desk.start().expect("thread");
@@ -79,6 +80,10 @@ impl Line {
             jitter: Box::new(|below| below / 2),
             bulk: sync::BulkWindows::default(),
             wall_clock: Box::new(|| chrono::Local::now().fixed_offset()),
+            station_time: {
+                let desk = self.desk.clone();
+                Box::new(move || desk.ask(|desk| desk.now_ms()).unwrap_or_default())
+            },
         };
         let parties = Arc::new(HubDesk(self.desk.clone()));
         let desk = self.desk.clone();

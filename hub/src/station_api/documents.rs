@@ -13,8 +13,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::station::BACKLOG_HEADER;
 use protocol::{
-    Backlog, Document, DocumentList, DocumentName, LeaseRequest, OrdersDocument, ProblemType, Sha256,
-    StationOrder,
+    Backlog, Document, DocumentList, DocumentName, LeaseRequest, OrdersDocument, ProblemType,
+    Sha256, StationOrder,
 };
 use serde::Deserialize;
 

@@ -15,14 +15,13 @@ const IDENTITY: &str = "$IDENTITY";
 /// Replaced by the backend's word for bytes.
 const BYTES: &str = "$BYTES";
 
-const MIGRATIONS: &[(&str, &[&str])] =
-    &[
-        ("0001_first_form", FIRST_FORM),
-        ("0002_custody", CUSTODY),
-        ("0003_people", PEOPLE),
-        ("0004_sticks", STICKS),
-        ("0005_branches_epochs_recovery", BRANCHES_EPOCHS_RECOVERY),
-    ];
+const MIGRATIONS: &[(&str, &[&str])] = &[
+    ("0001_first_form", FIRST_FORM),
+    ("0002_custody", CUSTODY),
+    ("0003_people", PEOPLE),
+    ("0004_sticks", STICKS),
+    ("0005_branches_epochs_recovery", BRANCHES_EPOCHS_RECOVERY),
+];
 
 /// Pools, secrets, and the register of units.
 const CUSTODY: &[&str] = &[
@@ -173,23 +172,23 @@ const FIRST_FORM: &[&str] = &[
 
 /// People, their PINs, and rosters.
 const PEOPLE: &[&str] = &[
-        // Badge and PIN are sealed by the vault; the digest tells badges apart. Names are apart,
-        // so that one can be erased while its number stays.
-        "CREATE TABLE people (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    // Badge and PIN are sealed by the vault; the digest tells badges apart. Names are apart,
+    // so that one can be erased while its number stays.
+    "CREATE TABLE people (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             number BIGINT NOT NULL, role TEXT NOT NULL, lines TEXT NOT NULL,
             badge $BYTES NOT NULL, badge_digest $BYTES NOT NULL, pin $BYTES,
             pin_serial BIGINT NOT NULL, ends_ms BIGINT, disabled BOOLEAN NOT NULL,
             serial BIGINT NOT NULL, changed_ms BIGINT NOT NULL, UNIQUE (tenant_id, number),
             UNIQUE (tenant_id, badge_digest))",
-        "CREATE TABLE people_names (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    "CREATE TABLE people_names (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             number BIGINT NOT NULL, name TEXT NOT NULL, UNIQUE (tenant_id, number))",
-        // Made of a PIN and a station's pepper; made again when either changes.
-        "CREATE TABLE pin_verifiers (id $IDENTITY,
+    // Made of a PIN and a station's pepper; made again when either changes.
+    "CREATE TABLE pin_verifiers (id $IDENTITY,
             tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             station_id BIGINT NOT NULL REFERENCES stations(id), number BIGINT NOT NULL,
             pin_serial BIGINT NOT NULL, verifier $BYTES NOT NULL, UNIQUE (station_id, number))",
-        // A station's pepper, sealed by the vault, and the last roster that was signed for it.
-        "CREATE TABLE rosters (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
+    // A station's pepper, sealed by the vault, and the last roster that was signed for it.
+    "CREATE TABLE rosters (id $IDENTITY, tenant_id BIGINT NOT NULL REFERENCES tenants(id),
             station_id BIGINT NOT NULL UNIQUE REFERENCES stations(id), pepper $BYTES NOT NULL,
             version BIGINT NOT NULL, content_sha256 $BYTES, bytes $BYTES)",
 ];

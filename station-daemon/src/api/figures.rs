@@ -75,6 +75,7 @@ pub struct VisitPage {
 #[utoipa::path(get, path = "/api/orders/worked", responses(
     (status = 200, description = "Their numbers", body = OrderList),
     (status = 401, description = "No cookie: open the page through its entry address"),
+    (status = 403, description = "Who is in is neither a lead nor IT, or was not proven by PIN"),
     (status = 503, description = "The station's records are not open")
 ))]
 pub(super) async fn orders(State(api): State<Api>) -> Response {
@@ -85,6 +86,7 @@ pub(super) async fn orders(State(api): State<Api>) -> Response {
 #[utoipa::path(get, path = "/api/figures", params(OrderQuery), responses(
     (status = 200, description = "The figures", body = OrderFigures),
     (status = 401, description = "No cookie: open the page through its entry address"),
+    (status = 403, description = "Who is in is neither a lead nor IT, or was not proven by PIN"),
     (status = 503, description = "The station's records are not open")
 ))]
 pub(super) async fn order(State(api): State<Api>, Query(query): Query<OrderQuery>) -> Response {
@@ -99,6 +101,7 @@ pub(super) async fn order(State(api): State<Api>, Query(query): Query<OrderQuery
 #[utoipa::path(get, path = "/api/figures/visits", params(VisitsQuery), responses(
     (status = 200, description = "At most 200 visits", body = VisitPage),
     (status = 401, description = "No cookie: open the page through its entry address"),
+    (status = 403, description = "Who is in is neither a lead nor IT, or was not proven by PIN"),
     (status = 503, description = "The station's records are not open")
 ))]
 pub(super) async fn visits(State(api): State<Api>, Query(query): Query<VisitsQuery>) -> Response {
@@ -117,6 +120,7 @@ pub(super) async fn visits(State(api): State<Api>, Query(query): Query<VisitsQue
 #[utoipa::path(get, path = "/api/figures/visits.csv", params(VisitsQuery), responses(
     (status = 200, description = "One line per visit, the last first", content_type = "text/csv"),
     (status = 401, description = "No cookie: open the page through its entry address"),
+    (status = 403, description = "Who is in is neither a lead nor IT, or was not proven by PIN"),
     (status = 503, description = "The station's records are not open")
 ))]
 pub(super) async fn visits_csv(
@@ -124,6 +128,10 @@ pub(super) async fn visits_csv(
     Query(query): Query<VisitsQuery>,
 ) -> Response {
     let Some(source) = api.figures.clone() else { return closed() };
+    let desk = Arc::clone(&api.desk);
+    if !tokio::task::spawn_blocking(move || desk.may_see_figures()).await.unwrap_or(false) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
     let (order, _) = subject(&api, query.order.clone());
     let filter = filter(query);
     let head = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(CSV_HEAD))]);
@@ -175,10 +183,19 @@ async fn answer<T: Serialize + Send + 'static>(
     read: impl FnOnce(&Figures, Option<u32>) -> Result<T, StoreError> + Send + 'static,
 ) -> Response {
     let Some(source) = api.figures else { return closed() };
+    let desk = api.desk;
     let read = tokio::task::spawn_blocking(move || {
-        Figures::open(&source.store).and_then(|figures| read(&figures, source.takt_s))
+        if !desk.may_see_figures() {
+            return None;
+        }
+        Some(Figures::open(&source.store).and_then(|figures| read(&figures, source.takt_s)))
     });
-    match read.await {
+    let read = match read.await {
+        Ok(None) => return StatusCode::FORBIDDEN.into_response(),
+        Ok(Some(read)) => Ok(read),
+        Err(error) => Err(error),
+    };
+    match read {
         Ok(Ok(figures)) => ([(header::CACHE_CONTROL, "no-store")], Json(figures)).into_response(),
         Ok(Err(error)) => {
             tracing::warn!(error = %chain(&error), "the figures could not be read");

@@ -76,6 +76,9 @@ pub trait Desk: Send + Sync + 'static {
     /// Proves the operator who is in by their PIN. Blocks for journal writes and the comparison.
     fn prove(&self, pin: &str) -> ActAnswer;
 
+    /// Whether who is in may see a lead's figures. Blocks for an answer of the desk.
+    fn may_see_figures(&self) -> bool;
+
     /// Signs out who is in. Blocks for at most a journal write.
     fn sign_out(&self) -> ActAnswer;
 

@@ -43,6 +43,10 @@ impl Desk for Echo {
         ActAnswer::done(if pin == "271828" { "pin_right" } else { "other" })
     }
 
+    fn may_see_figures(&self) -> bool {
+        true
+    }
+
     fn sign_out(&self) -> ActAnswer {
         ActAnswer::done("signed_out")
     }

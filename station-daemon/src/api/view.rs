@@ -405,7 +405,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,

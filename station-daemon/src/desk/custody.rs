@@ -66,6 +66,7 @@ pub(super) fn custody_of(document: &ArrivedDocument, membership: &Membership) ->
         | DocumentName::Lease
         | DocumentName::Orders
         | DocumentName::Roster
+        | DocumentName::Epoch
         | DocumentName::Revocations => return None,
     };
     Some(judged.unwrap_or_else(|error| {

@@ -8,8 +8,8 @@
 use audit::{Event, HexBytes};
 
 use super::Desk;
-use super::people::PersonRefusal;
 use super::facts::certificate;
+use super::people::PersonRefusal;
 use crate::api::view::Disposition;
 use crate::store::{StoreError, UnitKey};
 use crate::trouble::TroubleCode;

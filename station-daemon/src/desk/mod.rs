@@ -256,7 +256,7 @@ impl Desk {
                 Some(Enrolled { membership, keys, journal, shelf })
             }
         };
-        let staff = people::Staff::load(&mut store, enrolled.as_ref(), 0)?;
+        let staff = people::Staff::load(&mut store, enrolled.as_ref(), now.awake_ms)?;
         let (view, receiver) = watch::channel(Arc::new(show::starting_view()));
         let mut desk = Self {
             store,
@@ -404,6 +404,11 @@ impl Desk {
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms((self.clocks)())
+    }
+
+    /// Milliseconds this machine has been awake: what nobody sets and what never runs back.
+    pub(super) fn steady_ms(&self) -> i64 {
+        (self.clocks)().awake_ms
     }
 
     /// One commit: the records of `events`, the signed head, the saved time, and `also`. Before

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sync::{JournalHead, PartyError, Report};
 
 use super::hub::Refusal;
-use super::{CLOCK, Desk, os_ms};
+use super::{CLOCK, Desk};
 use crate::journal::Journal;
 use crate::store::{Commit, StoreError};
 use crate::trouble::{Trouble, TroubleCode, chain};
@@ -282,7 +282,7 @@ impl Desk {
             previous_root: audit::Digest(opened.previous_root.0),
         };
         let draft = next.draft(now_ms, vec![event])?;
-        let saved = serde_json::to_vec(&self.clock.saved(os_ms(), self.steady_ms()))?;
+        let saved = serde_json::to_vec(&self.clock.saved((self.clocks)()))?;
         let mut spent = Vec::with_capacity(opened.spent.len());
         for SpentIndices { allotment, next } in &opened.spent {
             let mut name = [0; 16];

@@ -207,7 +207,9 @@ fn what_takes_a_lead_takes_a_proven_one_and_is_recorded_under_their_number() {
     let events: Vec<Event> = station.records().into_iter().map(|record| record.event).collect();
     let holds = |wanted: &Event| events.contains(wanted);
     assert!(holds(&Event::UnlockApproved { slot: 1, operator: 12 }), "{events:#?}");
-    assert!(events.iter().any(|event| matches!(event, Event::Unlocking { operator: 12, .. })));
+    assert!(
+        events.iter().any(|event| matches!(event, Event::Unlocking { operator: Some(12), .. }))
+    );
 
     assert_eq!(close(), (true, "order_closed".to_owned()));
     station.wait("no order", |view| view.order.is_none());

@@ -15,8 +15,7 @@ export interface paths {
         put?: never;
         /**
          * A lead's approval: of a chip that is not proven in one way, or of the erase of the next board in
-         *     a slot. It is journalled with the number that is given here; until people badge in, nothing
-         *     proves that it is theirs.
+         *     a slot. It is journalled with the number of the lead who is in and proved it by PIN.
          */
         post: operations["approve"];
         delete?: never;
@@ -35,8 +34,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * A lead's disposition: scrap, chip replaced, a portion given back. It is journalled with the number
-         *     that is given here; until people badge in, nothing proves that it is theirs.
+         * A disposition of the lead who is in: scrap, chip replaced, a portion given back. It is journalled
+         *     with their number.
          */
         post: operations["dispose"];
         delete?: never;
@@ -54,6 +53,128 @@ export interface paths {
         };
         /** The whole station again after every change, at most five times a second. */
         get: operations["view_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** First-pass yield, causes, slots, charts and pace of an order. */
+        get: operations["order"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/figures/visits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The visits behind the figures, a page at a time. */
+        get: operations["visits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/figures/visits.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same visits as one CSV file (RFC 4180), all of them. */
+        get: operations["visits_csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/operator/out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs out the operator who is in. */
+        post: operations["badge_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/operator/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The PIN of the operator who badged in. The attempt is journalled before it is answered. */
+        post: operations["enter_pin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/order/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Closes the station's share of the order in hand: a lead's act. It takes no board any more until
+         *     a lead scans the order again.
+         */
+        post: operations["close_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/worked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every order with ended visits. */
+        get: operations["orders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -156,6 +277,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/stick": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A stick is written, or read: an act of a lead or of IT, recorded as such. */
+        post: operations["carry_stick"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/view": {
         parameters: {
             query?: never;
@@ -181,12 +319,30 @@ export interface components {
          * @description The one thing to do.
          * @enum {string}
          */
-        Act: "plug_in_again" | "try_other_cable" | "put_in_red_bin" | "call_lead" | "wait_for_station" | "remove_board" | "scan_work_order";
+        Act: "plug_in_again" | "try_other_cable" | "put_in_red_bin" | "call_lead" | "wait_for_station" | "remove_board" | "scan_work_order" | "scan_badge";
+        /** @description What became of what a person asked for. */
+        ActAnswer: {
+            /** @description Whether it was done, and is in the journal. */
+            accepted: boolean;
+            code: components["schemas"]["TroubleCode"] | null;
+            /**
+             * Format: int32
+             * @description Seconds until it may be tried again, where that is known.
+             */
+            wait_s: number | null;
+            /**
+             * @description Stable word for the screen to translate: `pin_right`, `signed_out`, `nobody_in`,
+             *     `order_closed`, `no_order`; refused: `badge_first`, `no_roster`, `no_pin`,
+             *     `pin_too_short`, `pin_wrong`, `pin_waits`, `pin_locked`, `lead_needed`, `it_needed`,
+             *     `hub_away`, `not_recorded`.
+             */
+            word: string;
+        };
         /** @description What a lead let pass. */
         Approval: {
             /**
              * Format: int32
-             * @description The lead's number.
+             * @description The lead's number; 0 where no people are kept.
              */
             by: number;
             /** @description The chip, as recipes name it. */
@@ -198,7 +354,7 @@ export interface components {
         } | {
             /**
              * Format: int32
-             * @description The lead's number.
+             * @description The lead's number; 0 where no people are kept.
              */
             by: number;
             /** @enum {string} */
@@ -215,7 +371,7 @@ export interface components {
             accepted: boolean;
             /**
              * @description Stable word for the screen to translate: `approved`, `not_enrolled`, `no_such_way`,
-             *     `proven_already`, `no_such_slot`, `not_recorded`.
+             *     `proven_already`, `no_such_slot`, `not_recorded`, `badge_first`, `lead_needed`, `hub_away`.
              */
             word: string;
         };
@@ -224,6 +380,39 @@ export interface components {
          * @enum {string}
          */
         Blame: "board" | "cable" | "slot" | "probe" | "station" | "release" | "network" | "operator";
+        /** @description How the portion is used up. */
+        BurnDown: {
+            /**
+             * Format: int32
+             * @description Seconds of such work until the portion is full.
+             */
+            full_in_s: number | null;
+            /**
+             * Format: int32
+             * @description Units passed here.
+             */
+            passed: number;
+            /**
+             * Format: double
+             * @description Units per hour over the hours in which something passed, the last eight of them.
+             */
+            per_hour: number | null;
+            /**
+             * Format: int32
+             * @description Units this station may make.
+             */
+            quantity: number;
+        };
+        /** @description Failures of one cause. */
+        CauseCount: {
+            /** @description The trouble's code. */
+            code: string;
+            /**
+             * Format: int32
+             * @description Failures.
+             */
+            count: number;
+        };
         /**
          * @description What is looked at.
          * @enum {string}
@@ -231,11 +420,6 @@ export interface components {
         Check: "usb_endpoints" | "port" | "disk" | "swap" | "tpm" | "clock" | "hub";
         /** @description What a lead decides about a unit or a portion. */
         Disposition: {
-            /**
-             * Format: int32
-             * @description The lead's number.
-             */
-            by: number;
             /** @description The unit's activation code. */
             code: string;
             /** @enum {string} */
@@ -243,11 +427,6 @@ export interface components {
             /** @description The product. */
             product: string;
         } | {
-            /**
-             * Format: int32
-             * @description The lead's number.
-             */
-            by: number;
             /** @enum {string} */
             kind: "chip_replaced";
             /** @description Activation code of the chip that came on. */
@@ -259,11 +438,6 @@ export interface components {
             /** @description The unit's serial number, 1 to 64 printable characters. */
             serial: string;
         } | {
-            /**
-             * Format: int32
-             * @description The lead's number.
-             */
-            by: number;
             /** @enum {string} */
             kind: "return_portion";
             /** @description The work order. */
@@ -275,7 +449,8 @@ export interface components {
             accepted: boolean;
             /**
              * @description Stable word for the screen to translate: `recorded`, `not_enrolled`, `unknown_order`,
-             *     `unknown_code`, `same_chip`, `bad_serial`, `in_work`, `not_recorded`.
+             *     `unknown_code`, `same_chip`, `bad_serial`, `in_work`, `not_recorded`, and those of
+             *     [`ActAnswer`] for who may not.
              */
             word: string;
         };
@@ -290,6 +465,71 @@ export interface components {
             /** @description What was found, in English. */
             sentence: string;
         };
+        /** @description How long passes took: a chart of individual values. */
+        FlashTime: {
+            /**
+             * Format: double
+             * @description One-sided upper capability against the takt; null without a takt or without any spread.
+             */
+            cpk_upper: number | null;
+            /**
+             * Format: double
+             * @description Lower limit, milliseconds.
+             */
+            lower_ms: number;
+            /**
+             * Format: double
+             * @description Mean, milliseconds.
+             */
+            mean_ms: number;
+            /** @description The last passes, oldest first. */
+            points: components["schemas"]["TimePoint"][];
+            /**
+             * Format: double
+             * @description Standard deviation by the mean moving range, milliseconds.
+             */
+            sigma_ms: number;
+            /**
+             * Format: double
+             * @description Upper limit, milliseconds.
+             */
+            upper_ms: number;
+        };
+        /** @description One hour. */
+        Hour: {
+            /**
+             * Format: int32
+             * @description First attempts that failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Its begin, milliseconds since the Unix epoch.
+             */
+            from_ms: number;
+            /**
+             * Format: double
+             * @description Lower limit of the share that failed, 0..=1.
+             */
+            lower: number | null;
+            /** @description Whether the share lies outside its limits. */
+            outside: boolean;
+            /**
+             * Format: int32
+             * @description Visits that passed.
+             */
+            passed: number;
+            /**
+             * Format: int32
+             * @description First attempts.
+             */
+            tried: number;
+            /**
+             * Format: double
+             * @description Upper limit of the share that failed, 0..=1.
+             */
+            upper: number | null;
+        };
         /**
          * @description Connection to the hub.
          * @enum {string}
@@ -299,9 +539,19 @@ export interface components {
         HubView: {
             /**
              * Format: int32
+             * @description Chunks of leased releases that have not come yet.
+             */
+            chunks_missing: number;
+            /**
+             * Format: int32
              * @description Seconds until the lease ends; 0 when it is over, null when there is none.
              */
             lease_ends_in_s: number | null;
+            /**
+             * Format: int32
+             * @description Bytes of those chunks; stops at 4294967295.
+             */
+            missing_bytes: number;
             /**
              * Format: int32
              * @description Age of the oldest such record in seconds.
@@ -314,6 +564,26 @@ export interface components {
              * @description Journal records the hub has not acknowledged.
              */
             unsynced: number;
+            /**
+             * Format: int32
+             * @description Bytes of such records; stops at 4294967295.
+             */
+            unsynced_bytes: number;
+        };
+        /** @description What a lead can do about a slot as it stands. */
+        LeadAct: {
+            /** @description The chip, as recipes name it. */
+            chip: string;
+            /** @enum {string} */
+            kind: "approve_chip";
+            /** @description `probe`, `dfu` or `uart`. */
+            way: string;
+        } | {
+            /** @enum {string} */
+            kind: "approve_erase";
+        } | {
+            /** @enum {string} */
+            kind: "open_slot";
         };
         /**
          * @description How a thing is; ascending.
@@ -332,8 +602,82 @@ export interface components {
         OpenAnswer: {
             /** @description Whether the slot takes boards now. */
             open: boolean;
-            /** @description Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`. */
+            /**
+             * @description Stable word for the screen to translate: `opened`, `not_closed`, `not_recorded`,
+             *     `badge_first`, `lead_needed`, `hub_away`.
+             */
             word: string;
+        };
+        /**
+         * @description What an operator may do.
+         * @enum {string}
+         */
+        OperatorRole: "worker" | "lead" | "it";
+        /** @description The operator who is in. No name: a station knows none. */
+        OperatorView: {
+            /** @description Whether they have a PIN. */
+            has_pin: boolean;
+            /** @description Whether the hub has been away for so long that their PIN gives no more than the badge. */
+            hub_away: boolean;
+            /** @description Whether that wait is the lock after too many wrong PINs. */
+            locked: boolean;
+            /**
+             * Format: int32
+             * @description Their number.
+             */
+            number: number;
+            /**
+             * Format: int32
+             * @description The fewest digits of their PIN.
+             */
+            pin_digits_min: number;
+            /** @description What they may do now. */
+            rights: components["schemas"]["OperatorRole"];
+            /** @description What they may do with their PIN. */
+            role: components["schemas"]["OperatorRole"];
+            /**
+             * Format: int32
+             * @description Seconds until a PIN may be tried again; null when it may be now.
+             */
+            wait_s: number | null;
+        };
+        /** @description Everything about one order at this station. */
+        OrderFigures: {
+            /** @description How the portion is used up. */
+            burn_down: components["schemas"]["BurnDown"];
+            /** @description Failures by cause, most frequent first. */
+            causes: components["schemas"]["ParetoRow"][];
+            /** @description What passed, was tried and came back. */
+            counts: components["schemas"]["YieldCounts"];
+            /**
+             * Format: double
+             * @description Mean share of first attempts that failed, the p-chart's centre.
+             */
+            failing_share: number | null;
+            flash_time: components["schemas"]["FlashTime"] | null;
+            /** @description Hour by hour, the last at the end; hours without a visit are left out. */
+            hours: components["schemas"]["Hour"][];
+            /**
+             * Format: int64
+             * @description Station time they were made, milliseconds since the Unix epoch.
+             */
+            made_ms: number;
+            /** @description Number of the work order. */
+            order: string;
+            /** @description Slot by slot. */
+            slots: components["schemas"]["SlotFigures"][];
+            /** @description Failures by step, most frequent first. */
+            steps: components["schemas"]["ParetoRow"][];
+            /**
+             * Format: int32
+             * @description Seconds a unit may take on this line, where somebody set it.
+             */
+            takt_s: number | null;
+        };
+        /** @description Orders with visits at this station. */
+        OrderList: {
+            /** @description Numbers, the one worked on last first. */
+            orders: string[];
         };
         /** @description The work order in hand. */
         OrderView: {
@@ -363,6 +707,37 @@ export interface components {
             /** @description Release version that is flashed. */
             release: string;
         };
+        /** @description One bar of a Pareto chart. */
+        ParetoRow: {
+            /**
+             * Format: int32
+             * @description Failures.
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description Part of all failures with those above, 0..=1.
+             */
+            cumulative: number;
+            /** @description A trouble's code or a step's name. */
+            key: string;
+            /**
+             * Format: double
+             * @description Part of all failures, 0..=1.
+             */
+            share: number;
+        };
+        /** @description Who is at the station. */
+        PeopleView: {
+            /** @description Whether people are kept: then boards are flashed and acts done only while somebody is in. */
+            kept: boolean;
+            operator: components["schemas"]["OperatorView"] | null;
+        };
+        /** @description A PIN on its way to the station. It is shown nowhere and kept nowhere. */
+        PinEntry: {
+            /** @description 4 to 12 digits. */
+            pin: string;
+        };
         /** @description Whether the station is fit for a shift. */
         Preflight: {
             /** @description One entry per thing looked at. */
@@ -381,9 +756,44 @@ export interface components {
             accepted: boolean;
             /**
              * @description Stable word for the screen to translate: `order_selected`, `unknown_order`,
-             *     `not_a_scan`, `too_long`, `not_used_here`.
+             *     `not_a_scan`, `too_long`, `not_used_here`, `not_recorded`; of badges: `badged_in`,
+             *     `badge_replaced`, `already_in`, `badge_unknown`, `badge_ended`, `badge_disabled`,
+             *     `no_roster`; of orders: `badge_first`, `lead_needed`, `hub_away`.
              */
             word: string;
+        };
+        /** @description One slot among the others. */
+        SlotFigures: {
+            /** @description Failures by cause, in the order of the codes. */
+            causes: components["schemas"]["CauseCount"][];
+            /**
+             * Format: int32
+             * @description Those that failed.
+             */
+            failed: number;
+            /**
+             * Format: double
+             * @description One-sided p of Fisher's exact test that this slot fails no more often than the others;
+             *     null where there are too few visits or no other slot.
+             */
+            p_value: number | null;
+            /**
+             * Format: int32
+             * @description Those that failed for want of contact.
+             */
+            reseats: number;
+            /**
+             * Format: int32
+             * @description Number on the fixture.
+             */
+            slot: number;
+            /** @description Whether the slot fails more often than chance explains. */
+            suspect: boolean;
+            /**
+             * Format: int32
+             * @description Visits that worked on a board.
+             */
+            visits: number;
         };
         /**
          * @description What happens in a slot.
@@ -399,6 +809,7 @@ export interface components {
             can_look: boolean;
             /** @description The unit's activation code, once it has one. */
             code: string | null;
+            lead_act: components["schemas"]["LeadAct"] | null;
             /**
              * Format: int32
              * @description Number as printed on the fixture, from 1.
@@ -452,6 +863,8 @@ export interface components {
             /** @description Language the station was set up for (`en`, `zh`), if it was. */
             language_hint?: string | null;
             order: components["schemas"]["OrderView"] | null;
+            /** @description Who is at the station. */
+            people: components["schemas"]["PeopleView"];
             /**
              * Format: int32
              * @description Counts up with every view pushed since the daemon started.
@@ -463,15 +876,75 @@ export interface components {
             station: components["schemas"]["StationCard"];
             trouble: components["schemas"]["Trouble"] | null;
         };
+        /** @description A stick, and what is to be done with it. */
+        StickAct: {
+            /**
+             * Format: int32
+             * @description The number of the lead or IT person who asks for it.
+             */
+            by: number;
+            /** @description Where the stick is mounted: an absolute path at or below one of the configuration's `sticks`. */
+            folder: string;
+            /** @description Write or read. */
+            verb: components["schemas"]["StickVerb"];
+        };
+        /** @description What became of it. */
+        StickDone: {
+            /** @description Whether it was done whole. */
+            accepted: boolean;
+            /**
+             * Format: int32
+             * @description Chunks read.
+             */
+            chunks: number;
+            code: components["schemas"]["TroubleCode"] | null;
+            /**
+             * Format: int32
+             * @description Letters written, or documents read.
+             */
+            documents: number;
+            /** @description Whether the hub's time came with it. */
+            time: boolean;
+            /**
+             * @description Stable word for a screen: `written`, `read`, or why not (`no_parcel`, `unfinished`,
+             *     `replayed`, `foreign_sender` …).
+             */
+            word: string;
+        };
+        /**
+         * @description What is to be done with a stick.
+         * @enum {string}
+         */
+        StickVerb: "write" | "read";
         /** @description What came of a teach-in. */
         TeachAnswer: {
             /** @description The ports that belong to the slot now, as a configuration names them. */
             ports: string[];
             /**
              * @description Stable word for the screen to translate: `taught`, `nothing_came`, `taken` (another slot
-             *     has one of them), `not_recorded`.
+             *     has one of them), `not_recorded`, `badge_first`, `it_needed`, `hub_away`.
              */
             word: string;
+        };
+        /** @description One pass in the chart of times. */
+        TimePoint: {
+            /**
+             * Format: int64
+             * @description End of the visit, milliseconds since the Unix epoch.
+             */
+            at_ms: number;
+            /** @description Whether it lies outside the limits. */
+            outside: boolean;
+            /**
+             * Format: int32
+             * @description Slot.
+             */
+            slot: number;
+            /**
+             * Format: int32
+             * @description From contact to record, milliseconds.
+             */
+            took_ms: number;
         };
         /** @description A failure as the worker meets it. */
         Trouble: {
@@ -495,7 +968,129 @@ export interface components {
          * @description Stable trouble codes. Numbers are never reused.
          * @enum {string}
          */
-        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-51" | "F-52" | "F-53" | "F-54" | "F-60" | "F-61" | "F-62" | "F-63" | "F-99";
+        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-48" | "F-49" | "F-51" | "F-52" | "F-53" | "F-54" | "F-55" | "F-60" | "F-61" | "F-62" | "F-63" | "F-64" | "F-65" | "F-66" | "F-67" | "F-68" | "F-69" | "F-70" | "F-99";
+        /** @description A page of visits. */
+        VisitPage: {
+            /**
+             * Format: int32
+             * @description What to ask `before` for the next page; null on the last one.
+             */
+            next: number | null;
+            /** @description The visits, the last first. */
+            visits: components["schemas"]["VisitRow"][];
+        };
+        /** @description One ended visit, for drilling down and for CSV. */
+        VisitRow: {
+            /**
+             * Format: int64
+             * @description Station time of the end, milliseconds since the Unix epoch.
+             */
+            at_ms: number;
+            /** @description `first`, `recovering`, `again` or `unnamed`. */
+            attempt: string;
+            /** @description Activation code. */
+            code: string | null;
+            /** @description `pass`, `fail` or `seen_before`. */
+            ending: string;
+            /**
+             * Format: int32
+             * @description Counts up with every visit that ended at this station.
+             */
+            number: number;
+            /**
+             * Format: int32
+             * @description Slot.
+             */
+            slot: number;
+            /** @description The step that failed. */
+            step: string | null;
+            /**
+             * Format: int32
+             * @description From contact to record, milliseconds.
+             */
+            took_ms: number;
+            /** @description The trouble's code. */
+            trouble: string | null;
+            /** @description The chip's unique id in hexadecimal, where it told one. */
+            unit: string | null;
+            /** @description The visit's name in the journal. */
+            visit: string;
+        };
+        /** @description What a lead may let pass. */
+        Wish: {
+            /** @description The chip, as recipes name it. */
+            chip: string;
+            /** @enum {string} */
+            kind: "unproven";
+            /** @description `probe`, `dfu` or `uart`. */
+            way: string;
+        } | {
+            /** @enum {string} */
+            kind: "unlock";
+            /**
+             * Format: int32
+             * @description The slot.
+             */
+            slot: number;
+        };
+        /** @description What passed, was tried and came back. */
+        YieldCounts: {
+            /**
+             * Format: int32
+             * @description Those that failed.
+             */
+            failed_visits: number;
+            /**
+             * Format: int32
+             * @description Units that passed at their first attempt.
+             */
+            first_pass: number;
+            /**
+             * Format: double
+             * @description First-pass yield per unit, 0..=1.
+             */
+            first_pass_yield: number | null;
+            /**
+             * Format: int32
+             * @description Units that failed at first and passed later.
+             */
+            recovered: number;
+            /**
+             * Format: int32
+             * @description Failures of contact, after which a board is seated again.
+             */
+            reseats: number;
+            /**
+             * Format: int32
+             * @description Visits of boards that had passed before.
+             */
+            seen_before: number;
+            /**
+             * Format: int32
+             * @description Units that failed at first and have not passed since.
+             */
+            still_failed: number;
+            /**
+             * Format: int32
+             * @description Units that were tried.
+             */
+            units: number;
+            /**
+             * Format: int32
+             * @description Failed visits in which the chip told nobody who it is.
+             */
+            unnamed: number;
+            /**
+             * Format: double
+             * @description Yield per visit, 0..=1: what a station is judged by.
+             */
+            visit_yield: number | null;
+            /**
+             * Format: int32
+             * @description Visits that worked on a board.
+             */
+            visits: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -514,7 +1109,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Approval"];
+                "application/json": components["schemas"]["Wish"];
             };
         };
         responses: {
@@ -594,6 +1189,280 @@ export interface operations {
             };
         };
     };
+    order: {
+        parameters: {
+            query?: {
+                /** @description Number of the work order; the one in hand when it is left out. */
+                order?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderFigures"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Who is in is neither a lead nor IT, or was not proven by PIN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The station's records are not open */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    visits: {
+        parameters: {
+            query?: {
+                /** @description Number of the work order; the one in hand when it is left out. */
+                order?: string | null;
+                /** @description Of this slot only. */
+                slot?: number | null;
+                /** @description That failed with this code only. */
+                trouble?: string | null;
+                /** @description Of this unit only, by its unique id in upper-case hexadecimal. */
+                unit?: string | null;
+                /** @description Older than this number only: the next page. */
+                before?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 200 visits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VisitPage"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Who is in is neither a lead nor IT, or was not proven by PIN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The station's records are not open */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    visits_csv: {
+        parameters: {
+            query?: {
+                /** @description Number of the work order; the one in hand when it is left out. */
+                order?: string | null;
+                /** @description Of this slot only. */
+                slot?: number | null;
+                /** @description That failed with this code only. */
+                trouble?: string | null;
+                /** @description Of this unit only, by its unique id in upper-case hexadecimal. */
+                unit?: string | null;
+                /** @description Older than this number only: the next page. */
+                before?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One line per visit, the last first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": unknown;
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Who is in is neither a lead nor IT, or was not proven by PIN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The station's records are not open */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    badge_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    enter_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PinEntry"];
+            };
+        };
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    close_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActAnswer"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    orders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Their numbers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderList"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Who is in is neither a lead nor IT, or was not proven by PIN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The station's records are not open */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     preflight_now: {
         parameters: {
             query?: never;
@@ -614,6 +1483,13 @@ export interface operations {
             };
             /** @description No cookie: open the page through its entry address */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description People are kept, and neither IT nor a lead is in */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -756,6 +1632,37 @@ export interface operations {
             };
             /** @description No such slot */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    carry_stick: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StickAct"];
+            };
+        };
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StickDone"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -102,12 +102,21 @@ impl Log {
     pub(crate) fn codes(&self) -> BTreeMap<Vec<u8>, (String, u32, [u8; 32])> {
         let mut codes: BTreeMap<Vec<u8>, (String, u32, [u8; 32])> = BTreeMap::new();
         for event in &self.events {
-            let (Event::Reserved { uid, code, index, block_sha256, .. }
-            | Event::Adopted { uid, code, index, block_sha256, .. }) = event
-            else {
+            let (uid, code, index, block) = if let Event::Reserved {
+                uid,
+                code,
+                index,
+                block_sha256: Some(block),
+                ..
+            } = event
+            {
+                (uid, code, index, block)
+            } else if let Event::Adopted { uid, code, index, block_sha256, .. } = event {
+                (uid, code, index, block_sha256)
+            } else {
                 continue;
             };
-            let given = (code.clone(), *index, block_sha256.0);
+            let given = (code.clone(), *index, block.0);
             let known = codes.entry(uid.0.clone()).or_insert_with(|| given.clone());
             assert_eq!(*known, given, "one chip, one code");
         }

@@ -23,12 +23,13 @@ export interface BoardFilter {
   before?: number;
 }
 
-export type Asked<T> = { step: 'asking' } | { step: 'failed' } | { step: 'here'; value: T };
+export type Asked<T> = { step: 'asking' } | { step: 'failed' } | { step: 'not_yours' } | { step: 'here'; value: T };
 
-/** Asks the station; every failure is the same to the lead: not now. */
+/** Asks the station; but for missing rights every failure is the same to the lead: not now. */
 export async function ask<T>(path: string): Promise<Asked<T>> {
   try {
     const response = await fetch(path, { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) });
+    if (response.status === 403) return { step: 'not_yours' };
     return response.ok ? { step: 'here', value: (await response.json()) as T } : { step: 'failed' };
   } catch {
     return { step: 'failed' };

@@ -98,6 +98,8 @@ export interface Words {
     digits(count: number): string;
     out: string;
     closeOrder: string;
+    /** Leads to the figures of the order. */
+    figures: string;
     waits(seconds: number): string;
     lockedFor(span: string): string;
     answer: Record<PersonWord, string>;

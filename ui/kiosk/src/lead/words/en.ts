@@ -7,6 +7,7 @@ export const en: LeadWords = {
   back: 'Back to the line',
   loading: 'Reading the figures',
   notRead: { title: 'The figures cannot be read', sentence: 'The line goes on. Try again in a moment.' },
+  notYours: { title: 'For the lead', sentence: 'Badge in and enter the PIN first.' },
   noVisits: 'No board was worked on for this order yet.',
   firstPass: 'First-pass yield',
   firstPassOf: (good, units) => `${good} of ${units} boards passed at once`,

@@ -7,6 +7,7 @@ export const ja: LeadWords = {
   back: '作業画面に戻る',
   loading: '集計を読んでいます',
   notRead: { title: '集計を読めません', sentence: '作業は続きます。少し待ってからもう一度。' },
+  notYours: { title: 'リーダー用', sentence: '先に名札を読み、PIN を入れてください。' },
   noVisits: 'この作業指示の基板はまだありません。',
   firstPass: '直行率',
   firstPassOf: (good, units) => `${units} 枚中 ${good} 枚が一回で合格`,

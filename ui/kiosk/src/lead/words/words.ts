@@ -6,6 +6,7 @@ export interface LeadWords {
   back: string;
   loading: string;
   notRead: { title: string; sentence: string };
+  notYours: { title: string; sentence: string };
   noVisits: string;
   firstPass: string;
   firstPassOf(good: number, units: number): string;

@@ -7,6 +7,7 @@ export const zh: LeadWords = {
   back: '返回生产画面',
   loading: '正在读取数据',
   notRead: { title: '无法读取数据', sentence: '生产继续进行，请稍后再试。' },
+  notYours: { title: '仅供线长', sentence: '请先刷工牌并输入密码。' },
   noVisits: '该工单还没有处理过电路板。',
   firstPass: '一次通过率',
   firstPassOf: (good, units) => `${units} 块中 ${good} 块一次通过`,
