@@ -112,9 +112,9 @@ fn look_over(config: &Config, station: Option<StationFacts>) -> Preflight {
 }
 
 impl Screens {
-    fn carry_stick(&self, act: &StickAct) -> Result<StickDone, CarryError> {
+    fn carry_stick(&self, act: &StickAct, by: u32) -> Result<StickDone, CarryError> {
         let mount = stick::place(Path::new(&act.folder), &self.ports.config().sticks)?;
-        let by = Some(act.by);
+        let by = Some(by);
         let counted = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Ok(match act.verb {
             StickVerb::Write => {
@@ -162,10 +162,14 @@ impl ScreenDesk for Screens {
     }
 
     fn stick(&self, act: &StickAct) -> StickDone {
-        if let Ok(Err(refusal)) = self.desk.ask(Desk::may_look_over) {
-            return StickDone { word: refusal.word().to_owned(), ..StickDone::default() };
-        }
-        match self.carry_stick(act) {
+        let by = match self.desk.ask(Desk::who_carries) {
+            Ok(Ok(by)) => by,
+            Ok(Err(refusal)) => {
+                return StickDone { word: refusal.word().to_owned(), ..StickDone::default() };
+            }
+            Err(_) => return StickDone { word: "not_recorded".into(), ..StickDone::default() },
+        };
+        match self.carry_stick(act, by) {
             Ok(done) => done,
             Err(error) => {
                 let code = TroubleCode::from(&error);

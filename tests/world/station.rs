@@ -179,7 +179,7 @@ impl Station {
         let screen = self.screen()?;
         ureq::post(format!("{}/api/stick", screen.base))
             .header("Cookie", &screen.cookie)
-            .send_json(json!({ "verb": verb, "folder": stick, "by": 7 }))
+            .send_json(json!({ "verb": verb, "folder": stick }))
             .and_then(|mut answer| answer.body_mut().read_json())
             .with_context(|| format!("having a stick carried: {verb}"))
     }

@@ -1,8 +1,7 @@
 //! Who may talk to the station over loopback: a page that was let in by its nonce.
 //!
 //! Owns the nonce file, the cookie and the checks of Host and Origin. A cookie is a screen, not a
-//! role: it opens what stands on the screen. What a lead approves there is recorded with the number
-//! that was entered; nothing proves it until people badge in.
+//! role: it opens what stands on the screen. What a lead or IT does there needs their badge and PIN.
 //!
 //! Promise: a nonce works once; the next one is written to the file before the first is answered,
 //! so a restarted window finds a working one.

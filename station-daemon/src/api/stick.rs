@@ -29,8 +29,6 @@ pub struct StickAct {
     pub verb: StickVerb,
     /// Where the stick is mounted: an absolute path at or below one of the configuration's `sticks`.
     pub folder: String,
-    /// The number of the lead or IT person who asks for it.
-    pub by: u32,
 }
 
 /// What became of it.

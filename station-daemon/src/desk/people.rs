@@ -403,6 +403,10 @@ impl Desk {
         match self.record(events, |commit| put(commit, IN, &number)) {
             Ok(()) => {
                 self.staff.session = Some(session);
+                if left.is_none() {
+                    // A shift begins.
+                    self.check_sockets();
+                }
                 answer(true, if left.is_some() { "badge_replaced" } else { "badged_in" })
             }
             Err(_) => answer(false, "not_recorded"),
@@ -636,6 +640,14 @@ impl Desk {
     /// As for [`PersonRefusal`].
     pub fn may_look_over(&mut self) -> Result<(), PersonRefusal> {
         self.leave_of_it(true).map(drop)
+    }
+
+    /// The number of the lead or IT person who has a stick carried; 0 where no people are kept.
+    ///
+    /// # Errors
+    /// As for [`PersonRefusal`].
+    pub fn who_carries(&mut self) -> Result<u32, PersonRefusal> {
+        self.leave_of_it(true).map(|leave| leave.number())
     }
 
     fn leave_of(&mut self, roles: &[Role], refusal: PersonRefusal) -> Result<Leave, PersonRefusal> {

@@ -10,7 +10,6 @@ Moving ranges: numpy, with d2 from the range's expectation, integrated by scipy.
 
 import json
 import math
-import sys
 
 import numpy as np
 import scipy
@@ -70,11 +69,15 @@ def times():
         )
 
 
-json.dump(
-    dict(
-        made_with=dict(scipy=scipy.__version__, statsmodels=statsmodels.__version__, numpy=np.__version__, seed=SEED),
-        fisher=list(fisher()), p_chart=list(p_chart()), times=list(times()),
-    ),
-    sys.stdout, indent=1,
-)
-print()
+def lines(cases):
+    """One case to a line."""
+    return "[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]"
+
+
+made_with = dict(scipy=scipy.__version__, statsmodels=statsmodels.__version__, numpy=np.__version__, seed=SEED)
+print("{")
+print('"made_with":', json.dumps(made_with) + ",")
+print('"fisher":', lines(fisher()) + ",")
+print('"p_chart":', lines(p_chart()) + ",")
+print('"times":', lines(times()))
+print("}")

@@ -878,11 +878,6 @@ export interface components {
         };
         /** @description A stick, and what is to be done with it. */
         StickAct: {
-            /**
-             * Format: int32
-             * @description The number of the lead or IT person who asks for it.
-             */
-            by: number;
             /** @description Where the stick is mounted: an absolute path at or below one of the configuration's `sticks`. */
             folder: string;
             /** @description Write or read. */

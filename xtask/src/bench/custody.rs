@@ -17,7 +17,7 @@ use crate::{
 
 /// The rooms that measure: package and example.
 const PROGRAMS: &[(&str, &str)] =
-    &[("station-daemon", "journal-append"), ("release", "open-release")];
+    &[("station-daemon", "journal-append"), ("release", "open-release"), ("hub", "journal-drain")];
 
 /// What is wanted, by the name of the case; a case that is not here has no target.
 const TARGETS: &[(&str, f64)] = &[

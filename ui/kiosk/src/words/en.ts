@@ -168,7 +168,7 @@ export const en: Words = {
     digits: (count) => `${count} digits entered`,
     out: 'Badge out',
     closeOrder: 'Close order',
-    figures: 'Yield of the order',
+    figures: 'Yield',
     waits: (seconds) => `Wait ${seconds} s`,
     lockedFor: (span) => `Locked for ${span}`,
     answer: {

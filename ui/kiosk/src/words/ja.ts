@@ -168,7 +168,7 @@ export const ja: Words = {
     digits: (count) => `${count} 桁入力済み`,
     out: '退出',
     closeOrder: '指示書を閉じる',
-    figures: '良品率を見る',
+    figures: '良品率',
     waits: (seconds) => `あと ${seconds} 秒`,
     lockedFor: (span) => `ロック中 ${span}`,
     answer: {

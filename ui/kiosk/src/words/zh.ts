@@ -168,7 +168,7 @@ export const zh: Words = {
     digits: (count) => `已输入 ${count} 位`,
     out: '离岗',
     closeOrder: '关闭工单',
-    figures: '查看良率',
+    figures: '良率',
     waits: (seconds) => `请等 ${seconds} 秒`,
     lockedFor: (span) => `已锁定 ${span}`,
     answer: {
