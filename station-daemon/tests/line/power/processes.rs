@@ -190,7 +190,8 @@ pub(crate) fn set_in_again(board: &Board) -> impl FnMut(&StationView) -> bool + 
             board.pull("remove");
             board.pull("power on");
             taken_out = true;
-        } else if taken_out && !again && slot(view, CUT).state == SlotState::Empty {
+        } else if taken_out && !again && slot(view, CUT).can_look {
+            // Empty, or silent since the board lost its power under the probe (F-12, then F-10).
             board.pull("insert");
             again = true;
         }
