@@ -184,6 +184,53 @@ impl ProbeBackend {
         })
     }
 
+    /// Attaches and asks the chip who it is.
+    fn ask_identity(&mut self, chip: &'static Chip) -> Result<Identity, FlashError> {
+        let during = Step::Identify;
+        if let Link::Attached(_) = self.link {
+            self.link = Link::Closed;
+        }
+        self.locked = false;
+        let session = match self.attach(chip, Permissions::new(), during) {
+            Ok(session) => session,
+            Err(error) => return self.locked_or(error, chip),
+        };
+        let checksum = Checksum::draw(random_words()?);
+        let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
+        let reset = self.profile(chip)?.reset;
+        let external_bytes = None;
+        let attached = Attached { session, chip, reset, images, checksum, external_bytes };
+        self.link = Link::Attached(Box::new(attached));
+        let read = self.attached(during).and_then(|attached| {
+            // Other chips did not let themselves be attached to.
+            if let Protect::Stm32Readout(_) = chip.protect
+                && attached.is_protected()?
+            {
+                return Err(FlashError::Locked);
+            }
+            let (part, uid) = (chip.part.words(), chip.uid.words());
+            // A code is bound to these bytes for ever: they are read twice.
+            let words = attached.read_twice(&[part.as_slice(), uid.as_slice()].concat(), during)?;
+            let (part, words) = words.split_at(part.len());
+            let part = chip.part.judge(part)?;
+            if chip.has_external_flash() {
+                return attached.ask_external_flash(part);
+            }
+            if uid.is_empty() {
+                return Ok((part, None));
+            }
+            Ok((part, Some(chip.uid.judge(words)?)))
+        });
+        let (part, uid) = match self.settle(read) {
+            Ok(read) => read,
+            Err(error) => {
+                self.link = Link::Closed;
+                return self.locked_or(error, chip);
+            }
+        };
+        Ok(Identity { family: chip.family.to_owned(), part, uid, weak: None, locked: false })
+    }
+
     /// Attaches anew to a chip that has just loaded its options and says whether it is protected.
     fn reattached(&mut self, chip: &'static Chip, during: Step) -> Result<bool, FlashError> {
         self.link = Link::Closed;
@@ -247,49 +294,17 @@ impl Backend for ProbeBackend {
     }
 
     fn identify(&mut self, chip: &'static Chip) -> Result<Identity, FlashError> {
-        let during = Step::Identify;
-        if let Link::Attached(_) = self.link {
-            self.link = Link::Closed;
-        }
-        self.locked = false;
-        let session = match self.attach(chip, Permissions::new(), during) {
-            Ok(session) => session,
-            Err(error) => return self.locked_or(error, chip),
-        };
-        let checksum = Checksum::draw(random_words()?);
-        let images = Images::assemble(session.target(), chip, self.profile(chip)?)?;
-        let reset = self.profile(chip)?.reset;
-        let external_bytes = None;
-        let attached = Attached { session, chip, reset, images, checksum, external_bytes };
-        self.link = Link::Attached(Box::new(attached));
-        let read = self.attached(during).and_then(|attached| {
-            // Other chips did not let themselves be attached to.
-            if let Protect::Stm32Readout(_) = chip.protect
-                && attached.is_protected()?
+        match self.ask_identity(chip) {
+            // Firmware that takes the debug pins may do so between two questions; the driver then
+            // fails, or panics over the answer it missed. From now on the port is silent from the
+            // first question on, and the chip is caught by its reset pin.
+            Err(FlashError::Silent { .. } | FlashError::ProbeLost { .. })
+                if self.profile(chip)?.reset == Reset::RequestOrPin =>
             {
-                return Err(FlashError::Locked);
+                self.ask_identity(chip)
             }
-            let (part, uid) = (chip.part.words(), chip.uid.words());
-            // A code is bound to these bytes for ever: they are read twice.
-            let words = attached.read_twice(&[part.as_slice(), uid.as_slice()].concat(), during)?;
-            let (part, words) = words.split_at(part.len());
-            let part = chip.part.judge(part)?;
-            if chip.has_external_flash() {
-                return attached.ask_external_flash(part);
-            }
-            if uid.is_empty() {
-                return Ok((part, None));
-            }
-            Ok((part, Some(chip.uid.judge(words)?)))
-        });
-        let (part, uid) = match self.settle(read) {
-            Ok(read) => read,
-            Err(error) => {
-                self.link = Link::Closed;
-                return self.locked_or(error, chip);
-            }
-        };
-        Ok(Identity { family: chip.family.to_owned(), part, uid, weak: None, locked: false })
+            answered => answered,
+        }
     }
 
     fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), FlashError> {

@@ -209,7 +209,14 @@ def check_wraps(manifest):
     must_refuse("another lease", lambda: unwrap(wrapped, private, later), OpenError)
     must_refuse("another station", lambda: unwrap(wrapped, key_of("x"), ours), OpenError)
 
-    hub_wrap, hub_keys = (json.loads(line) for line in documents(4)[1:])
+    additional, sealed = lines_of(4)[4:6]
+    sealed = bytes.fromhex(sealed)
+    key = HPKE.kem.deserialize_private_key(private)
+    parcel = HPKE.create_recipient_context(sealed[:32], key, info=b"flashline secret parcel v1")
+    assert parcel.open(sealed[32:], aad=additional.encode()) == bytes.fromhex("02006869")
+    assert json.loads(additional)["receiver_key_sha256"] == sha256(bytes.fromhex(public)).hex()
+
+    hub_wrap, hub_keys = (json.loads(line) for line in documents(4)[2:])
     hub, digest = key_of("hub release"), sha256(manifest.encode()).hex()
     assert hub_keys["release"] == public_of(hub).hex()
     assert hub_wrap["hub_key_sha256"] == sha256(public_of(hub)).hex()
