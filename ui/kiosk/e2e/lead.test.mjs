@@ -43,6 +43,8 @@ async function assertFits(name) {
       if (box.bottom > clientHeight + 1 || box.right > clientWidth + 1) found.push(`${part.tagName} leaves the screen`);
       if (part.scrollHeight > part.clientHeight + 2) found.push(`${part.tagName}.${part.className} is cut off below`);
     }
+    const [rows, below] = ['.page table', '.page .keys'].map((name) => document.querySelector(name)?.getBoundingClientRect());
+    if (rows && below && rows.bottom > below.top + 1) found.push(`the rows end ${rows.bottom - below.top} px below the keys' begin`);
     const keys = [...document.querySelectorAll('.page button, .page footer a')].map((e) => [e, e.getBoundingClientRect()]);
     for (const [key, box] of keys) {
       if (box.width < 20 * mm - 0.5 || box.height < 20 * mm - 0.5) found.push(`"${key.textContent.trim().slice(0, 20)}" is ${box.width}×${box.height}`);
