@@ -15,7 +15,7 @@ for target in thumbv6m-none-eabi thumbv7m-none-eabi; do
     /usr/bin/cargo build --quiet --release --locked --target "$target" --no-default-features --features "$features"
     elf=${CARGO_TARGET_DIR:-target}/$target/release/delta-chip
     # The program's own parts: start-up, printing, and the division that only printing needs.
-    harness='delta_chip::(print|paint|unpainted|semihosting|__cortex|main)|Reset|__pre_init|SysTick|DefaultHandler|HardFault|main$|_div_rem|udiv'
+    harness='delta_chip::(print|paint|used_bytes|semihosting|__cortex|main)|Reset|__pre_init|SysTick|DefaultHandler|HardFault|main$|_div_rem|udiv'
     nm -S -C "$elf" | awk '$3 ~ /^[tT]$/' | grep -vE "$harness" | cut -d ' ' -f 2 | {
         total=0
         while read -r hex; do total=$((total + 0x$hex)); done

@@ -9,9 +9,9 @@
 //! says, there is no panic, no read or write outside the images, and a bounded amount of work.
 
 use crate::coder::Reader;
-use crate::header::{Body, Digest, HEADER_BYTES_MAX, Header, HeaderError, Parsed, parse};
+use crate::digest::{Digest, Hash};
+use crate::header::{Body, Header, HeaderError, Parsed, parse};
 use crate::walk::{Action, Codec, Facts, Scene};
-use sha2::{Digest as _, Sha256};
 
 /// The two images, wherever they lie. Offsets count from the start of each image.
 pub trait Flash {
@@ -109,7 +109,7 @@ pub struct Workspace {
 impl Workspace {
     /// An unused one.
     pub const fn new() -> Self {
-        Self { reader: Reader::new(), codec: Codec::blank() }
+        Self { reader: Reader::blank(), codec: Codec::blank() }
     }
 }
 
@@ -126,7 +126,6 @@ pub struct Apply<'p> {
     room: Room,
     state: State,
     work: &'p mut Workspace,
-    sha: Sha256,
     written: u32,
     in_page: u32,
     new_len: u32,
@@ -135,7 +134,8 @@ pub struct Apply<'p> {
 
 #[derive(Debug)]
 enum State {
-    Header { bytes: [u8; HEADER_BYTES_MAX], len: u8 },
+    /// Its bytes so far are in the reader.
+    Header,
     Stored,
     Coded,
     Failed(ApplyError),
@@ -145,18 +145,13 @@ impl<'p> Apply<'p> {
     /// Begins; `page` is the unit in which the new image is written.
     /// `work` may have been used before.
     pub fn new(room: Room, page: &'p mut [u8], work: &'p mut Workspace) -> Self {
-        work.reader = Reader::new();
-        let state = if page.is_empty() {
-            State::Failed(ApplyError::NoPage)
-        } else {
-            State::Header { bytes: [0; HEADER_BYTES_MAX], len: 0 }
-        };
+        work.reader.begin();
+        let state = if page.is_empty() { State::Failed(ApplyError::NoPage) } else { State::Header };
         Self {
             page,
             room,
             state,
             work,
-            sha: Sha256::new(),
             written: 0,
             in_page: 0,
             new_len: 0,
@@ -193,21 +188,17 @@ impl<'p> Apply<'p> {
     }
 
     fn take<F: Flash>(&mut self, mut patch: &[u8], flash: &mut F) -> Result<(), ApplyError> {
-        while let State::Header { bytes, len } = &mut self.state {
-            let Some((first, rest)) = patch.split_first() else { return Ok(()) };
-            let Some(slot) = bytes.get_mut(usize::from(*len)) else {
-                return Err(HeaderError::Limits.into());
-            };
-            *slot = *first;
-            *len += 1;
+        while matches!(self.state, State::Header) {
+            let Some((first, rest)) = patch.split_at_checked(1) else { return Ok(()) };
             patch = rest;
-            let parsed = parse(bytes.get(..usize::from(*len)).unwrap_or(&[]))?;
-            if let Parsed::Whole(header, _) = parsed {
-                self.begin(&header, flash)?;
+            if let Some(wanted) = self.open(first)?
+                && !self.holds(&wanted, self.room.old_len, flash, F::read_old)?
+            {
+                return Err(ApplyError::OldDigest);
             }
         }
         match self.state {
-            State::Header { .. } => Ok(()),
+            State::Header => Ok(()),
             State::Failed(error) => Err(error),
             State::Stored => {
                 for byte in patch {
@@ -232,40 +223,34 @@ impl<'p> Apply<'p> {
         }
     }
 
-    /// The header is known: may this patch go on?
-    fn begin<F: Flash>(&mut self, header: &Header, flash: &mut F) -> Result<(), ApplyError> {
+    /// Takes a byte of the header; after the last one, says which old image the patch is for.
+    // Not inlined: what is on the stack here should not be there during anything else.
+    #[inline(never)]
+    fn open(&mut self, byte: &[u8]) -> Result<Option<Digest>, ApplyError> {
+        if self.work.reader.feed(byte) == 0 {
+            return Err(HeaderError::Limits.into());
+        }
+        let Parsed::Whole(header, _) = parse(self.work.reader.held())? else { return Ok(None) };
+        self.work.reader.begin();
         let Room { old_len, new_len_max } = self.room;
+        let Header { new_len, new_digest, old_digest, .. } = header;
         if header.old_len != old_len {
             return Err(ApplyError::OldLength { wanted: header.old_len, found: old_len });
         }
-        if header.new_len > new_len_max {
-            return Err(ApplyError::Room { wanted: header.new_len, room: new_len_max });
+        if new_len > new_len_max {
+            return Err(ApplyError::Room { wanted: new_len, room: new_len_max });
         }
-        let mut sha = Sha256::new();
-        let mut at = 0;
-        let mut piece = [0; 64];
-        while at < old_len {
-            let len = (old_len - at).min(64);
-            let Some(piece) = piece.get_mut(..len as usize) else { break };
-            flash.read_old(at, piece)?;
-            sha.update(&*piece);
-            at += len;
-        }
-        if Digest::from_sha(sha) != header.old_digest {
-            return Err(ApplyError::OldDigest);
-        }
-        self.new_len = header.new_len;
-        self.new_digest = header.new_digest;
+        self.new_len = new_len;
+        self.new_digest = new_digest;
         self.state = match header.body {
             Body::Stored => State::Stored,
             Body::Coded { isa, base, map_entries } => {
                 let map_entries = u32::from(map_entries);
-                let new_len = header.new_len;
                 self.work.codec.begin(Facts { isa, old_len, new_len, base, map_entries });
                 State::Coded
             }
         };
-        Ok(())
+        Ok(Some(old_digest))
     }
 
     fn run<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
@@ -273,7 +258,6 @@ impl<'p> Apply<'p> {
             let mut scene = Applying {
                 page: self.page,
                 flash,
-                sha: &mut self.sha,
                 old_len: self.room.old_len,
                 written: &mut self.written,
                 in_page: &mut self.in_page,
@@ -295,7 +279,6 @@ impl<'p> Apply<'p> {
         Applying {
             page: self.page,
             flash,
-            sha: &mut self.sha,
             old_len: self.room.old_len,
             written: &mut self.written,
             in_page: &mut self.in_page,
@@ -305,7 +288,7 @@ impl<'p> Apply<'p> {
 
     fn close<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
         match self.state {
-            State::Header { .. } => return Err(ApplyError::Truncated),
+            State::Header => return Err(ApplyError::Truncated),
             State::Failed(error) => return Err(error),
             State::Stored => {}
             State::Coded => {
@@ -324,10 +307,34 @@ impl<'p> Apply<'p> {
         if let Some(fault) = scene.fault {
             return Err(fault.into());
         }
-        if Digest::from_sha(self.sha.clone()) != self.new_digest {
+        // Of what flash holds, not of what was sent there.
+        let wanted = self.new_digest;
+        if !self.holds(&wanted, self.new_len, flash, F::read_new)? {
             return Err(ApplyError::NewDigest);
         }
         Ok(())
+    }
+
+    /// Whether an image has a digest; it is read through the page, which must be free.
+    // Not inlined: one for both images, and the hash stands on the stack only here.
+    #[inline(never)]
+    fn holds<F: Flash>(
+        &mut self,
+        wanted: &Digest,
+        len: u32,
+        flash: &mut F,
+        read: fn(&mut F, u32, &mut [u8]) -> Result<(), FlashFault>,
+    ) -> Result<bool, FlashFault> {
+        let mut hash = Hash::new();
+        let mut at = 0;
+        while at < len {
+            let some = (self.page.len() as u32).min(len - at);
+            let Some(piece) = self.page.get_mut(..some as usize) else { break };
+            read(flash, at, piece)?;
+            hash.add(piece);
+            at += some;
+        }
+        Ok(hash.digest() == *wanted)
     }
 }
 
@@ -335,7 +342,6 @@ impl<'p> Apply<'p> {
 struct Applying<'a, F> {
     page: &'a mut [u8],
     flash: &'a mut F,
-    sha: &'a mut Sha256,
     old_len: u32,
     written: &'a mut u32,
     in_page: &'a mut u32,
@@ -346,7 +352,6 @@ impl<F: Flash> Applying<'_, F> {
     fn flush(&mut self) {
         let Some(full) = self.page.get(..*self.in_page as usize) else { return };
         if !full.is_empty() {
-            self.sha.update(full);
             if let Err(fault) = self.flash.write_new(*self.written - *self.in_page, full) {
                 self.fault = Some(fault);
             }

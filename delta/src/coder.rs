@@ -39,7 +39,7 @@ pub(crate) trait Coder {
 const RENORM_BELOW: u32 = 1 << 24;
 /// Input a step may take before it must find more: see [`Reader::ready`].
 const STEP_BYTES_MAX: usize = 104;
-const BUFFER_BYTES: usize = 128;
+const BUFFER_BYTES: usize = STEP_BYTES_MAX;
 
 /// Reads decisions from bytes that arrive in any chunking.
 #[derive(Clone, Debug)]
@@ -59,11 +59,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) const fn new() -> Self {
+    /// All zeros; [`begin`](Self::begin) makes it usable.
+    pub(crate) const fn blank() -> Self {
         Self {
-            range: u32::MAX,
+            range: 0,
             code: 0,
-            opening: 4,
+            opening: 0,
             head: 0,
             tail: 0,
             ended: false,
@@ -71,6 +72,18 @@ impl Reader {
             last: 0,
             buffer: [0; BUFFER_BYTES],
         }
+    }
+
+    /// Before the first byte.
+    pub(crate) fn begin(&mut self) {
+        let Self { range, code, opening, head, tail, ended, past_end, last, buffer: _ } = self;
+        (*range, *code, *opening) = (u32::MAX, 0, 4);
+        (*head, *tail, *ended, *past_end, *last) = (0, 0, false, 0, 0);
+    }
+
+    /// What was fed and not read yet.
+    pub(crate) fn held(&self) -> &[u8] {
+        self.buffer.get(usize::from(self.head)..usize::from(self.tail)).unwrap_or(&[])
     }
 
     /// Saves to, or loads from, `fields`.
@@ -284,7 +297,8 @@ mod tests {
                 writer.code(*p, *bit, Kind::Map);
             }
             let bytes = writer.finish();
-            let mut reader = Reader::new();
+            let mut reader = Reader::blank();
+            reader.begin();
             let mut at = 0;
             for (p, bit) in &script {
                 while !reader.ready() {

@@ -1,8 +1,8 @@
 //! The first bytes of a patch: what it is for, what it needs, what must come out.
 
+use crate::digest::Digest;
 use crate::isa::Isa;
 use crate::map::MAP_ENTRIES_MAX;
-use sha2::{Digest as _, Sha256};
 
 /// "FD", then the version.
 const MAGIC: [u8; 3] = [b'F', b'D', VERSION];
@@ -26,28 +26,6 @@ pub const PAGE_BITS_MIN: u8 = 8;
 pub const PAGE_BITS_MAX: u8 = PAGE_BITS_MIN + 15;
 /// Most pages behind the one being written that an update in place looks back to.
 pub const REACH_MAX: u8 = 15;
-
-/// The first 16 bytes of a SHA-256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest(pub [u8; 16]);
-
-impl Digest {
-    /// The digest of a whole image.
-    pub fn of(image: &[u8]) -> Self {
-        let mut sha = Sha256::new();
-        sha.update(image);
-        Self::from_sha(sha)
-    }
-
-    pub(crate) fn from_sha(sha: Sha256) -> Self {
-        let full = sha.finalize();
-        let mut first = [0; 16];
-        for (byte, from) in first.iter_mut().zip(full) {
-            *byte = from;
-        }
-        Self(first)
-    }
-}
 
 /// How the body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

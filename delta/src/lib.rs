@@ -4,6 +4,7 @@
 
 pub mod apply;
 mod coder;
+mod digest;
 mod header;
 pub mod inplace;
 mod isa;
@@ -15,8 +16,9 @@ mod model;
 mod prior;
 mod walk;
 
+pub use digest::Digest;
 pub use header::{
-    BASE_STEP, Body, Digest, HEADER_BYTES_MAX, Header, HeaderError, IMAGE_BYTES_MAX, InPlace,
+    BASE_STEP, Body, HEADER_BYTES_MAX, Header, HeaderError, IMAGE_BYTES_MAX, InPlace,
     PAGE_BITS_MAX, PAGE_BITS_MIN, REACH_MAX, VERSION,
 };
 pub use isa::Isa;

@@ -46,10 +46,10 @@ pub(crate) mod limit {
     pub(crate) const NUMBER: u16 = 10;
 }
 
-/// Slots in the shared slab; a power of two.
-pub(crate) const SLAB: usize = 2048;
+/// Slots in the shared slab.
+pub(crate) const SLAB: usize = 1988;
 /// Weights of all mixers.
-pub(crate) const WEIGHTS: usize = 320;
+pub(crate) const WEIGHTS: usize = 314;
 /// Number codes, see [`Number`].
 pub(crate) const NUMBERS: usize = 6;
 /// Counters of a number code: 24 for the length, three for each length up to 11.
@@ -110,7 +110,7 @@ const WEIGHT_MAX: i32 = 8 * 4096 - 1;
 /// Where in the slab things live, and how the mixer treats them.
 pub(crate) struct Mix<'a> {
     /// Slab indices, at most six.
-    pub(crate) slots: &'a [usize],
+    pub(crate) slots: &'a [u16],
     /// First of as many weights.
     pub(crate) weights: usize,
     /// Learning rate, 4096 = 1.
@@ -169,12 +169,11 @@ impl Model {
         bit: bool,
         kind: Kind,
     ) -> bool {
-        let at = slot % SLAB;
-        let slot = &mut self.slab[at];
-        let bit = coder.code(chance(*slot), bit, kind);
-        learn(slot, bit, limit, &mut self.dither);
+        let Some(counter) = self.slab.get_mut(slot) else { return false };
+        let bit = coder.code(chance(*counter), bit, kind);
+        learn(counter, bit, limit, &mut self.dither);
         #[cfg(feature = "train")]
-        self.seen.bit(at, bit);
+        self.seen.bit(slot, bit);
         bit
     }
 
@@ -191,7 +190,7 @@ impl Model {
         // No `%` where the divisor is no power of two: small cores divide in a library.
         let Some(weights) = self.weights.get_mut(mix.weights..) else { return false };
         for ((input, slot), weight) in inputs.iter_mut().zip(mix.slots).zip(&*weights) {
-            *input = stretch(chance(self.slab[slot % SLAB]));
+            *input = stretch(chance(self.slab.get(usize::from(*slot)).copied().unwrap_or(0)));
             sum += *input * i32::from(*weight);
         }
         let p = squash(sum >> 12);
@@ -200,11 +199,13 @@ impl Model {
         for ((input, slot), weight) in inputs.iter().zip(mix.slots).zip(weights) {
             let step = (((input * error) >> 10) * mix.rate + (1 << 13)) >> 14;
             *weight = (i32::from(*weight) + step).clamp(-WEIGHT_MAX, WEIGHT_MAX) as i16;
-            learn(&mut self.slab[slot % SLAB], bit, mix.limit, &mut self.dither);
+            if let Some(counter) = self.slab.get_mut(usize::from(*slot)) {
+                learn(counter, bit, mix.limit, &mut self.dither);
+            }
         }
         #[cfg(feature = "train")]
         for (i, slot) in mix.slots.iter().enumerate() {
-            self.seen.bit(slot % SLAB, bit);
+            self.seen.bit(usize::from(*slot), bit);
             self.seen.visits[mix.weights + i] += 1;
         }
         bit
@@ -260,11 +261,11 @@ impl Model {
 }
 
 /// As [`hashed`], for a node of the binary tree of a byte.
-pub(crate) fn hashed_node(context: u32, node: u32, bits: u32) -> usize {
+pub(crate) fn hashed_node(context: u32, node: u32, bits: u32) -> u16 {
     hashed(context.wrapping_mul(0x85EB_CA6B) ^ node.wrapping_mul(0xC2B2_AE35), bits)
 }
 
-/// A slab index of `bits` bits for a context.
-pub(crate) fn hashed(context: u32, bits: u32) -> usize {
-    (context.wrapping_mul(0x9E37_79B1) >> (32 - bits)) as usize
+/// A slab index of `bits` bits, at most 16, for a context.
+pub(crate) fn hashed(context: u32, bits: u32) -> u16 {
+    (context.wrapping_mul(0x9E37_79B1) >> (32 - bits)) as u16
 }

@@ -99,9 +99,9 @@ fn print_number(mut number: u64) {
     }
 }
 
-/// Marks the stack below the caller; returns the lowest word marked.
+/// Marks the stack below the caller; returns the lowest word marked and where the stack stood.
 #[inline(never)]
-fn paint() -> *mut u32 {
+fn paint() -> (*mut u32, u32) {
     let here: u32;
     // SAFETY: reads the stack pointer.
     unsafe { asm!("mov {}, sp", out(reg) here) };
@@ -110,16 +110,17 @@ fn paint() -> *mut u32 {
         // SAFETY: free stack, below every frame in use.
         unsafe { write_volatile(lowest.add(i), PAINT) };
     }
-    lowest
+    (lowest, here)
 }
 
-fn unpainted_bytes(lowest: *mut u32) -> u64 {
+/// Bytes of stack between the lowest word that was overwritten and `here`.
+fn used_bytes(lowest: *mut u32, here: u32) -> u64 {
     let mut untouched = 0;
     // SAFETY: the words that `paint` marked.
     while untouched < WATCHED && unsafe { read_volatile(lowest.add(untouched)) } == PAINT {
         untouched += 1;
     }
-    ((WATCHED - untouched) * 4) as u64
+    u64::from(here) - (lowest as u64 + untouched as u64 * 4)
 }
 
 #[inline(never)]
@@ -142,7 +143,7 @@ fn main() -> ! {
     let (new, page, work) =
         unsafe { (&mut *addr_of_mut!(NEW), &mut *addr_of_mut!(PAGE), &mut *addr_of_mut!(WORK)) };
     let mut memory = Memory { new };
-    let lowest = paint();
+    let (lowest, here) = paint();
     // SAFETY: the system timer of Armv6-M: reload, value, then control with its exception.
     unsafe {
         write_volatile(SYSTICK.add(1), 0x00FF_FFFF);
@@ -156,7 +157,7 @@ fn main() -> ! {
         write_volatile(SYSTICK, 0);
         u64::from(read_volatile(addr_of_mut!(WRAPS))) * 0x0100_0000 + u64::from(0x00FF_FFFF - left)
     };
-    let stack = unpainted_bytes(lowest);
+    let stack = used_bytes(lowest, here);
     match result {
         Ok(bytes) => {
             print("new image right: ");

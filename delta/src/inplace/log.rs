@@ -22,7 +22,7 @@ use crate::walk::{Facts, Fields};
 pub const UNIT: u32 = 32;
 const NOTE_BYTES: u32 = 64;
 /// What the walk remembers, rounded up to units.
-const MEMORY_BYTES: u32 = 7456;
+const MEMORY_BYTES: u32 = 7296;
 /// A checkpoint, without the notes of touched pages: one for each page of the ring.
 pub const CHECKPOINT_BYTES: u32 = NOTE_BYTES + MEMORY_BYTES + 2 * UNIT;
 /// Most bytes that a step writes beyond the end of a page.

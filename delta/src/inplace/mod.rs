@@ -18,11 +18,11 @@ pub(crate) mod log;
 mod page;
 
 use crate::apply::{FlashFault, Workspace};
-use crate::header::{Digest, HEADER_BYTES_MAX, Header, HeaderError, InPlace};
+use crate::digest::{Digest, Hash};
+use crate::header::{HEADER_BYTES_MAX, Header, HeaderError, InPlace};
 use log::Log;
 pub use log::{CHECKPOINT_BYTES, UNIT};
 use page::Rewriting;
-use sha2::{Digest as _, Sha256};
 
 /// Places in flash. Offsets count from the start of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -318,7 +318,7 @@ fn pieces<N: Nor>(
 }
 
 fn digest<N: Nor>(nor: &mut N, len: u32) -> Result<Digest, FlashFault> {
-    let mut sha = Sha256::new();
-    pieces(len, nor, Area::Image, &mut |_, piece| sha.update(piece))?;
-    Ok(Digest::from_sha(sha))
+    let mut hash = Hash::new();
+    pieces(len, nor, Area::Image, &mut |_, piece| hash.add(piece))?;
+    Ok(hash.digest())
 }

@@ -3,7 +3,6 @@
 use super::log::{Log, Note, SPILL_MAX, UNIT, written};
 use super::{Area, Geometry, InPlaceError, Nor, digest};
 use crate::apply::{FlashFault, Workspace};
-use crate::coder::Reader;
 use crate::header::{Body, Header, InPlace};
 use crate::walk::{Action, Facts, Scene};
 
@@ -166,7 +165,7 @@ impl<'a, N: Nor> Rewriting<'a, N> {
         match self.facts() {
             None => Ok(()),
             Some(facts) if first => {
-                self.work.reader = Reader::new();
+                self.work.reader.begin();
                 self.work.codec.begin(facts);
                 Ok(())
             }

@@ -227,3 +227,8 @@ pub(crate) struct Reference {
     /// Whether a decision is coded even if nothing is expected to change.
     pub(crate) always: bool,
 }
+
+impl Reference {
+    /// In place of one.
+    pub(crate) const NONE: Self = Self { target: 0, bytes: 0, kind: 0, always: false };
+}

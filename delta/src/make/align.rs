@@ -179,6 +179,14 @@ fn bits(value: u64) -> u64 {
     u64::from(64 - value.leading_zeros())
 }
 
+/// How many bytes agree from here, at most [`LOOK_AHEAD`]; `known` of them are known to.
+fn agreeing(a: &[u8], b: &[u8], known: usize) -> usize {
+    let most = a.len().min(b.len()).min(LOOK_AHEAD);
+    let known = known.min(most);
+    let differs = a[known..most].iter().zip(&b[known..most]).position(|(a, b)| a != b);
+    differs.map_or(most, |more| known + more)
+}
+
 /// The cheapest cut of the new image into copies and literals.
 pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Piece> {
     let old_len = views.old.len();
@@ -187,19 +195,16 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
     let masked = |at: usize| {
         if at < old_len { views.old_masked[at] } else { views.new_masked[at - old_len] }
     };
+    // What follows in the same image, with fields cleared.
+    let rest = |source: usize| match source.checked_sub(old_len) {
+        None => &views.old_masked[source..],
+        Some(at) => &views.new_masked[at..],
+    };
     let there = |source: usize, at: usize| {
         source >= old_len || views.floor.is_none_or(|floor| floor.has(source, at))
     };
-    let ahead = |source: usize, at: usize| {
-        let mut len = 0;
-        while len < LOOK_AHEAD
-            && at + len < new_len
-            && (source < old_len) == (source + len < old_len)
-            && masked(source + len) == views.new_masked[at + len]
-        {
-            len += 1;
-        }
-        len
+    let ahead = |source: usize, at: usize, known: usize| {
+        agreeing(rest(source), &views.new_masked[at..], known)
     };
     let mut nodes = vec![Node { at: 0, diagonal: LITERAL, before: 0, previous: 0 }];
     let mut states = vec![State { diagonal: LITERAL, cost: 0, node: 0, last_wrong: false }];
@@ -218,6 +223,8 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
         }
     };
     let mut nodes_max = NODES_MAX;
+    // The best state's diagonal, and up to where it is known to agree with the new image.
+    let (mut agreed, mut agreed_to) = (LITERAL, 0);
     for at in 0..new_len {
         let best = states.iter().copied().min_by_key(|s| s.cost).unwrap_or(State {
             diagonal: LITERAL,
@@ -235,7 +242,14 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
             0
         } else {
             let source = (best.diagonal + at as i64) as usize;
-            if source < old_len + at && source != old_len { ahead(source, at) } else { 0 }
+            if source < old_len + at && source != old_len {
+                let known = if agreed == best.diagonal { agreed_to.max(at) - at } else { 0 };
+                let len = ahead(source, at, known);
+                (agreed, agreed_to) = (best.diagonal, at + len);
+                len
+            } else {
+                0
+            }
         };
         if best_ahead < LOOK_AHEAD {
             seeds.of(at, old_len, &mut candidates);
@@ -251,7 +265,7 @@ pub(crate) fn align(views: &Views<'_>, seeds: &Seeds, prices: &Prices) -> Vec<Pi
                 if !there(*source as usize, at) {
                     continue;
                 }
-                let len = ahead(*source as usize, at);
+                let len = ahead(*source as usize, at, 0);
                 if len < SEED_BYTES_MIN || len <= best_ahead {
                     continue;
                 }

@@ -11,8 +11,9 @@ pub mod train;
 
 use crate::apply::{Apply, Flash, FlashFault, InMemory, Room, Workspace};
 use crate::coder::Writer;
+use crate::digest::Digest;
 use crate::header::{
-    Body, Digest, Header, IMAGE_BYTES_MAX, InPlace, PAGE_BITS_MAX, PAGE_BITS_MIN, REACH_MAX,
+    Body, Header, IMAGE_BYTES_MAX, InPlace, PAGE_BITS_MAX, PAGE_BITS_MIN, REACH_MAX,
 };
 use crate::inplace::log::Sum;
 use crate::isa::Isa;

@@ -4,6 +4,7 @@ use super::align::{Floor, Piece, Prices, Seeds, Views, align};
 use crate::isa::{Isa, Window, xtensa};
 use crate::map::{AddressMap, MAP_ENTRIES_MAX};
 use crate::walk::{Action, Facts};
+use std::collections::BTreeMap;
 
 /// Everything the writer decides.
 #[derive(Clone, Debug)]
@@ -109,7 +110,7 @@ fn from_pieces(old: &[u8], new: &[u8], isa: Isa, pieces: &[Piece]) -> Plan {
     let mut by_len: Vec<usize> =
         (0..copies.len()).filter(|i| copies[*i].1 < old_len && copies[*i].2 >= 24).collect();
     by_len.sort_by_key(|i| (u32::MAX - copies[*i].2, copies[*i].0));
-    let mut taken: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
+    let mut taken: BTreeMap<u32, u32> = BTreeMap::new();
     let mut in_map = vec![false; copies.len()];
     let mut count = 0;
     for i in by_len {
@@ -132,7 +133,7 @@ fn from_pieces(old: &[u8], new: &[u8], isa: Isa, pieces: &[Piece]) -> Plan {
     for (o, n) in &map {
         address_map.add(*o, *n);
     }
-    let found = find_base(old, new, &copies, &address_map);
+    let found = find_base(old, new, &copies, &map);
     let base = found.filter(|_| isa.has_word_pointers());
     // A literal halfword must not swallow the start of a copy.
     let mut end = 0;
@@ -236,7 +237,15 @@ pub(crate) fn explained(old: &[u8], new: &[u8], plain: &Plan, isa: Isa) -> u64 {
 const PAIRS_MAX: usize = 4096;
 
 /// The load address that explains most changed words, if any explains enough.
-fn find_base(old: &[u8], new: &[u8], copies: &[(u32, u32, u32)], map: &AddressMap) -> Option<u32> {
+///
+/// A changed word is explained by the addresses that put it into a stretch of the map whose shift is
+/// its change: an interval for each such stretch. The address in most intervals is looked for.
+fn find_base(
+    old: &[u8],
+    new: &[u8],
+    copies: &[(u32, u32, u32)],
+    map: &[(u32, u32)],
+) -> Option<u32> {
     let mut pairs = Vec::new();
     for (at, source, len) in copies {
         if *source as usize >= old.len() {
@@ -255,33 +264,51 @@ fn find_base(old: &[u8], new: &[u8], copies: &[(u32, u32, u32)], map: &AddressMa
     // Enough to tell; more would only take time.
     let every = pairs.len().div_ceil(PAIRS_MAX).max(1);
     let pairs: Vec<(u32, u32)> = pairs.into_iter().step_by(every).collect();
-    let mut tops: std::collections::BTreeMap<u32, usize> = std::collections::BTreeMap::new();
+    let mut tops: BTreeMap<u32, usize> = BTreeMap::new();
     for (w, _) in &pairs {
         *tops.entry(w >> 20).or_default() += 1;
     }
     let mut tops: Vec<(u32, usize)> = tops.into_iter().collect();
     tops.sort_by_key(|(top, count)| (usize::MAX - count, *top));
+    let (firsts, lasts) = explaining(&pairs, map, old.len() as u32);
     let step: usize = if pairs.len() < 4000 { 0x80 } else { 0x1000 };
     let mut best: Option<(usize, u32)> = None;
     for (top, _) in tops.into_iter().take(6) {
         let start = i64::from(top << 20) - ((old.len() as i64 + 0xFFF) & !0xFFF);
         let end = (i64::from(top) + 1) << 20;
         for base in (start.max(0)..end).step_by(step) {
-            let base = base as u32;
-            let score = pairs
-                .iter()
-                .filter(|(w, v)| {
-                    let a = (w & !1).wrapping_sub(base);
-                    (a as usize) < old.len() && {
-                        let shift = map.shift(a);
-                        shift != 0 && *v == w.wrapping_add(shift)
-                    }
-                })
-                .count();
+            let base = i64::from(base as u32);
+            let begun = firsts.partition_point(|first| *first <= base);
+            let score = begun - lasts.partition_point(|last| *last < base);
             if best.is_none_or(|(s, _)| score > s) {
-                best = Some((score, base));
+                best = Some((score, base as u32));
             }
         }
     }
     best.filter(|(score, _)| *score >= 8).map(|(_, base)| base)
+}
+
+/// The first and the last addresses of all intervals that explain a changed word, each in order.
+fn explaining(pairs: &[(u32, u32)], map: &[(u32, u32)], old_len: u32) -> (Vec<i64>, Vec<i64>) {
+    let mut starts = map.to_vec();
+    starts.sort_by_key(|(old, _)| *old);
+    let ends = starts.iter().skip(1).map(|(old, _)| *old).chain([old_len]);
+    // Stretches of the old image, by how far they moved.
+    let mut moved: BTreeMap<u32, Vec<(u32, u32)>> = BTreeMap::new();
+    for ((old, new), end) in starts.iter().zip(ends) {
+        if old < &end && old != new {
+            moved.entry(new.wrapping_sub(*old)).or_default().push((*old, end));
+        }
+    }
+    let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
+    for (w, v) in pairs {
+        for (old, end) in moved.get(&v.wrapping_sub(*w)).into_iter().flatten() {
+            let word = i64::from(w & !1);
+            firsts.push(word - i64::from(*end) + 1);
+            lasts.push(word - i64::from(*old));
+        }
+    }
+    firsts.sort_unstable();
+    lasts.sort_unstable();
+    (firsts, lasts)
 }

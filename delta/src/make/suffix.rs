@@ -2,13 +2,29 @@
 
 /// The starting positions of all suffixes of `text`, in lexicographic order.
 pub(crate) fn suffix_array(text: &[u8]) -> Vec<u32> {
-    let wide: Vec<u32> = text.iter().map(|b| u32::from(*b)).collect();
-    induced(&wide, 255)
+    induced(text, 255)
 }
 
 const EMPTY: u32 = u32::MAX;
 
-fn induced(s: &[u32], upper: usize) -> Vec<u32> {
+/// A letter of a text: a byte, or the name of a piece of a longer text.
+trait Letter: Copy + Ord {
+    fn index(self) -> usize;
+}
+
+impl Letter for u8 {
+    fn index(self) -> usize {
+        usize::from(self)
+    }
+}
+
+impl Letter for u32 {
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+fn induced<L: Letter>(s: &[L], upper: usize) -> Vec<u32> {
     let n = s.len();
     match n {
         0 => return Vec::new(),
@@ -20,10 +36,10 @@ fn induced(s: &[u32], upper: usize) -> Vec<u32> {
     for i in (0..n - 1).rev() {
         smaller[i] = if s[i] == s[i + 1] { smaller[i + 1] } else { s[i] < s[i + 1] };
     }
-    let mut sum_l = vec![0_u32; upper + 1];
-    let mut sum_s = vec![0_u32; upper + 1];
+    let mut sum_l = vec![0_u32; upper + 2];
+    let mut sum_s = vec![0_u32; upper + 2];
     for i in 0..n {
-        let c = s[i] as usize;
+        let c = s[i].index();
         if smaller[i] {
             if c < upper {
                 sum_l[c + 1] += 1;
@@ -38,6 +54,8 @@ fn induced(s: &[u32], upper: usize) -> Vec<u32> {
             sum_l[i + 1] += sum_s[i];
         }
     }
+    // Behind the last letter's bucket: it has no suffix smaller than the one after it.
+    sum_l[upper + 1] = n as u32;
     let mut sa = vec![EMPTY; n];
     let induce = |sa: &mut Vec<u32>, lms: &[u32]| {
         sa.fill(EMPTY);
@@ -46,18 +64,20 @@ fn induced(s: &[u32], upper: usize) -> Vec<u32> {
             if *d as usize == n {
                 continue;
             }
-            let c = s[*d as usize] as usize;
+            let c = s[*d as usize].index();
             sa[at[c] as usize] = *d;
             at[c] += 1;
         }
         at.copy_from_slice(&sum_l);
-        let last = s[n - 1] as usize;
+        let last = s[n - 1].index();
         sa[at[last] as usize] = n as u32 - 1;
         at[last] += 1;
+        // Whether a suffix is smaller than the one after it follows from the letters and from where
+        // the latter lies: no look into `smaller`, which is far away in memory.
         for i in 0..n {
             let v = sa[i];
-            if v != EMPTY && v >= 1 && !smaller[v as usize - 1] {
-                let c = s[v as usize - 1] as usize;
+            if v != EMPTY && v >= 1 && s[v as usize - 1] >= s[v as usize] {
+                let c = s[v as usize - 1].index();
                 sa[at[c] as usize] = v - 1;
                 at[c] += 1;
             }
@@ -65,8 +85,13 @@ fn induced(s: &[u32], upper: usize) -> Vec<u32> {
         at.copy_from_slice(&sum_l);
         for i in (0..n).rev() {
             let v = sa[i];
-            if v != EMPTY && v >= 1 && smaller[v as usize - 1] {
-                let c = s[v as usize - 1] as usize + 1;
+            if v == EMPTY || v == 0 {
+                continue;
+            }
+            let (before, letter) = (s[v as usize - 1], s[v as usize]);
+            let placed = || i as u32 >= at[letter.index() + 1];
+            if before < letter || (before == letter && placed()) {
+                let c = before.index() + 1;
                 at[c] -= 1;
                 sa[at[c] as usize] = v - 1;
             }

@@ -33,7 +33,7 @@ fn swap_key(half: u16, second: bool) -> (u16, usize) {
     } else {
         half
     };
-    (key, hashed(u32::from(key), 5) % SWAPS)
+    (key, usize::from(hashed(u32::from(key), 5)) % SWAPS)
 }
 
 /// Which byte differs.
@@ -156,7 +156,7 @@ impl Codec {
             5 << 24 | last << 8 | opcode,
         ];
         let [first, rest @ ..] = slots::FLAG;
-        let mut slots = [first + ((wrong & 15) << 4 | class) as usize; 6];
+        let mut slots = [first + ((wrong & 15) << 4 | class) as u16; 6];
         for ((slot, table), context) in slots.iter_mut().skip(1).zip(rest).zip(contexts) {
             *slot = table + hashed(context, slots::FLAG_BITS);
         }

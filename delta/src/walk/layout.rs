@@ -4,11 +4,11 @@ use crate::model::{SLAB, WEIGHTS};
 
 /// First counters of each table.
 pub(super) mod slots {
-    pub(in crate::walk) const FLAG: [usize; 6] = [0, 256, 384, 512, 640, 768];
+    pub(in crate::walk) const FLAG: [u16; 6] = [0, 256, 384, 512, 640, 768];
     pub(in crate::walk) const FLAG_BITS: u32 = 7;
-    pub(in crate::walk) const DIFFERENCE: [usize; 5] = [896, 960, 1024, 1088, 1152];
+    pub(in crate::walk) const DIFFERENCE: [u16; 5] = [896, 960, 1024, 1088, 1152];
     pub(in crate::walk) const DIFFERENCE_BITS: u32 = 6;
-    pub(in crate::walk) const LITERAL: [usize; 6] = [1216, 1280, 1344, 1408, 1472, 1536];
+    pub(in crate::walk) const LITERAL: [u16; 6] = [1216, 1280, 1344, 1408, 1472, 1536];
     pub(in crate::walk) const LITERAL_BITS: u32 = 6;
     pub(in crate::walk) const REFERENCE: usize = 1600;
     pub(in crate::walk) const HIGH: usize = 1856;
@@ -32,4 +32,4 @@ pub(super) mod weights {
     pub(super) const END: usize = LITERAL + LITERAL_SETS * 6;
 }
 
-const _: () = assert!(slots::END <= SLAB && weights::END <= WEIGHTS);
+const _: () = assert!(slots::END == SLAB && weights::END == WEIGHTS);

@@ -103,9 +103,11 @@ struct Now {
     /// Source minus new offset of the last copy from the old image, wrapping.
     diagonal: u32,
     actions: u8,
-    missed: Option<Missed>,
-    /// A reference left to plain comparison, because it was expected to stay as it is.
-    unsure: Option<Reference>,
+    /// Being spelt out; of no bytes if there is none. (Not an `Option`: a blank one is all zeros.)
+    missed: Missed,
+    /// A reference left to plain comparison, because it was expected to stay as it is; of no bytes if
+    /// there is none.
+    unsure: Reference,
     swap_results: u8,
     /// The last label and the last literal pool: old offset, and how far beside the map it went.
     nearby: [(u32, u32); 2],
@@ -151,8 +153,8 @@ impl Now {
         instruction: 0,
         diagonal: 0,
         actions: 0,
-        missed: None,
-        unsure: None,
+        missed: Missed::NONE,
+        unsure: Reference::NONE,
         swap_results: 0,
         nearby: [(0, 0); 2],
         trail: Trail::NOTHING,
@@ -370,12 +372,12 @@ impl Codec {
     }
 
     fn copy<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
-        self.now.unsure = None;
+        self.now.unsure.bytes = 0;
         if self.now.exact {
             let byte = scene.source(self.now.source);
             self.put(scene, byte, false);
             self.now.trail.run = self.now.trail.run.saturating_add(1);
-        } else if self.now.missed.is_some() {
+        } else if self.now.missed.bytes != 0 {
             self.spell(coder, scene);
         } else if !self.now.aimed || !self.reference(coder, scene) {
             let halves = self.now.facts.isa.has_halves()
@@ -391,7 +393,7 @@ impl Codec {
             }
         }
         if self.now.left == 0 {
-            self.now.missed = None;
+            self.now.missed.bytes = 0;
             self.now.stage = Stage::Between;
         }
     }

@@ -28,16 +28,28 @@ pub(super) struct Missed {
     what: What,
     expected: Window,
     got: Window,
-    bytes: u8,
+    /// How many there are; none if nothing is being spelt out.
+    pub(super) bytes: u8,
     done: u8,
     /// Some byte so far was another than expected.
     differs: bool,
 }
 
+impl Missed {
+    pub(super) const NONE: Self = Self {
+        what: What::Pointer { word: 0 },
+        expected: Window::new(0, 0),
+        got: Window::new(0, 0),
+        bytes: 0,
+        done: 0,
+        differs: false,
+    };
+}
+
 #[derive(Clone, Copy, Debug)]
 enum What {
-    Branch { found: Reference, at: u32 },
     Pointer { word: u32 },
+    Branch { found: Reference, at: u32 },
     WordPointer { word: u32 },
     Variable { found: Variable, at: u32 },
 }
@@ -97,6 +109,8 @@ impl Codec {
     }
 
     /// Tries to predict a whole reference; false if there is none here.
+    // Not inlined: a device's stack is deepest where there is none, below `flag` and `difference`.
+    #[inline(never)]
     pub(super) fn reference<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) -> bool {
         let bytes = self.window(scene);
         let guess = self
@@ -178,7 +192,7 @@ impl Codec {
         let expected = isa.aim(bytes, self.now.at, target)?;
         let same = expected == bytes;
         if same && !found.always {
-            self.now.unsure = Some(found);
+            self.now.unsure = found;
             return None;
         }
         let what = What::Branch { found, at: self.now.at };
@@ -242,7 +256,7 @@ impl Codec {
         *results = *results << 1 | u8::from(!right);
         if !right && !firm {
             if let What::Branch { found, .. } = what {
-                self.now.unsure = Some(found);
+                self.now.unsure = found;
             }
             return false;
         }
@@ -256,21 +270,14 @@ impl Codec {
             self.learn_target(what, expected);
         } else {
             self.now.trail.run = 0;
-            self.now.missed = Some(Missed {
-                what,
-                expected,
-                got: Window::default(),
-                bytes,
-                done: 0,
-                differs: false,
-            });
+            self.now.missed = Missed { what, expected, bytes, ..Missed::NONE };
         }
         true
     }
 
     /// A byte of a reference that was predicted wrongly.
     pub(super) fn spell<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
-        let Some(mut missed) = self.now.missed else { return };
+        let missed = self.now.missed;
         let i = u32::from(missed.done) % Window::BYTES;
         let expected = missed.expected.byte(i);
         let kind = missed.what.account();
@@ -286,19 +293,21 @@ impl Codec {
             self.difference(coder, Part::Byte, expected, 0, truth, kind)
         };
         self.put(scene, byte, false);
+        let missed = &mut self.now.missed;
         missed.got.fill(i, byte);
         missed.differs |= byte != expected;
         missed.done += 1;
-        self.now.missed = Some(missed);
         if missed.done >= missed.bytes {
-            self.learn_target(missed.what, missed.got);
-            self.now.missed = None;
+            let Missed { what, got, .. } = *missed;
+            missed.bytes = 0;
+            self.learn_target(what, got);
         }
     }
 
     /// A two-byte reference that was expected to stay turned out otherwise: remember where it went.
     pub(super) fn learn_unsure(&mut self, at: u32) {
-        let Some(found) = self.now.unsure.take() else { return };
+        let found = self.now.unsure;
+        self.now.unsure.bytes = 0;
         if found.bytes != 2 {
             return;
         }

@@ -40,7 +40,7 @@ const NOTHING_AHEAD: u32 = u32::MAX;
 impl Codec {
     /// Whether a checkpoint taken here says everything.
     pub(crate) fn pausable(&self) -> bool {
-        self.now.missed.is_none() && !matches!(self.now.stage, Stage::Map { .. })
+        self.now.missed.bytes == 0 && !matches!(self.now.stage, Stage::Map { .. })
     }
 
     /// Saves to, or loads from, `fields`.
