@@ -1,6 +1,6 @@
 #!/bin/sh
 # Applies a patch on QEMU, built for Armv6-M (Cortex-M0) and Armv7-M (Cortex-M3/M4), and prints what it took.
-# Usage: run.sh OLD PATCH [FEATURES]      FEATURES: all (default), thumb
+# Usage: run.sh OLD PATCH [FEATURES]      FEATURES: all (default), thumb; with ,in-place the patch goes over OLD
 # Needs the Debian packages rustc-web, cargo-web, rust-web-src, lld, binutils and qemu-system-arm.
 set -eu
 DELTA_OLD=$(realpath "$1")
@@ -15,11 +15,16 @@ for target in thumbv6m-none-eabi thumbv7m-none-eabi; do
     /usr/bin/cargo build --quiet --release --locked --target "$target" --no-default-features --features "$features"
     elf=${CARGO_TARGET_DIR:-target}/$target/release/delta-chip
     # The program's own parts: start-up, printing, and the division that only printing needs.
-    harness='delta_chip::(print|paint|used_bytes|semihosting|__cortex|main)|Reset|__pre_init|SysTick|DefaultHandler|HardFault|main$|_div_rem|udiv'
+    harness='<delta_chip::flash::Chip( as|>::)|delta_chip::(print|paint|used_bytes|copy$|semihosting|__cortex|main)|Reset|__pre_init|SysTick|DefaultHandler|HardFault|main$|_div_rem|udiv'
     nm -S -C "$elf" | awk '$3 ~ /^[tT]$/' | grep -vE "$harness" | cut -d ' ' -f 2 | {
         total=0
         while read -r hex; do total=$((total + 0x$hex)); done
         echo "$target, $features: $total bytes of code, $(nm "$elf" | grep -c panicking || true) panic functions"
     }
-    timeout 300 qemu-system-arm -machine mps2-an385 -nographic -semihosting -icount shift=0 -kernel "$elf"
+    machines=mps2-an385
+    [ "$target" = thumbv6m-none-eabi ] || machines="$machines mps2-an386"
+    for machine in $machines; do
+        echo "$machine:"
+        timeout 300 qemu-system-arm -machine "$machine" -nographic -semihosting -icount shift=0 -kernel "$elf" </dev/null
+    done
 done

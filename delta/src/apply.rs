@@ -351,10 +351,10 @@ struct Applying<'a, F> {
 impl<F: Flash> Applying<'_, F> {
     fn flush(&mut self) {
         let Some(full) = self.page.get(..*self.in_page as usize) else { return };
-        if !full.is_empty() {
-            if let Err(fault) = self.flash.write_new(*self.written - *self.in_page, full) {
-                self.fault = Some(fault);
-            }
+        if !full.is_empty()
+            && let Err(fault) = self.flash.write_new(*self.written - *self.in_page, full)
+        {
+            self.fault = Some(fault);
         }
         *self.in_page = 0;
     }

@@ -14,6 +14,11 @@
 
 #[cfg(feature = "c-abi")]
 pub mod c;
+#[cfg(all(feature = "c-abi", feature = "update"))]
+pub mod c_update;
+/// Applying patches: the crate of that name.
+#[cfg(feature = "update")]
+pub use delta;
 
 #[cfg(feature = "mac")]
 pub use activation::MAC_BLOCK_BYTES;

@@ -2,10 +2,12 @@
 //! library, as firmware is; and the same functions called with what nobody should hand over.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod staticlib;
+
 use device_sdk::c::{self, ABSENT, BAD_CALL, CODE_ROOM, Chip, Column, POOL_CODE_ROOM, VALID};
 use device_sdk::{BLOCK_BYTES, COLUMNS_MAX, MAC_BLOCK_BYTES, POOL_BLOCK_BYTES_MAX, Refusal};
+use staticlib::run;
 use std::ffi::{CString, c_char};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr;
 
@@ -22,45 +24,9 @@ const POOL_BLOCK: &[u8] = include_bytes!("../../activation/fuzz/corpus/block/poo
 const PRODUCT_KEY: &[u8; 32] = include_bytes!("../../activation/fuzz/corpus/product-key");
 const MAC_SECRET: &[u8; 32] = include_bytes!("../../activation/fuzz/corpus/mac-secret");
 
-fn here() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}\n{errors}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The static library for this machine.
-fn library() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("staticlib");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--profile", "small"]).arg("--manifest-path");
-    cargo.arg(here().join("staticlib/Cargo.toml")).arg("--target-dir").arg(&target);
-    // Another build than the one that runs this test: nothing of that one's settings.
-    for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CLIPPY_ARGS"] {
-        cargo.env_remove(name);
-    }
-    run(&mut cargo);
-    target.join("small/libflashline.a")
-}
-
-/// tests/c/judge.c, compiled and linked.
-fn judge() -> PathBuf {
-    let library = library();
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("judge");
-    let mut gcc = Command::new("gcc");
-    gcc.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I"]);
-    gcc.arg(here().join("include")).arg(here().join("tests/c/judge.c")).arg(library);
-    run(gcc.arg("-o").arg(&program));
-    program
-}
-
 #[test]
 fn a_c_program_takes_its_own_chips_blocks_and_refuses_the_others() {
-    let judge = judge();
+    let judge = staticlib::program("judge");
     let key = format!("{}{}", hex::encode([0; 32]), hex::encode(PRODUCT_KEY));
     let secret = format!("{}{}", hex::encode(MAC_SECRET), hex::encode([0; 32]));
     let check = |mode: &str, product: &str, uid: &str, keys: &str, block: &[u8], says: &str| {

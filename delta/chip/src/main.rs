@@ -9,14 +9,25 @@
 use core::arch::asm;
 use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 use cortex_m_rt::{entry, exception};
-use delta::apply::{Apply, Flash, FlashFault, Room, Workspace};
+#[cfg(not(feature = "in-place"))]
+use delta::apply::{Apply, Flash, Room};
+use delta::apply::{FlashFault, Workspace};
+#[cfg(feature = "in-place")]
+use delta::inplace::{self, Geometry};
 use panic_halt as _;
+
+#[cfg(feature = "in-place")]
+mod flash;
 
 static OLD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/old"));
 static PATCH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/patch"));
 
 const NEW_BYTES_MAX: usize = 2 << 20;
-const PAGE_BYTES: usize = 256;
+const PAGE_BYTES: usize = if cfg!(feature = "in-place") { 4096 } else { 256 };
+#[cfg(feature = "in-place")]
+const RING_PAGES: u32 = 4;
+#[cfg(feature = "in-place")]
+const SLOTS_PAGES: u32 = inplace::slots_pages(PAGE_BYTES as u32, RING_PAGES);
 /// Stack watched, in words.
 const WATCHED: usize = 8192;
 const PAINT: u32 = 0xC0DE_CAFE;
@@ -28,12 +39,18 @@ static mut NEW: [u8; NEW_BYTES_MAX] = [0; NEW_BYTES_MAX];
 static mut PAGE: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
 static mut WORK: Workspace = Workspace::new();
 static mut WRAPS: u32 = 0;
+#[cfg(feature = "in-place")]
+static mut RING: [u8; PAGE_BYTES * RING_PAGES as usize] = [0; PAGE_BYTES * RING_PAGES as usize];
+#[cfg(feature = "in-place")]
+static mut SLOTS: [u8; PAGE_BYTES * SLOTS_PAGES as usize] = [0; PAGE_BYTES * SLOTS_PAGES as usize];
 
 /// Both images in memory.
+#[cfg(not(feature = "in-place"))]
 struct Memory {
     new: &'static mut [u8],
 }
 
+#[cfg(not(feature = "in-place"))]
 impl Flash for Memory {
     fn read_old(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashFault> {
         let from = OLD.get(at as usize..).ok_or(FlashFault)?;
@@ -123,6 +140,39 @@ fn used_bytes(lowest: *mut u32, here: u32) -> u64 {
     u64::from(here) - (lowest as u64 + untouched as u64 * 4)
 }
 
+#[cfg(feature = "in-place")]
+fn memory(image: &'static mut [u8]) -> flash::Chip {
+    for (to, byte) in image.iter_mut().zip(OLD) {
+        *to = *byte;
+    }
+    // SAFETY: the only borrows of these two; `main` runs once.
+    let (ring, slots) = unsafe { (&mut *addr_of_mut!(RING), &mut *addr_of_mut!(SLOTS)) };
+    flash::Chip { image, ring, slots, patch: PATCH, page_bytes: PAGE_BYTES }
+}
+
+#[cfg(not(feature = "in-place"))]
+fn memory(new: &'static mut [u8]) -> Memory {
+    Memory { new }
+}
+
+#[cfg(feature = "in-place")]
+#[inline(never)]
+fn run(
+    chip: &mut flash::Chip,
+    page: &mut [u8],
+    work: &mut Workspace,
+) -> Result<u32, inplace::InPlaceError> {
+    let geometry = Geometry {
+        page_bytes: PAGE_BYTES as u32,
+        image_pages: (NEW_BYTES_MAX / PAGE_BYTES) as u32,
+        ring_pages: RING_PAGES,
+        slots_pages: SLOTS_PAGES,
+        patch_bytes: PATCH.len() as u32,
+    };
+    inplace::update(&geometry, chip, page, work)
+}
+
+#[cfg(not(feature = "in-place"))]
 #[inline(never)]
 fn run(
     memory: &mut Memory,
@@ -142,7 +192,7 @@ fn main() -> ! {
     // SAFETY: the only borrows of these three; `main` runs once.
     let (new, page, work) =
         unsafe { (&mut *addr_of_mut!(NEW), &mut *addr_of_mut!(PAGE), &mut *addr_of_mut!(WORK)) };
-    let mut memory = Memory { new };
+    let mut memory = memory(new);
     let (lowest, here) = paint();
     // SAFETY: the system timer of Armv6-M: reload, value, then control with its exception.
     unsafe {

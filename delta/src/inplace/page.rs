@@ -21,6 +21,8 @@ pub(super) struct Rewriting<'a, N> {
 /// What a step sees: old bytes in place or in the ring, new ones in flash or in memory.
 struct Sight<'a, N> {
     geometry: Geometry,
+    /// Bytes of a page as a power of two: small cores divide in a library.
+    page_bits: u32,
     nor: &'a mut N,
     page: &'a mut [u8],
     old_len: u32,
@@ -65,6 +67,7 @@ impl<'a, N: Nor> Rewriting<'a, N> {
             log: Log::NEW,
             sight: Sight {
                 geometry: *geometry,
+                page_bits: geometry.page_bytes.trailing_zeros() % 32,
                 nor,
                 page,
                 old_len: header.old_len,
@@ -83,9 +86,9 @@ impl<'a, N: Nor> Rewriting<'a, N> {
     /// Writes the first checkpoint.
     pub(super) fn begin(&mut self, log: Log) -> Result<(), InPlaceError> {
         self.log = log;
-        let Sight { note, old_len, lift, geometry, .. } = &mut self.sight;
+        let Sight { note, old_len, lift, geometry, page_bits, .. } = &mut self.sight;
         note.fed = self.body_at;
-        note.lower = if *lift == 0 { 0 } else { old_len.div_ceil(geometry.page_bytes) };
+        note.lower = if *lift == 0 { 0 } else { (*old_len + geometry.page_bytes - 1) >> *page_bits };
         self.checkpoint()?;
         self.lift()?;
         self.restore()
@@ -107,7 +110,7 @@ impl<'a, N: Nor> Rewriting<'a, N> {
     /// Moves the old image up, from its end. What a page held is overwritten only when the page that
     /// many places below it moves, and by then a note says that it is where it was to go.
     fn lift(&mut self) -> Result<(), InPlaceError> {
-        let pages = self.sight.lift / self.sight.geometry.page_bytes;
+        let pages = self.sight.lift >> self.sight.page_bits;
         while self.sight.note.lower > 0 {
             let lower = self.sight.note.lower;
             let next = lower.saturating_sub(pages);
@@ -315,7 +318,7 @@ impl<N: Nor> Sight<'_, N> {
 
     /// Where an old page's bytes are.
     fn ring_at(&self, page: u32) -> u32 {
-        page % self.geometry.ring_pages
+        page.checked_rem(self.geometry.ring_pages).unwrap_or(0)
     }
 
     /// Whether flash holds what was made.
@@ -353,13 +356,13 @@ impl<N: Nor> Scene for Sight<'_, N> {
         let mut byte = [0];
         let read = if at < self.old_len {
             let at = at + self.lift;
-            let page = at / page_bytes;
+            let page = at >> self.page_bits;
             if page + self.reach < self.number {
                 self.fault = Some(InPlaceError::Damaged);
                 return 0;
             }
             if self.is_kept(page) {
-                let at = self.ring_at(page) * page_bytes + at % page_bytes;
+                let at = self.ring_at(page) * page_bytes + (at & (page_bytes - 1));
                 self.nor.read(Area::Ring, at, &mut byte)
             } else {
                 self.nor.read(Area::Image, at, &mut byte)
