@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_digest_is_the_beginning_of_the_librarys_sha256_however_the_image_is_cut() {
-        let image: Vec<u8> = (0..1000_u32).map(|i| (i * i >> 3) as u8).collect();
+        let image: Vec<u8> = (0..1000_u32).map(|i| ((i * i) >> 3) as u8).collect();
         for len in (0..300).chain([999, 1000]) {
             let image = &image[..len];
             let whole = Sha256::digest(image);
