@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use delta::inplace::{slots_pages, wear};
-use delta::make::{KINDS, Pages, Wish, make, memory_bytes};
+use delta::make::{KINDS, Pages, Wish, make, memory_bytes, spent_bits};
 use delta::{Body, Header, Isa};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -75,10 +75,19 @@ enum Verb {
     Info {
         /// Patch.
         patch: PathBuf,
+        /// Its old image: then also says where the bytes went.
+        #[arg(long)]
+        old: Option<PathBuf>,
     },
     /// Makes a patch for every folder with `old.bin` and `new.bin` and compares with other programs:
     /// those installed run beside it, the others' sizes are taken from `peers.csv`.
     Bench(bench::What),
+    /// Tries every price of the alignment smaller and larger, leaving out each product in turn.
+    #[cfg(feature = "train")]
+    Tune {
+        /// Folder of folders with `old.bin` and `new.bin`.
+        folder: PathBuf,
+    },
     /// Learns the model's beginning from a folder of folders.
     #[cfg(feature = "train")]
     Train {
@@ -135,11 +144,17 @@ fn make_patch(old: &Path, new: &Path, output: &Path, wish: &Wish, verbose: bool)
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} bytes", made.patch.len())?;
     if verbose {
-        for (kind, bits) in KINDS.iter().zip(made.spent_bits) {
-            writeln!(out, "{kind:12} {:>8} bytes", bits.div_ceil(8))?;
-        }
+        kinds(&mut out, made.spent_bits)?;
         let bound = memory_bytes(old.len(), new.len(), made.threads);
         writeln!(out, "making took at most {bound} bytes of memory, {} at once", made.threads)?;
+    }
+    Ok(())
+}
+
+/// Bytes by kind of decision.
+fn kinds(out: &mut impl std::io::Write, bits: [u64; 8]) -> Result<()> {
+    for (kind, bits) in KINDS.iter().zip(bits) {
+        writeln!(out, "{kind:12} {:>8} bytes", bits.div_ceil(8))?;
     }
     Ok(())
 }
@@ -183,12 +198,17 @@ fn main() -> Result<()> {
             let new = delta::apply::apply(&old, &patch).context("applying the patch")?;
             replace(&output, &new)
         }
-        Verb::Info { patch } => {
+        Verb::Info { patch, old } => {
             let patch = read(&patch)?;
             let (header, bytes) = Header::parse(&patch).context("reading the patch header")?;
-            info(&header, bytes, patch.len())
+            info(&header, bytes, patch.len())?;
+            let Some(old) = old else { return Ok(()) };
+            let spent = spent_bits(&read(&old)?, &patch).context("applying the patch")?;
+            kinds(&mut std::io::stdout().lock(), spent)
         }
         Verb::Bench(what) => bench::bench(&what),
+        #[cfg(feature = "train")]
+        Verb::Tune { folder } => training::tune(&folder),
         #[cfg(feature = "train")]
         Verb::Train { folder, leave_out, output } => {
             training::train(&folder, leave_out, output.as_deref())

@@ -3,13 +3,14 @@
 mod images;
 
 use delta::apply::{Apply, ApplyError, Flash, FlashFault, InMemory, Room, Workspace, apply};
-use delta::make::{Wish, make};
+use delta::make::{Wish, make, spent_bits};
 use delta::{Body, Header, IMAGE_BYTES_MAX, Isa};
 use images::{Dice, edited, firmware};
 
 fn check(old: &[u8], new: &[u8]) -> Vec<u8> {
     let made = make(old, new, &Wish::default(), &mut |_, _| {}).expect("short enough");
     assert_eq!(apply(old, &made.patch).as_deref(), Ok(new));
+    assert_eq!(spent_bits(old, &made.patch), Ok(made.spent_bits), "the reader pays what was paid");
     made.patch
 }
 

@@ -88,7 +88,8 @@ impl<'a, N: Nor> Rewriting<'a, N> {
         self.log = log;
         let Sight { note, old_len, lift, geometry, page_bits, .. } = &mut self.sight;
         note.fed = self.body_at;
-        note.lower = if *lift == 0 { 0 } else { (*old_len + geometry.page_bytes - 1) >> *page_bits };
+        note.lower =
+            if *lift == 0 { 0 } else { (*old_len + geometry.page_bytes - 1) >> *page_bits };
         self.checkpoint()?;
         self.lift()?;
         self.restore()

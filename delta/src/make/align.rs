@@ -71,6 +71,30 @@ impl Prices {
     };
 }
 
+#[cfg(feature = "train")]
+impl Prices {
+    /// For each price the guess with this one `numerator` / `denominator` as large.
+    pub(crate) fn beside(numerator: u64, denominator: u64) -> [(&'static str, Self); 9] {
+        let with = |name, of: fn(&mut Self) -> &mut u64| {
+            let mut prices = Self::GUESSED;
+            let price = of(&mut prices);
+            *price = *price * numerator / denominator;
+            (name, prices)
+        };
+        [
+            with("right", |p| &mut p.right),
+            with("right again", |p| &mut p.right_again),
+            with("aimed", |p| &mut p.aimed),
+            with("wrong", |p| &mut p.wrong),
+            with("wrong again", |p| &mut p.wrong_again),
+            with("literal", |p| &mut p.literal),
+            with("to literal", |p| &mut p.to_literal),
+            with("switch", |p| &mut p.switch),
+            with("per bit", |p| &mut p.per_bit),
+        ]
+    }
+}
+
 /// Nodes kept before those that no state needs any more are thrown out.
 const NODES_MAX: usize = 1 << 20;
 /// Memory of the nodes: they may double before the next time, and are copied then.

@@ -3,6 +3,7 @@
 //! Everything here decides; nothing here is part of the format. The same inputs give the same patch
 //! on any machine: integers only, no hash order, no clock.
 
+mod account;
 mod align;
 mod plan;
 mod suffix;
@@ -18,6 +19,7 @@ use crate::header::{
 use crate::inplace::log::Sum;
 use crate::isa::Isa;
 use crate::walk::{Action, Codec, Nonsense, Scene};
+pub use account::spent_bits;
 use align::Floor;
 use plan::{Plan, explained, plan};
 

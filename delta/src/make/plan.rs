@@ -89,13 +89,34 @@ pub(crate) fn plan(
     base: Option<u32>,
     floor: Option<Floor>,
 ) -> Plan {
+    let mut plans = plans(old, new, isa, hard, base, floor, &[Prices::GUESSED]);
+    plans.pop().unwrap_or(Plan {
+        isa,
+        found: None,
+        base: None,
+        map: Vec::new(),
+        actions: Vec::new(),
+    })
+}
+
+/// As [`plan`], once for each list of prices.
+pub(crate) fn plans(
+    old: &[u8],
+    new: &[u8],
+    isa: Isa,
+    hard: bool,
+    base: Option<u32>,
+    floor: Option<Floor>,
+    prices: &[Prices],
+) -> Vec<Plan> {
     let span = old.len().max(new.len());
     let (old_masked, new_masked) =
         (masked(old, isa, hard, base, span), masked(new, isa, hard, base, span));
     let text = [&old_masked[..], &new_masked].concat();
     let seeds = Seeds::new(&text, old.len());
     let views = Views { old, new, old_masked: &old_masked, new_masked: &new_masked, floor };
-    from_pieces(old, new, isa, &align(&views, &seeds, &Prices::GUESSED))
+    let one = |prices| from_pieces(old, new, isa, &align(&views, &seeds, prices));
+    prices.iter().map(one).collect()
 }
 
 fn from_pieces(old: &[u8], new: &[u8], isa: Isa, pieces: &[Piece]) -> Plan {

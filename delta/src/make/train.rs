@@ -5,7 +5,8 @@
 //! where it ended. Several pairs of one product count as about one. Floats are fine here: what comes
 //! out is committed, not computed again.
 
-use super::plan::{Plan, plan};
+use super::align::Prices;
+use super::plan::{Plan, plan, plans};
 use super::{write, write_with};
 use crate::isa::Isa;
 use crate::model::{Model, NUMBER_SLOTS, NUMBERS, SLAB, WEIGHTS};
@@ -23,6 +24,19 @@ pub struct Pair {
     old: Vec<u8>,
     new: Vec<u8>,
     plan: Plan,
+    /// Whether small fields were cleared too for its plan.
+    hard: bool,
+    /// The load address its plan was made with.
+    base: Option<u32>,
+}
+
+/// A price of the alignment, 3/4, once and 4/3 as large: bytes of the body of each pair.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// Its name.
+    pub price: &'static str,
+    /// By pair, in their order.
+    pub bytes: Vec<[usize; 3]>,
 }
 
 /// What the model starts from.
@@ -48,14 +62,25 @@ const FIRST_WEIGHT: i16 = 1300;
 impl Pair {
     /// Aligns two images with the instruction set that gives the smallest patch.
     pub fn new(name: &str, product: &str, old: Vec<u8>, new: Vec<u8>) -> Option<Self> {
-        let sized = |plan: Plan| Some((write(&old, &new, &plan).ok()?.0.len(), plan));
+        let sized =
+            |hard: bool, plan: Plan| Some((write(&old, &new, &plan).ok()?.0.len(), hard, plan));
         let plain = plan(&old, &new, Isa::None, true, None, None);
         let base = plain.found;
-        let tried = Isa::ALL
-            .iter()
-            .flat_map(|isa| [true, false].map(|hard| plan(&old, &new, *isa, hard, base, None)));
-        let (_, plan) = tried.filter_map(sized).min_by_key(|(bytes, _)| *bytes)?;
-        Some(Self { name: name.to_owned(), product: product.to_owned(), old, new, plan })
+        let tried = Isa::ALL.iter().flat_map(|isa| {
+            [true, false].map(|hard| (hard, plan(&old, &new, *isa, hard, base, None)))
+        });
+        let sizes = tried.filter_map(|(hard, plan)| sized(hard, plan));
+        let (_, hard, plan) = sizes.min_by_key(|(bytes, ..)| *bytes)?;
+        let (name, product) = (name.to_owned(), product.to_owned());
+        Some(Self { name, product, old, new, plan, hard, base })
+    }
+
+    /// Bytes of the body of its patch for each list of prices.
+    fn aligned_bytes(&self, prices: &[Prices]) -> Vec<usize> {
+        let Self { old, new, plan, hard, base, .. } = self;
+        let plans = plans(old, new, plan.isa, *hard, *base, None, prices);
+        let bytes = |plan: &Plan| write(old, new, plan).map_or(usize::MAX, |(body, _)| body.len());
+        plans.iter().map(bytes).collect()
     }
 
     /// Bytes of the body of its patch under a prior.
@@ -77,6 +102,19 @@ impl Pair {
             weights: weights.to_vec(),
         })
     }
+}
+
+/// Tries every price of the alignment smaller and larger on every pair.
+pub fn prices(pairs: &[Pair]) -> Vec<Tried> {
+    let (less, more) = (Prices::beside(3, 4), Prices::beside(4, 3));
+    let variants: Vec<Prices> =
+        [Prices::GUESSED].into_iter().chain(less.iter().chain(&more).map(|(_, p)| *p)).collect();
+    let sizes: Vec<Vec<usize>> = pairs.iter().map(|pair| pair.aligned_bytes(&variants)).collect();
+    let of = |(i, (price, _)): (usize, &(&'static str, Prices))| Tried {
+        price,
+        bytes: sizes.iter().map(|s| [s[1 + i], s[0], s[1 + less.len() + i]]).collect(),
+    };
+    less.iter().enumerate().map(of).collect()
 }
 
 impl Prior {
