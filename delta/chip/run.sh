@@ -11,6 +11,8 @@ cd "$(dirname "$0")"
 RUSTFLAGS="-C linker=ld.lld -C linker-flavor=ld.lld -C link-arg=-Tlink.x -Z location-detail=none"
 RUSTFLAGS="$RUSTFLAGS --cfg sha2_backend_soft=\"compact\""
 export RUSTFLAGS RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
+# Another compiler than that of whoever calls: nothing of that one's settings.
+unset RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER LD_LIBRARY_PATH
 for target in thumbv6m-none-eabi thumbv7m-none-eabi; do
     /usr/bin/cargo build --quiet --release --locked --target "$target" --no-default-features --features "$features"
     elf=${CARGO_TARGET_DIR:-target}/$target/release/delta-chip
