@@ -5,7 +5,7 @@
 
 mod bench;
 
-use bench::{Board, STM32_UID, noise, program_on};
+use bench::{Board, STM32_UID, firmware_that_writes, noise, program_on};
 use flash::probe::ProbeBackend;
 use flash::{Backend, Chip, Contact, FlashError, Presence, SelfTest, Step, UnlockApproval, Via};
 
@@ -46,35 +46,11 @@ const CASES: [Case; 4] = [
     ),
 ];
 
-/// Firmware that writes registers one after another and then stands still.
-fn firmware(writes: &[(u32, u32)]) -> Vec<u8> {
-    let mut image = [0x2000_2000_u32, 0x0000_0009].map(u32::to_le_bytes).concat();
-    let code: [u16; 10] = [
-        0x4804, // 08 ldr  r0, =writes
-        0x6801, // 0A ldr  r1, [r0]
-        0x2900, // 0C cmp  r1, #0
-        0xD003, // 0E beq  18
-        0x6842, // 10 ldr  r2, [r0, #4]
-        0x600A, // 12 str  r2, [r1]
-        0x3008, // 14 adds r0, #8
-        0xE7F8, // 16 b    0A
-        0xE7FE, // 18 b    .
-        0xBF00, // 1A nop
-    ];
-    image.extend(code.map(u16::to_le_bytes).concat());
-    image.extend(0x20_u32.to_le_bytes());
-    for (register, value) in writes {
-        image.extend([*register, *value].map(u32::to_le_bytes).concat());
-    }
-    image.extend([0; 8]);
-    image
-}
-
 /// Firmware that takes the debug pins and then says `line`.
 fn firmware_that_says(case: &Case, line: &str) -> Vec<u8> {
     let (_, take, open, data) = case;
     let said = line.bytes().chain(*b"\n").map(|byte| (*data, u32::from(byte)));
-    firmware(&take.iter().chain(*open).copied().chain(said).collect::<Vec<_>>())
+    firmware_that_writes(&take.iter().chain(*open).copied().chain(said).collect::<Vec<_>>())
 }
 
 fn chip(name: &str) -> &'static Chip {
@@ -92,7 +68,7 @@ fn identified(board: &Board, name: &str) -> ProbeBackend {
 /// A board that runs such firmware, from a visit that has ended.
 fn board_with(case: &Case) -> Board {
     let board = Board::stm32(case.0);
-    let image = firmware(case.1);
+    let image = firmware_that_writes(case.1);
     let mut backend = identified(&board, case.0);
     program_on(&mut backend, chip(case.0), &[(START, &image)]).0.unwrap();
     backend.reset_and_run().unwrap();

@@ -21,8 +21,12 @@ pub enum Request {
     GetSpeed,
     /// `GF`: set the clock, in Hz.
     SetSpeed(u32),
-    /// `GP`, `GE`, `SS`: accepted without effect on this board.
+    /// `GP`, `GE`: accepted without effect on this board.
     Accept,
+    /// `SS`: from now on by SWD.
+    UseSwd,
+    /// `J…`, `HJ`: by JTAG.
+    Jtag(Jtag),
     /// `GZ`: the reset pin.
     ResetPin(bool),
     /// `So`, `SO`: drive bits; with parity when the flag is set.
@@ -88,6 +92,41 @@ pub enum Request {
         /// What to write.
         data: Vec<u8>,
     },
+}
+
+/// What is asked of a chain of test access ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jtag {
+    /// `JS`: from now on by JTAG.
+    Use,
+    /// `JR`: the controllers of the chain go to Test-Logic-Reset.
+    Reset,
+    /// `JN`: one clock; answered with TDO.
+    Clock {
+        /// The level at TMS.
+        tms: bool,
+        /// The level at TDI.
+        tdi: bool,
+    },
+    /// `JT`: clocks with these levels at TMS, least significant first, and TDI high.
+    Walk {
+        /// The levels.
+        tms: u32,
+        /// How many.
+        count: u32,
+    },
+    /// `Jd`, `JD`: clocks with these levels at TDI, least significant first; answered with TDO.
+    Shift {
+        /// The levels.
+        tdi: u32,
+        /// How many.
+        count: u32,
+        /// TMS is high for the last one.
+        leaves: bool,
+    },
+    /// `HJ`: what is asked of a debug port from now on goes to this one of the chain, counted from
+    /// TDO.
+    AddDevice(u8),
 }
 
 /// Why a request is answered with `&E`.
@@ -170,7 +209,31 @@ pub fn parse(text: &[u8]) -> Result<Request, Refusal> {
         "GV" => Request::Voltage,
         "Gf" => Request::GetSpeed,
         "GF" => Request::SetSpeed(fields.number(8)?),
-        "GP" | "GE" | "SS" => return Ok(Request::Accept),
+        "GP" | "GE" => return Ok(Request::Accept),
+        "SS" => Request::UseSwd,
+        "JS" => Request::Jtag(Jtag::Use),
+        "JR" => Request::Jtag(Jtag::Reset),
+        "JN" => {
+            let (tms, tdi) = (fields.number(1)? != 0, fields.number(1)? != 0);
+            Request::Jtag(Jtag::Clock { tms, tdi })
+        }
+        "JT" => {
+            let count = bit_count(fields.number(2)?)?;
+            Request::Jtag(Jtag::Walk { tms: fields.remaining()?, count })
+        }
+        "Jd" | "JD" => {
+            let count = bit_count(fields.number(2)?)?;
+            Request::Jtag(Jtag::Shift { tdi: fields.remaining()?, count, leaves: command == "JD" })
+        }
+        "HJ" => {
+            let index = fields.number(2)? as u8;
+            // Bits before and behind it in either register, the length of its own instruction
+            // register, and its instruction: this side knows its chain.
+            for digits in [2, 2, 2, 2, 2, 8] {
+                fields.number(digits)?;
+            }
+            Request::Jtag(Jtag::AddDevice(index))
+        }
         "GZ" => Request::ResetPin(fields.number(1)? == 1),
         "So" | "SO" => {
             let count = fields.number(2)?;
@@ -273,6 +336,17 @@ mod tests {
         check("GF003d0900", Request::SetSpeed(4_000_000));
         check("GZ1", Request::ResetPin(true));
         check("GE1", Request::Accept);
+        check("SS", Request::UseSwd);
+        check("JS", Request::Jtag(Jtag::Use));
+        check("JR", Request::Jtag(Jtag::Reset));
+        check("JN10", Request::Jtag(Jtag::Clock { tms: true, tdi: false }));
+        check("JT053f", Request::Jtag(Jtag::Walk { tms: 0x3F, count: 5 }));
+        check(
+            "Jd20ffffffff",
+            Request::Jtag(Jtag::Shift { tdi: u32::MAX, count: 32, leaves: false }),
+        );
+        check("JD01f", Request::Jtag(Jtag::Shift { tdi: 0xF, count: 1, leaves: true }));
+        check("HJ000001040005ffffffff", Request::Jtag(Jtag::AddDevice(0)));
         check("So10e79e", Request::Out { bits: 0xE79E, count: 16, parity: false });
         check("Si20", Request::In { count: 32, parity: false });
         check("Ad00ff0004", Request::ReadDp(4));
@@ -306,6 +380,9 @@ mod tests {
         check("GF12", Refusal::WrongLength);
         check("GZ11", Refusal::WrongLength);
         check("Si21", Refusal::WrongLength);
+        check("JN1", Refusal::WrongLength);
+        check("Jd21ff", Refusal::WrongLength);
+        check("HJ00000104", Refusal::WrongLength);
         check("So10", Refusal::WrongLength);
         check("So1000000000+1", Refusal::WrongLength);
         check("Am0000230000522000010000000200", Refusal::WrongLength);

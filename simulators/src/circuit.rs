@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::cpu::{Activity, Cpu};
 use crate::dap::{ApFault, Target};
 use crate::debug_registers::DHCSR;
+use crate::jtag::Tap;
 use crate::probe::Fixture;
 use crate::silicon::{Effect, Identity, Master, PRIVATE_BUS, Port, SharedSilicon};
 
@@ -128,6 +129,10 @@ impl Fixture for Circuit {
     fn answers(&self) -> bool {
         let chip = self.chip.borrow();
         self.alive && chip.port() != Port::Silent && (self.chooses || chip.targets().is_empty())
+    }
+
+    fn taps(&self) -> &'static [Tap] {
+        if self.alive { self.chip.borrow().taps() } else { &[] }
     }
 
     fn is_lasting(&self, address: u32) -> bool {

@@ -28,6 +28,7 @@ pub mod esp_loader;
 pub mod flash_file;
 pub mod glasgow;
 mod host;
+pub mod jtag;
 pub mod multidrop;
 pub mod nrf52;
 pub mod probe;

@@ -3,13 +3,16 @@
 //! Owns the debug port, the SWD wire and what each request does to them, and the bits that flip on
 //! the way. Asks a [`Fixture`] for power, reset pin and memory, so every board has the same probe.
 
-use crate::bmp::{Answer, Refusal, Request};
+use crate::bmp::{Answer, Jtag, Refusal, Request};
 use crate::dap::{ApFault, Dap, Target};
+use crate::jtag::{Chain, Tap};
 use crate::swd::Wire;
 
 /// Blocks of at least this many bytes are data; shorter ones are registers, which no slip hits. Of
 /// the reads only those from non-volatile memory count, of the writes all: data goes through RAM.
 pub const SLIP_BYTES_MIN: usize = 64;
+/// Clocks with TMS high that reset a chain from wherever it is.
+const RESET_CLOCKS: u32 = 5;
 /// Two bits of one word: the wire's parity does not notice.
 const SLIP_MASK: u8 = 0b0001_0001;
 
@@ -17,8 +20,13 @@ const SLIP_MASK: u8 = 0b0001_0001;
 pub trait Fixture: Target + Sized {
     /// Whether the target's supply is on.
     fn powered(&self) -> bool;
-    /// Whether the target's debug port answers.
+    /// Whether the target's debug port answers by SWD.
     fn answers(&self) -> bool;
+    /// The test access ports that answer by JTAG, from TDI to TDO: none without power, with the
+    /// pins taken for something else, and of a chip that has SWD only. The debug port is the last.
+    fn taps(&self) -> &'static [Tap] {
+        &[]
+    }
     /// Whether an address is in non-volatile memory: reads from there are what slips hit.
     fn is_lasting(&self, address: u32) -> bool;
     /// The reset pin is driven low, or released.
@@ -67,12 +75,24 @@ pub struct Slips {
     pub every: bool,
 }
 
+/// How the probe speaks to a debug port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Swd,
+    /// JTAG, and nothing was said yet about the chain.
+    Jtag,
+    /// JTAG, to the debug port, the one nearest to TDO.
+    JtagTo(u8),
+}
+
 /// The probe.
 #[derive(Debug)]
 pub struct Probe {
     name: &'static str,
     dap: Dap,
     wire: Wire,
+    chain: Chain,
+    by: By,
     speed_khz: u32,
     slips: Option<(Slips, u32)>,
 }
@@ -81,13 +101,31 @@ impl Probe {
     /// A probe that introduces itself as `name`.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self { name, dap: Dap::default(), wire: Wire::default(), speed_khz: 4000, slips: None }
+        Self {
+            name,
+            dap: Dap::default(),
+            wire: Wire::default(),
+            chain: Chain::new(&[]),
+            by: By::Swd,
+            speed_khz: 4000,
+            slips: None,
+        }
     }
 
     /// The target lost its power: its debug port starts anew.
     pub fn forget_target(&mut self) {
         self.dap = Dap::default();
         self.wire = Wire::default();
+        self.chain = Chain::new(&[]);
+    }
+
+    /// Whether what is asked of the debug port arrives there.
+    fn reaches(&self, fixture: &impl Fixture) -> bool {
+        match self.by {
+            By::Swd => fixture.answers(),
+            By::Jtag => false,
+            By::JtagTo(index) => index == 0 && !fixture.taps().is_empty(),
+        }
     }
 
     /// Lets bits flip, or no more.
@@ -114,8 +152,14 @@ impl Probe {
         fixture: &mut F,
         request: Request,
     ) -> Result<Answer, Refusal> {
+        let reached = self.reaches(fixture);
         let Self { dap, wire, .. } = self;
         match request {
+            Request::Jtag(asked) => Ok(Answer::Value(self.by_jtag(fixture, asked))),
+            Request::UseSwd => {
+                self.by = By::Swd;
+                Ok(Answer::Value(0))
+            }
             Request::Handshake => Ok(Answer::Text(self.name)),
             Request::Version => Ok(Answer::version()),
             Request::Voltage => Ok(Answer::Value(if fixture.powered() { 0x3300 } else { 0 })),
@@ -146,7 +190,7 @@ impl Probe {
                     Ok(Answer::Value(value))
                 }
             }
-            _ if !fixture.answers() => Err(Refusal::NoAcknowledge),
+            _ if !reached => Err(Refusal::NoAcknowledge),
             Request::ReadDp(address) | Request::RawDp { read: true, address, .. } => {
                 Ok(Answer::Register(dap.read_dp(fixture, address)))
             }
@@ -181,6 +225,46 @@ impl Probe {
             }
             Request::ReadMemory { .. } | Request::WriteMemory { .. } => Err(Refusal::Fault),
         }
+    }
+
+    /// The levels at TDO, least significant first.
+    fn by_jtag(&mut self, fixture: &impl Fixture, asked: Jtag) -> u32 {
+        match asked {
+            Jtag::Use => {
+                self.by = By::Jtag;
+                0
+            }
+            Jtag::AddDevice(index) => {
+                self.by = By::JtagTo(index);
+                0
+            }
+            Jtag::Reset => self.clocks(fixture, RESET_CLOCKS, |_| (true, true)),
+            Jtag::Clock { tms, tdi } => self.clocks(fixture, 1, |_| (tms, tdi)),
+            Jtag::Walk { tms, count } => {
+                self.clocks(fixture, count, |index| (tms >> index & 1 == 1, true))
+            }
+            Jtag::Shift { tdi, count, leaves } => self.clocks(fixture, count, |index| {
+                (leaves && index + 1 == count, tdi >> index & 1 == 1)
+            }),
+        }
+    }
+
+    /// Clocks the ports that answer now, with what `drive` says of TMS and TDI. A chain that came or
+    /// went begins anew.
+    fn clocks(
+        &mut self,
+        fixture: &impl Fixture,
+        count: u32,
+        drive: impl Fn(u32) -> (bool, bool),
+    ) -> u32 {
+        let taps = fixture.taps();
+        if !self.chain.is_of(taps) {
+            self.chain = Chain::new(taps);
+        }
+        (0..count).fold(0, |value, index| {
+            let (tms, tdi) = drive(index);
+            value | u32::from(self.chain.clock(tms, tdi)) << index
+        })
     }
 
     /// Counts a block; whether `slip` happens to this one.

@@ -15,6 +15,7 @@ use armagnac::memory::{
 };
 
 use crate::cells::Cells;
+use crate::jtag::Tap;
 
 /// Who drives the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +169,11 @@ pub trait Silicon: fmt::Debug {
     fn private_write(&mut self, _address: u32, _value: u32) {}
     /// How far a debugger gets right now.
     fn port(&self) -> Port;
+    /// Its test access ports from TDI to TDO, the debug port's last; none where the chip has SWD
+    /// only, and while firmware has the pins for something else.
+    fn taps(&self) -> &'static [Tap] {
+        &[]
+    }
     /// Whether read-out protection is in force, for `state`.
     fn locked(&self) -> bool;
     /// A debugger used the AHB access port.

@@ -32,6 +32,9 @@ enum Chore {
         /// Also what is slow: the kiosk window, the stock probe-rs CLI, QEMU
         #[arg(long)]
         deep: bool,
+        /// Only the stages whose name holds this text, after the prerequisites
+        #[arg(long)]
+        only: Option<String>,
     },
     /// The fast part of `test`: format, lints, types and the quick Rust tests
     Check,
@@ -47,7 +50,7 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Chores::parse().chore {
         Chore::Demo(options) => demo::run(&options),
-        Chore::Test { deep } => suite::test(deep),
+        Chore::Test { deep, only } => suite::test(deep, only),
         Chore::Check => suite::check(),
         Chore::Bench { name } => bench::run(&name),
         Chore::Types => suite::types(),

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 /// The stages run so far.
 #[derive(Default)]
 pub(crate) struct Stages {
+    /// Only stages whose name holds this are run, and the first.
+    only: Option<String>,
     done: Vec<Done>,
 }
 
@@ -20,9 +22,18 @@ struct Done {
 }
 
 impl Stages {
+    /// Stages of which only those are run whose name holds `only`, and the first, which makes ready.
+    pub(crate) fn only(only: Option<String>) -> Self {
+        Self { only, done: Vec::new() }
+    }
+
     /// Runs one stage; a failure is kept and shown, and the next stages still run, so that one
     /// call tells everything that is wrong.
     pub(crate) fn run(&mut self, name: &str, stage: impl FnOnce() -> Result<()>) {
+        let left_out = |only: &String| !self.done.is_empty() && !name.contains(only.as_str());
+        if self.only.as_ref().is_some_and(left_out) {
+            return;
+        }
         println!("\n=== {name}");
         let started = Instant::now();
         let failure = stage().err().map(|error| format!("{error:#}"));
@@ -39,6 +50,9 @@ impl Stages {
 
     /// Prints every stage's time and ends with an error if one failed.
     pub(crate) fn finish(self) -> Result<()> {
+        if let Some(only) = &self.only {
+            ensure!(self.done.len() > 1, "no stage has \"{only}\" in its name");
+        }
         println!("\nstage times");
         for stage in &self.done {
             let word = if stage.failure.is_some() { "FAILED" } else { "ok" };

@@ -37,9 +37,10 @@ const OUTSIDE: [&str; 11] = [
     "src-tauri/Cargo.toml",
 ];
 
-/// Everything in `test`; `deep` adds what is slow.
-pub(crate) fn test(deep: bool) -> Result<()> {
-    let mut stages = Stages::default();
+/// Everything in `test`; `deep` adds what is slow; `only` leaves all stages out whose name does not
+/// hold it.
+pub(crate) fn test(deep: bool, only: Option<String>) -> Result<()> {
+    let mut stages = Stages::only(only);
     stages.run("prerequisites", || {
         machine::rust()?;
         machine::debian(machine::TO_BUILD)?;

@@ -16,7 +16,7 @@ use probe_rs::probe::Probe;
 
 use super::classify::{classify, contained};
 use super::core_state::{DEMCR, DHCSR, DHCSR_RUN, S_HALT, VC_CORERESET, stuck};
-use super::presence::{AskOnce, Found, line_reset};
+use super::presence::{AskOnce, Found, line_reset, silent_chain};
 use crate::backend::Step;
 use crate::error::FlashError;
 
@@ -51,7 +51,11 @@ pub(super) fn look(
 }
 
 fn ask(mut probe: Probe, then: Then, during: Step) -> Result<(Probe, Found), FlashError> {
-    probe.attach_to_unspecified().map_err(|error| classify(&error, during))?;
+    if let Err(error) = probe.attach_to_unspecified() {
+        let silence = silent_chain(&probe, classify(&error, during));
+        probe.target_reset_deassert().map_err(|error| classify(&error, during))?;
+        return silence.map(|silence| (probe, silence));
+    }
     let mut port = probe
         .try_into_arm_debug_interface(Arc::new(AskOnce))
         .map_err(|(_, error)| classify(&error, during))?;

@@ -66,14 +66,8 @@ fn ask_for(
     during: Step,
 ) -> Result<(Probe, Found), FlashError> {
     if let Err(error) = probe.attach_to_unspecified() {
-        let fact = classify(&error, during);
-        // By JTAG the driver looks for devices in the chain first, and finds none.
-        return match (probe.protocol(), fact) {
-            (Some(WireProtocol::Jtag), FlashError::Driver { detail, .. }) => {
-                Ok((probe, Found::Silence(detail)))
-            }
-            (_, fact) => Err(fact),
-        };
+        let silence = silent_chain(&probe, classify(&error, during))?;
+        return Ok((probe, silence));
     }
     let mut port = probe
         .try_into_arm_debug_interface(std::sync::Arc::new(AskOnce))
@@ -93,6 +87,15 @@ fn ask_for(
             }
             Err(fact)
         }
+    }
+}
+
+/// By JTAG the driver looks for devices in the chain first: what it says when it finds none is
+/// silence.
+pub(super) fn silent_chain(probe: &Probe, fact: FlashError) -> Result<Found, FlashError> {
+    match (probe.protocol(), fact) {
+        (Some(WireProtocol::Jtag), FlashError::Driver { detail, .. }) => Ok(Found::Silence(detail)),
+        (_, fact) => Err(fact),
     }
 }
 

@@ -80,6 +80,11 @@ impl Board {
         ProbeBackend::new(self.selector().parse().unwrap())
     }
 
+    /// A back end that speaks JTAG.
+    pub fn jtag_backend(&self) -> ProbeBackend {
+        ProbeBackend::new(format!("{}+jtag", self.selector()).parse().unwrap())
+    }
+
     /// A back end that has identified this board.
     pub fn identified(&self) -> (ProbeBackend, Identity) {
         let mut backend = self.backend();
@@ -267,5 +272,29 @@ pub fn firmware_with_rtt_at(block_at: u32, line: &str) -> Vec<u8> {
         image.extend(word.to_le_bytes());
     }
     image.extend(block);
+    image
+}
+
+/// Firmware that writes registers one after another and then stands still.
+pub fn firmware_that_writes(writes: &[(u32, u32)]) -> Vec<u8> {
+    let mut image = [0x2000_2000_u32, 0x0000_0009].map(u32::to_le_bytes).concat();
+    let code: [u16; 10] = [
+        0x4804, // 08 ldr  r0, =writes
+        0x6801, // 0A ldr  r1, [r0]
+        0x2900, // 0C cmp  r1, #0
+        0xD003, // 0E beq  18
+        0x6842, // 10 ldr  r2, [r0, #4]
+        0x600A, // 12 str  r2, [r1]
+        0x3008, // 14 adds r0, #8
+        0xE7F8, // 16 b    0A
+        0xE7FE, // 18 b    .
+        0xBF00, // 1A nop
+    ];
+    image.extend(code.map(u16::to_le_bytes).concat());
+    image.extend(0x20_u32.to_le_bytes());
+    for (register, value) in writes {
+        image.extend([*register, *value].map(u32::to_le_bytes).concat());
+    }
+    image.extend([0; 8]);
     image
 }

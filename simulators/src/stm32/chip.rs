@@ -15,6 +15,7 @@ use super::usart::Usart;
 use crate::board::Setup;
 use crate::cells::Cells;
 use crate::flash_file::FlashFile;
+use crate::jtag::Tap;
 use crate::silicon::{BusFault, Disguise, Identity, Master, PRIVATE_BUS, Port, Silicon};
 use crate::timing::Timing;
 
@@ -262,6 +263,11 @@ impl Silicon for Chip {
     fn port(&self) -> Port {
         let taken = self.part.debug_pins.taken(self.debug_pins);
         if taken || self.level() == 2 { Port::Silent } else { Port::Open }
+    }
+
+    fn taps(&self) -> &'static [Tap] {
+        let taken = self.part.debug_pins.jtag_taken(self.debug_pins);
+        if taken || self.level() == 2 { &[] } else { self.part.taps }
     }
 
     fn locked(&self) -> bool {

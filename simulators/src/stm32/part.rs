@@ -8,6 +8,7 @@ use super::debug_pins::DebugPins;
 use super::layout::{DoubleWordLayout, HalfWordLayout, SectorLayout};
 use super::usart::UsartLayout;
 use crate::cells::Correction;
+use crate::jtag::Tap;
 use crate::rom::RomTable;
 use crate::silicon::Identity;
 
@@ -40,6 +41,8 @@ pub struct Part {
     /// REV_ID, the high 16 bits.
     pub revision_id: u32,
     pub(super) identity: Identity,
+    /// Its test access ports from TDI to TDO; none where it has SWD only.
+    pub(super) taps: &'static [Tap],
     pub(super) rom_table: RomTable,
     /// The boot loader's memory.
     pub(super) system: Range<u32>,

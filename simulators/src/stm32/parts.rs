@@ -12,6 +12,7 @@ use super::debug_pins::DebugPins;
 use super::layout::{DoubleWordLayout, HalfWordLayout, SectorLayout, WriteProtection};
 use super::part::{ControllerKind, Part, Times, UsartAt};
 use super::usart::UsartLayout;
+use crate::jtag::Tap;
 use crate::rom::{ARM_ENTRIES, ARM_ROM, RomTable};
 use crate::silicon::{CoreKind, Identity};
 
@@ -19,6 +20,21 @@ use crate::silicon::{CoreKind, Identity};
 const fn st(device_id: u32) -> [u8; 5] {
     [device_id as u8, (device_id >> 8) as u8 & 0xF, 0x0A, 0, 0]
 }
+
+/// The ports of a Cortex-M3 or M4 part: ST's boundary scan with an instruction register of five bits,
+/// and behind it Arm's debug port with one of four (RM0008 §31.6, RM0090 §38.6, RM0351 §48.6). The
+/// boundary scan's id holds ST's device id; Arm's, as OpenOCD's target files have it, is that of
+/// the core's revision.
+const fn chain(revision_and_device: u32, debug_port: u32) -> [Tap; 2] {
+    let st = revision_and_device << 12 | 0x41;
+    [
+        Tap { idcode: st, ir_bits: 5, idcode_instruction: 0b0_0001 },
+        Tap { idcode: debug_port, ir_bits: 4, idcode_instruction: 0b1110 },
+    ]
+}
+
+const ARM_M3: u32 = 0x3BA0_0477;
+const ARM_M4: u32 = 0x4BA0_0477;
 
 /// The flash controller and the clocks of all but the F4.
 const FLASH: u32 = 0x4002_2000;
@@ -80,6 +96,7 @@ pub static PARTS: &[Part] = &[
             interrupts: 32,
             vendor_debug: None,
         },
+        taps: &[],
         rom_table: RomTable { base: 0xF000_0000, vendor: st(0x460), entries: &[0xF00F_F003] },
         system: 0x1FFF_0000..0x1FFF_7000,
         engineering: 0x1FFF_7500..0x1FFF_7800,
@@ -157,6 +174,7 @@ pub static PARTS: &[Part] = &[
             interrupts: 43,
             vendor_debug: Some(0xE004_2000),
         },
+        taps: &chain(0x1_6410, ARM_M3),
         rom_table: RomTable { base: ARM_ROM, vendor: st(0x410), entries: ARM_ENTRIES },
         system: 0x1FFF_F000..0x1FFF_F7E0,
         engineering: 0x1FFF_F7E0..0x1FFF_F800,
@@ -208,6 +226,7 @@ pub static PARTS: &[Part] = &[
             interrupts: 82,
             vendor_debug: Some(0xE004_2000),
         },
+        taps: &chain(0x0_6415, ARM_M4),
         rom_table: RomTable { base: ARM_ROM, vendor: st(0x415), entries: ARM_ENTRIES },
         system: 0x1FFF_0000..0x1FFF_7000,
         engineering: 0x1FFF_7400..0x1FFF_7800,
@@ -288,6 +307,7 @@ pub static PARTS: &[Part] = &[
             interrupts: 32,
             vendor_debug: None,
         },
+        taps: &[],
         rom_table: RomTable { base: 0xF000_0000, vendor: st(0x448), entries: &[0xF00F_F003] },
         system: 0x1FFF_C800..0x1FFF_F780,
         engineering: 0x1FFF_F780..0x1FFF_F800,
@@ -343,6 +363,7 @@ pub static PARTS: &[Part] = &[
             interrupts: 82,
             vendor_debug: Some(0xE004_2000),
         },
+        taps: &chain(0x0_6422, ARM_M4),
         rom_table: RomTable { base: ARM_ROM, vendor: st(0x422), entries: ARM_ENTRIES },
         system: 0x1FFF_D800..0x1FFF_F780,
         engineering: 0x1FFF_F780..0x1FFF_F800,
@@ -402,6 +423,7 @@ pub static PARTS: &[Part] = &[
             interrupts: 82,
             vendor_debug: Some(0xE004_2000),
         },
+        taps: &chain(0x0_6413, ARM_M4),
         rom_table: RomTable { base: ARM_ROM, vendor: st(0x413), entries: ARM_ENTRIES },
         system: 0x1FFF_0000..0x1FFF_7800,
         engineering: 0x1FFF_7A10..0x1FFF_7A80,
@@ -460,6 +482,7 @@ pub static PARTS: &[Part] = &[
             interrupts: 102,
             vendor_debug: Some(0xE004_2000),
         },
+        taps: &chain(0x0_6468, ARM_M4),
         rom_table: RomTable { base: ARM_ROM, vendor: st(0x468), entries: ARM_ENTRIES },
         system: 0x1FFF_0000..0x1FFF_7000,
         engineering: 0x1FFF_7500..0x1FFF_7800,
