@@ -40,7 +40,7 @@ impl Neighbour {
 }
 
 /// The block on a board, as long as its mode makes it.
-fn block_on(board: &Board, mode: Mode) -> Vec<u8> {
+pub(crate) fn block_on(board: &Board, mode: Mode) -> Vec<u8> {
     let bytes = match mode {
         Mode::Ed25519 | Mode::Stored => activation::BLOCK_BYTES,
         Mode::HmacSha256 => activation::MAC_BLOCK_BYTES,

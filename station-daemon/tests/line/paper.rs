@@ -350,7 +350,7 @@ impl Office {
         }
         if plan.self_test {
             // The demo firmware checks the block of the one mode that chips check.
-            let own = plan.mode == Mode::Ed25519;
+            let own = plan.mode == Mode::Ed25519 || plan.image.is_some();
             let says = if own { plan.says } else { "FLASHLINE demo-lamp {version} activation=" };
             recipe["self_test"] = serde_json::json!({
                 "via": "uart",

@@ -2,19 +2,22 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use activation::Mode;
 use station_daemon::api::view::SlotState;
 use station_daemon::trouble::TroubleCode;
 
+use super::super::modes::block_on;
 use super::super::station::{Board, Station};
-use super::judge::Log;
+use super::judge::{Log, block_page, is_begun, keeps_secrets};
 use super::small::{Counted, Visit, renew};
 use super::uid_of;
 
 /// Slots of the one station on which the cuts are tried side by side.
 const SLOTS: u32 = 8;
 
-/// Cuts every board of a visit's size at every point of it, sets it in again, and judges.
-fn sweep(visit: &Visit) -> usize {
+/// Cuts every board of a visit's size at every point of it, sets it in again, and judges. Fails
+/// where the points are not all words of a visit of twice `page_bytes`, and its erases.
+fn sweep(visit: &Visit, page_bytes: usize) {
     // One visit uncut, to know how many points there are.
     let world = visit.world(1);
     let cells = world.path().join("before.cells");
@@ -29,6 +32,7 @@ fn sweep(visit: &Visit) -> usize {
     let counted = Counted::of(&board).since(before);
     station.stop();
     assert_eq!(counted.mass_erases, 0, "{counted:?}");
+    let block_bytes = block_on(&board, visit.mode()).len();
     let words = (0..counted.programmed_words).map(|word| format!("cut {word}"));
     let erases = (0..counted.page_erases).map(|erase| format!("cut-erase {erase}"));
     let levers: Vec<String> = words.chain(erases).collect();
@@ -52,7 +56,7 @@ fn sweep(visit: &Visit) -> usize {
                     station.wait_slot(slot, SlotState::Empty);
                     cut_and_set_in_again(station, board, slot, lever);
                     assert!(visit.is_whole_on(board), "{lever}");
-                    let block = super::super::block_of(board);
+                    let block = block_on(board, visit.mode());
                     super::keep(&cells.with_file_name(format!("block-{number}")), &block);
                 }
             });
@@ -64,9 +68,10 @@ fn sweep(visit: &Visit) -> usize {
     for (number, lever) in levers.iter().enumerate() {
         let uid = uid_of(0x1000 + u32::try_from(number).expect("few"));
         let block = std::fs::read(cells.with_file_name(format!("block-{number}"))).expect("block");
-        assert_eq!(log.passes(&uid), 1, "{lever}");
-        assert_eq!(log.blocks.get(&hex::encode_upper(uid)), Some(&block), "{lever}");
+        println!("{lever}");
+        log.passed_with(uid, &block);
     }
+    keeps_secrets(world.path(), &world);
     println!(
         "boards cut at {} points: before each of {} words, in each of {} erases; {}",
         levers.len(),
@@ -74,7 +79,7 @@ fn sweep(visit: &Visit) -> usize {
         counted.page_erases,
         visit.name
     );
-    levers.len()
+    assert_eq!(levers.len(), points(page_bytes, block_bytes));
 }
 
 fn cut_and_set_in_again(station: &Station, board: &Board, slot: u32, lever: &str) {
@@ -83,22 +88,35 @@ fn cut_and_set_in_again(station: &Station, board: &Board, slot: u32, lever: &str
     let failed = station.wait_slot(slot, SlotState::Fail);
     let trouble = failed.trouble.map(|trouble| trouble.code);
     assert_eq!(trouble, Some(TroubleCode::BoardUnplugged), "{lever}");
+    let left = block_page(board);
     board.pull("remove");
     board.pull("power on");
     board.pull("insert");
     let passed = station.wait_slot(slot, SlotState::Pass);
     assert!(passed.code.is_some());
     assert_eq!(passed.code, failed.code, "{lever}");
+    assert!(is_begun(&left, &block_page(board)), "{lever}: another block than was begun");
 }
 
 /// Words of a visit of [`Visit::small`] with a block and a lock; and its two erases.
-const fn points(page_bytes: usize) -> usize {
-    2 * page_bytes / 4 + activation::BLOCK_BYTES / 4 + 1 + 2
+const fn points(page_bytes: usize, block_bytes: usize) -> usize {
+    2 * page_bytes / 4 + block_bytes.div_ceil(4) + 1 + 2
 }
 
 #[test]
 fn a_board_cut_before_any_word_or_in_any_erase_passes_later_with_its_one_code() {
-    assert_eq!(sweep(&Visit::small(112, true, true)), points(112));
+    sweep(&Visit::small(112, true, true), 112);
+}
+
+#[test]
+fn a_board_cut_anywhere_gets_the_credential_of_the_pool_again_that_it_was_given() {
+    sweep(&Visit::small_in(Mode::Pool, 112, true, true), 112);
+}
+
+#[test]
+fn a_board_cut_anywhere_passes_later_with_the_code_that_is_stored_or_keyed() {
+    sweep(&Visit::small_in(Mode::Stored, 112, true, true), 112);
+    sweep(&Visit::small_in(Mode::HmacSha256, 112, true, true), 112);
 }
 
 #[cfg(feature = "deep")]
@@ -107,6 +125,8 @@ mod deep {
 
     #[test]
     fn a_board_cut_anywhere_in_a_visit_of_four_hundred_words_passes_later_with_its_one_code() {
-        assert_eq!(sweep(&Visit::small(640, true, true)), points(640));
+        for mode in Mode::ALL {
+            sweep(&Visit::small_in(mode, 640, true, true), 640);
+        }
     }
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a sweep says how many points it swept, a draw its seed")]
 
 mod boards;
+mod erasing;
 mod judge;
 mod loss;
 mod processes;

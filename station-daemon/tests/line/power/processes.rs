@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
+use activation::Mode;
 use station_daemon::api::view::{SlotState, StationView, TroubleCode};
 use station_daemon::config::SlotConfig;
 
 use super::super::process::{Daemon, Screen, command, signal};
 use super::super::station::{Board, PATIENCE};
 use super::super::{World, stocked};
-use super::judge::Log;
+use super::judge::{Log, block_page, is_begun, keeps_secrets};
 use super::small::{Visit, renew};
 use super::tracer::{Call, Tracer, Verdict, Who};
 use super::{copy_station, keep, uid_of};
@@ -55,6 +56,7 @@ impl Pair {
         log.knows_block_on(&self.cut, uid_of(CUT));
         assert!(!self.locked() || log.locking().0, "an unannounced lock");
         assert!(!shown || log.passes(&uid_of(CUT)) == 1, "PASS before its evidence");
+        keeps_secrets(folder, world);
     }
 
     /// Starts the station again with both units in it, and judges what comes of them.
@@ -69,7 +71,7 @@ impl Pair {
             board.pull("remove");
             board.pull("insert");
         }
-        let locked = self.locked();
+        let (locked, left) = (self.locked(), block_page(&self.cut));
         let mut daemon = Daemon::start(folder, &self.slots());
         let mut screen = daemon.screen();
         let wanted = match (locked, passed_before) {
@@ -93,6 +95,8 @@ impl Pair {
         log.passed_whole(&self.next, uid_of(NEXT));
         log.knows_block_on(&self.cut, uid_of(CUT));
         assert!(visit.is_whole_on(&self.next));
+        assert!(is_begun(&left, &block_page(&self.cut)), "another block than was begun");
+        keeps_secrets(folder, world);
         if !locked || passed_before {
             log.passed_whole(&self.cut, uid_of(CUT));
             assert!(visit.is_whole_on(&self.cut));
@@ -357,6 +361,11 @@ fn a_worker_killed_before_anything_it_says_costs_one_visit_and_no_code() {
     worker_killed(&Visit::small(112, true, true), 20);
 }
 
+#[test]
+fn a_daemon_killed_anywhere_opens_the_same_credential_of_the_pool_again() {
+    from_the_start(&Visit::small_in(Mode::Pool, 112, true, false));
+}
+
 #[cfg(feature = "deep")]
 mod deep {
     use super::*;
@@ -367,28 +376,44 @@ mod deep {
         from_the_start(&Visit::small(640, false, true));
     }
 
+    #[test]
+    fn a_daemon_killed_anywhere_goes_on_with_the_code_of_every_mode() {
+        for mode in [Mode::Stored, Mode::HmacSha256] {
+            from_the_start(&Visit::small_in(mode, 112, true, false));
+        }
+        from_the_start(&Visit::small_in(Mode::Pool, 112, true, true));
+    }
+
     /// The power comes back, and goes again while the station ends what was left open.
     #[test]
     fn a_daemon_killed_again_at_any_call_of_its_next_start_goes_on_with_the_same_code() {
         let visit = Visit::small(112, true, false);
         let world = prepared(&visit);
-        let (pair, folder) = (Pair::new(), tempfile::tempdir().expect("folder"));
-        copy_station(world.path(), folder.path());
-        pair.renew(&world.path().join(BEFORE));
-        pair.cut.pull("insert");
-        let mut commits = 0;
-        let judge = |call| {
-            // Before anything that follows the start, the decision and the reservation.
-            let verdict = if commits == 3 { Verdict::Kill } else { Verdict::Go };
-            commits += usize::from(call == Call::Commit);
-            verdict
-        };
-        follow(folder.path(), &pair.slots(), Who::Daemon, judge, |_| false);
+        let pair = Pair::new();
         let cells = world.path().join("left.cells");
-        pair.cut.pull(&format!("dump {}", cells.display()));
-        let copy = tempfile::tempdir().expect("folder");
-        copy_station(folder.path(), copy.path());
-        assert_eq!(Log::read(copy.path(), &world).places, 1, "a visit left open");
+        // After which of its commits a visit stands open is the daemon's affair.
+        let left_open = (0..).find_map(|commits| {
+            let folder = tempfile::tempdir().expect("folder");
+            copy_station(world.path(), folder.path());
+            pair.renew(&world.path().join(BEFORE));
+            pair.cut.pull("insert");
+            let (mut made, mut killed) = (0, false);
+            let judge = |call| {
+                let verdict = if made > commits { Verdict::Kill } else { Verdict::Go };
+                made += usize::from(call == Call::Commit);
+                killed |= verdict == Verdict::Kill;
+                verdict
+            };
+            follow(folder.path(), &pair.slots(), Who::Daemon, judge, |view| {
+                ended(view, CUT).is_some()
+            });
+            assert!(killed, "no commit left a visit open");
+            pair.cut.pull(&format!("dump {}", cells.display()));
+            let copy = tempfile::tempdir().expect("folder");
+            copy_station(folder.path(), copy.path());
+            (Log::read(copy.path(), &world).places == 1).then_some(folder)
+        });
+        let folder = left_open.expect("a visit left open");
         daemon_killed(&world, &visit, &Start { station: folder.path(), cells: &cells });
     }
 

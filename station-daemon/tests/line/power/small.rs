@@ -1,10 +1,12 @@
 //! A visit so small that every instant of it can be tried: a program of one line, a block, a lock.
 
+use activation::Mode;
 use station_daemon::desk::os_ms;
 
 use super::super::World;
-use super::super::paper::{BLOCK_AT, Plan};
+use super::super::paper::Plan;
 use super::super::station::Board;
+use super::judge::block_page;
 
 /// What the small program says once it runs.
 pub(crate) const SAYS: &str = "lamp 1.0.0 ready";
@@ -65,7 +67,13 @@ impl Visit {
     /// and noise. A `used` board held others before, so that both are erased; one that `locks` is
     /// locked at the end.
     pub(crate) fn small(page_bytes: usize, used: bool, locks: bool) -> Self {
+        Self::small_in(Mode::Ed25519, page_bytes, used, locks)
+    }
+
+    /// The same, with the unit activated in this mode.
+    pub(crate) fn small_in(mode: Mode, page_bytes: usize, used: bool, locks: bool) -> Self {
         let mut plan = Plan::good(os_ms());
+        plan.mode = mode;
         plan.says = SAYS;
         let image = two_pages(SAYS, page_bytes);
         plan.image = Some(image.clone());
@@ -73,7 +81,7 @@ impl Visit {
         let words = |is: bool, word: &'static str| if is { word } else { "" };
         Self {
             name: format!(
-                "twice {page_bytes} bytes{}{}",
+                "mode {mode}, twice {page_bytes} bytes{}{}",
                 words(used, ", used board"),
                 words(locks, ", locked")
             ),
@@ -90,6 +98,11 @@ impl Visit {
         Self { name: "demo firmware, used board".to_owned(), plan, image, before: used_board(1024) }
     }
 
+    /// How the units are activated.
+    pub(crate) fn mode(&self) -> Mode {
+        self.plan.mode
+    }
+
     /// A world whose station has room for `units` of this visit.
     pub(crate) fn world(&self, units: u32) -> World {
         World::new(|plan| {
@@ -104,12 +117,12 @@ impl Visit {
 
     /// Whether any cell that the visit may change is not as it was before.
     pub(crate) fn has_touched(&self, board: &Board) -> bool {
-        let block = (BLOCK_AT, activation::BLOCK_BYTES);
-        let areas = self.image.iter().map(|(address, bytes)| (*address, bytes.len()));
-        areas.chain([block]).any(|(address, length)| {
-            let start = usize::try_from(address).expect("an offset");
-            board.cells(address, length) != self.before[start..start + length]
-        })
+        let block = block_page(board).iter().any(|byte| *byte != 0xFF);
+        block
+            || self.image.iter().any(|(address, bytes)| {
+                let start = usize::try_from(*address).expect("an offset");
+                board.cells(*address, bytes.len()) != self.before[start..start + bytes.len()]
+            })
     }
 }
 
