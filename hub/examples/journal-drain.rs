@@ -29,7 +29,13 @@ const TABLE: &str = "CREATE TABLE journal_records (id INTEGER PRIMARY KEY AUTOIN
     seq BIGINT NOT NULL, leaf BLOB NOT NULL, text TEXT NOT NULL,
     UNIQUE (station_id, epoch, seq))";
 
-fn visit(number: u32) -> Vec<Event> {
+/// What a station calls its own count of codes of mode *hmac-sha256*: one that needs no portion.
+fn mac_allotment(journal_key: &[u8; 32]) -> Vec<u8> {
+    let domain = b"flashline mac allotment v1\n".as_slice();
+    Digest::of(&[domain, journal_key, b"demo-lamp"].concat()).0[..16].to_vec()
+}
+
+fn visit(number: u32, allotment: &[u8]) -> Vec<Event> {
     let (slot, visit) = (number % 8 + 1, format!("{number:016x}"));
     let v = || visit.clone();
     let uid = HexBytes([&[0xC0; 4], number.to_be_bytes().as_slice()].concat());
@@ -56,7 +62,7 @@ fn visit(number: u32) -> Vec<Event> {
             family: family.into(),
             uid: uid.clone(),
             code: code.clone(),
-            allotment: HexBytes(vec![9; 16]),
+            allotment: HexBytes(allotment.to_vec()),
             index: number,
             block_sha256: Some(digest),
             mode: None,
@@ -127,11 +133,12 @@ async fn drained(folder: &Path, records: &mut Vec<String>) -> f64 {
     let own = tempfile::tempdir_in(folder).unwrap();
     let factory = Factory::in_folder(own, &["acme"]).await;
     let (_, _, mut station) = factory.set_up("acme").await;
+    let allotment = mac_allotment(&station.keys.journal_public());
     for number in 0.. {
         if station.records.len() >= RECORDS {
             break;
         }
-        visit(number).into_iter().for_each(|event| station.record(event));
+        visit(number, &allotment).into_iter().for_each(|event| station.record(event));
     }
     station.records.truncate(RECORDS);
     let pushes = packed(&station);

@@ -272,6 +272,15 @@ impl AdminClient {
         self.get("/v1/recovery").await
     }
 
+    /// The public keys that follow the hub's for snapshot, timestamp and leases: the `hub-keys.json`
+    /// with which R&D rotates its root.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn next_keys(&self) -> Result<Vec<u8>, AdminError> {
+        self.send(Method::POST, "/v1/admin/keys/next", None).await
+    }
+
     /// Ends a recovery although stations are missing.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ const DAY_S: u64 = 24 * 60 * 60;
 const CA_DAYS: u64 = 20 * 365;
 const SERVER_DAYS: u64 = 2 * 365;
 const STATION_DAYS: u64 = 398;
+/// Life of a server certificate.
+pub(crate) const SERVER_LIFE_MS: i64 = (SERVER_DAYS * DAY_S * 1000) as i64;
 
 /// A certificate could not be made.
 #[derive(Debug, thiserror::Error)]

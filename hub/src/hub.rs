@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protocol::{Sha256, SignedStatement, TenantName};
-use release::{HubSecrets, Name, SigningKey, WrapKey};
+use release::tuf::{RoleKeys, RootPlan};
+use release::{HubKeys, HubSecrets, LeaseKeys, Name, PublicKey, SigningKey, WrapKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use tokio::sync::watch;
@@ -40,6 +41,9 @@ const TIMESTAMP: &str = "timestamp";
 const LEASE: &str = "lease";
 const RELEASE: &str = "release";
 const STICK: &str = "stick";
+const NEXT_SNAPSHOT: &str = "next-snapshot";
+const NEXT_TIMESTAMP: &str = "next-timestamp";
+const NEXT_LEASE: &str = "next-lease";
 
 /// A hub cannot be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -104,15 +108,61 @@ pub struct Made {
     pub hub_keys_file: PathBuf,
 }
 
+/// Keys that are to follow the ones in use: R&D's next root decides when.
+pub(crate) struct NextKeys {
+    snapshot: SigningKey,
+    timestamp: SigningKey,
+    lease: SigningKey,
+    /// The lease key that R&D named last is the next one.
+    lease_in_use: bool,
+}
+
 /// One tenant's keys, opened.
 pub(crate) struct TenantKeys {
     cosign: Ed25519KeyPair,
-    pub(crate) secrets: HubSecrets,
+    secrets: HubSecrets,
+    next: Option<NextKeys>,
     /// Opens what stations send on sticks.
     pub(crate) stick: WrapKey,
 }
 
 impl TenantKeys {
+    /// Opens the content keys that R&D wrapped for the hub.
+    pub(crate) fn release(&self) -> &WrapKey {
+        &self.secrets.release
+    }
+
+    /// Signs leases and rosters.
+    pub(crate) fn lease(&self) -> &SigningKey {
+        match &self.next {
+            Some(next) if next.lease_in_use => &next.lease,
+            Some(_) | None => &self.secrets.lease,
+        }
+    }
+
+    /// Every lease key that the hub has signed with or will.
+    pub(crate) fn leases(&self) -> Vec<PublicKey> {
+        let next = self.next.as_ref().map(|next| &next.lease);
+        [Some(&self.secrets.lease), next].into_iter().flatten().map(SigningKey::public).collect()
+    }
+
+    /// The keys for snapshot and timestamp that a root names; of two the next.
+    pub(crate) fn named_by(&self, root: &RootPlan) -> (&SigningKey, &SigningKey) {
+        let pick = |next: Option<&'_ SigningKey>, role: &RoleKeys| {
+            next.is_some_and(|key| role.keys.contains(&key.public()))
+        };
+        let next = self.next.as_ref();
+        let snapshot = match next {
+            Some(next) if pick(Some(&next.snapshot), &root.snapshot) => &next.snapshot,
+            Some(_) | None => &self.secrets.snapshot,
+        };
+        let timestamp = match next {
+            Some(next) if pick(Some(&next.timestamp), &root.timestamp) => &next.timestamp,
+            Some(_) | None => &self.secrets.timestamp,
+        };
+        (snapshot, timestamp)
+    }
+
     pub(crate) fn cosign_key(&self) -> &Ed25519KeyPair {
         &self.cosign
     }
@@ -314,10 +364,83 @@ impl Hub {
                     WrapKey::from_bytes(&bytes)
                 },
             },
+            next: self.next_keys(scope).await?,
             stick: self.stick_key(scope).await?,
         });
         self.held_keys().insert(scope.name().clone(), keys.clone());
         Ok(keys)
+    }
+
+    /// The keys that follow, if there are any, and whether R&D's documents name them already.
+    async fn next_keys(&self, scope: &TenantScope) -> Result<Option<NextKeys>, HubError> {
+        let snapshot = match self.signing_key(scope, NEXT_SNAPSHOT).await {
+            Err(HubError::Store(StoreError::Missing { .. })) => return Ok(None),
+            snapshot => snapshot?,
+        };
+        let timestamp = self.signing_key(scope, NEXT_TIMESTAMP).await?;
+        let lease = self.signing_key(scope, NEXT_LEASE).await?;
+        let named = self.store.document(scope, release::tuf::LEASE_KEYS_TARGET).await?;
+        let named = named.and_then(|bytes| LeaseKeys::from_bytes(&bytes).ok());
+        let lease_in_use = named.is_some_and(|named| named.keys().contains(&lease.public()));
+        Ok(Some(NextKeys { snapshot, timestamp, lease, lease_in_use }))
+    }
+
+    /// R&D's documents changed: which keys they name is asked again.
+    pub(crate) fn documents_changed(&self, scope: &TenantScope) {
+        self.held_keys().remove(scope.name());
+    }
+
+    /// The public halves of the keys that follow the ones in use, made when there are none. Keys
+    /// that R&D's root names by now are no longer the next ones: they take the place of those they
+    /// followed, which are forgotten.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub(crate) async fn renew_keys(
+        &self,
+        scope: &TenantScope,
+        who: &str,
+    ) -> Result<HubKeys, HubError> {
+        let _freshening = self.freshening.lock().await;
+        self.documents_changed(scope);
+        let keys = self.keys(scope).await?;
+        let root = self.store.document(scope, "root.json").await?;
+        let root = root.and_then(|bytes| RootPlan::read(&bytes).ok());
+        let in_use = keys.next.as_ref().zip(root).is_some_and(|(next, root)| {
+            next.lease_in_use
+                && root.snapshot.keys.contains(&next.snapshot.public())
+                && root.timestamp.keys.contains(&next.timestamp.public())
+        });
+        let seal = |name: &str, key: &SigningKey| self.seal_for(scope, name, &key.to_pkcs8());
+        let mut current = Vec::new();
+        let mut public = keys.secrets.public();
+        match &keys.next {
+            Some(next) if !in_use => {
+                public.snapshot = next.snapshot.public();
+                public.timestamp = next.timestamp.public();
+                public.lease = next.lease.public();
+                return Ok(public);
+            }
+            Some(next) => {
+                current.push((SNAPSHOT, seal(SNAPSHOT, &next.snapshot)?));
+                current.push((TIMESTAMP, seal(TIMESTAMP, &next.timestamp)?));
+                current.push((LEASE, seal(LEASE, &next.lease)?));
+            }
+            None => {}
+        }
+        let fresh = || {
+            SigningKey::generate(&mut release::SystemRandom)
+                .map_err(|_| HubError::Key { what: "next keys" })
+        };
+        let (snapshot, timestamp, lease) = (fresh()?, fresh()?, fresh()?);
+        (public.snapshot, public.timestamp) = (snapshot.public(), timestamp.public());
+        public.lease = lease.public();
+        current.push((NEXT_SNAPSHOT, seal(NEXT_SNAPSHOT, &snapshot)?));
+        current.push((NEXT_TIMESTAMP, seal(NEXT_TIMESTAMP, &timestamp)?));
+        current.push((NEXT_LEASE, seal(NEXT_LEASE, &lease)?));
+        self.store.put_sealed_keys(scope, &current, who, self.now_ms()).await?;
+        self.documents_changed(scope);
+        Ok(public)
     }
 
     fn held_keys(&self) -> MutexGuard<'_, BTreeMap<TenantName, Arc<TenantKeys>>> {

@@ -121,10 +121,13 @@ async fn act_on(
             let fresh = &push.records[extension.held..];
             let from = push.from + extension.held as u64;
             let records = numbered(from, fresh, &extension.leaves);
-            let facts: Vec<_> = fresh
-                .iter()
-                .filter_map(|record| fact_of(record.as_bytes(), station.journal_key.0))
-                .collect();
+            let (mut facts, mut impossible) = (Vec::new(), Vec::new());
+            for (seq, record) in (from..).zip(fresh) {
+                match fact_of(record.as_bytes(), seq, station.journal_key.0) {
+                    Ok(fact) => facts.extend(fact),
+                    Err(record) => impossible.push(record),
+                }
+            }
             let returned: Vec<_> =
                 fresh.iter().filter_map(|record| returned_by(record.as_bytes())).collect();
             let standing = standing(hub, scope, station, epoch, from, fresh).await?;
@@ -141,6 +144,7 @@ async fn act_on(
                 cosigned: cosigned.as_str(),
                 units: &changes_of(fresh),
                 facts: &facts,
+                impossible: &impossible,
                 returned: &returned,
                 standing,
                 now_ms,

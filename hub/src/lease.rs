@@ -43,9 +43,9 @@ pub(crate) async fn current(
         let mut terms = draft(hub, scope, &station, &portions, now_ms)?;
         // A line that never had people has no roster, which is version 0.
         terms.roster_version = roster.map_or(0, |roster| roster.version);
-        let content =
-            serde_json::to_vec(&(&terms.portions, &terms.probe_kinds, terms.roster_version))
-                .map_err(|error| Refusal::internal(&error))?;
+        let signer = hub.keys(scope).await?.lease().public().key_id();
+        let content = (&terms.portions, &terms.probe_kinds, terms.roster_version, signer);
+        let content = serde_json::to_vec(&content).map_err(|error| Refusal::internal(&error))?;
         let content = sha256(&[content, vec![u8::from(terms.allow_simulated)]].concat());
         let wanted = beyond.is_some();
         if let Some(lease) = &station.lease
@@ -150,7 +150,7 @@ async fn sign(
         let wrap = HubWrap::from_bytes(&portion.order.release.hub_wrap)
             .map_err(|error| Refusal::internal(&error))?;
         let key = wrap
-            .content_key(&keys.secrets.release, &terms.tenant, channel)
+            .content_key(keys.release(), &terms.tenant, channel)
             .map_err(|error| Refusal::internal(&error))?;
         let binding = terms.binding(manifest_sha256, channel);
         let wrapped_key = key
@@ -158,7 +158,7 @@ async fn sign(
             .map_err(|error| Refusal::internal(&error))?;
         terms.releases.push(LeasedRelease::new(manifest_sha256, channel, wrapped_key));
     }
-    let bytes = terms.sign(&[&keys.secrets.lease]).map_err(|error| Refusal::internal(&error))?;
+    let bytes = terms.sign(&[keys.lease()]).map_err(|error| Refusal::internal(&error))?;
     Ok(SignedLease {
         version: terms.version,
         bytes,

@@ -27,6 +27,7 @@ mod refusal;
 mod replace_file;
 mod roster;
 pub mod serve;
+mod server_certificate;
 mod station_api;
 mod stick;
 pub mod stick_carrier;

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use protocol::Sha256;
+use release::tuf::RootPlan;
 use release::{
     Bundle, Digest, FreshenWith, PinnedRoot, ReleaseTrouble, TrustedRepository, freshen,
 };
@@ -68,9 +69,7 @@ pub(crate) async fn publish(
     let root = match (&held_root, &first_root) {
         (Some((root, _)), _) => root.clone(),
         (None, Some(root)) => root.clone(),
-        (None, None) => {
-            return Err(Refusal::release(ReleaseTrouble::Damaged, "it holds no root".to_owned()));
-        }
+        (None, None) => return Err(no_root()),
     };
     let held = hub.store.metadata(scope).await?;
     let keys = hub.keys(scope).await?;
@@ -111,6 +110,7 @@ pub(crate) async fn publish(
         documents,
     };
     hub.store.publish(scope, new, who, now_ms).await?;
+    hub.documents_changed(scope);
     hub.announce_change();
     Ok(published)
 }
@@ -165,6 +165,7 @@ pub(crate) async fn take_documents(
         _ => format!("documents under root {root_version} taken; withdrawn: {withdrawn:?}"),
     };
     hub.store.take_documents(scope, &documents, who, what, now_ms).await?;
+    hub.documents_changed(scope);
     hub.announce_change();
     Ok(DocumentsTaken { root_version, root_sha256: Sha256(*pin.digest().as_bytes()), withdrawn })
 }
@@ -247,7 +248,11 @@ fn first_root(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, Refusal> {
         })
         .min_by_key(|(number, _)| *number)
         .map(|(_, bytes)| bytes.clone())
-        .ok_or_else(|| Refusal::release(ReleaseTrouble::Damaged, "it holds no root".to_owned()))
+        .ok_or_else(no_root)
+}
+
+fn no_root() -> Refusal {
+    Refusal::release(ReleaseTrouble::Damaged, "it holds no root".to_owned())
 }
 
 fn pinned(root: &[u8], tenant: &str) -> Result<PinnedRoot, Refusal> {
@@ -316,9 +321,12 @@ fn fresh(
         (Some(snapshot), Some(timestamp)) => Some((snapshot.as_slice(), timestamp.as_slice())),
         _ => None,
     };
+    let root = newest_root(&all).or_else(|| all.get("root.json")).ok_or_else(no_root)?;
+    let root = RootPlan::read(root).map_err(|error| refused_because(&error))?;
+    let (snapshot_key, timestamp_key) = keys.named_by(&root);
     let freshness = freshen(&FreshenWith {
-        snapshot_key: &keys.secrets.snapshot,
-        timestamp_key: &keys.secrets.timestamp,
+        snapshot_key,
+        timestamp_key,
         roles: &roles,
         previous,
         now_ms,
@@ -340,7 +348,8 @@ fn fresh(
             format!("{}: {}", product.as_str(), chain(error)),
         ));
     }
-    if !trusted.lease_keys().keys().contains(&keys.secrets.lease.public()) {
+    let named = trusted.lease_keys().keys();
+    if !keys.leases().iter().any(|own| named.contains(own)) {
         return Err(Refusal::release(
             ReleaseTrouble::NotTrusted,
             "its root does not name this hub's lease key".to_owned(),

@@ -102,7 +102,7 @@ fn lease_version(
     let document = hex::decode(lease).ok()?;
     let issued_ms = release::lease::show_lease(&document).ok()?.issued_ms;
     let tenant = release::Name::new(scope.name().as_str()).ok()?;
-    let own = LeaseKeys::new(tenant.clone(), 1, vec![keys.secrets.lease.public()]).ok()?;
+    let own = LeaseKeys::new(tenant.clone(), 1, keys.leases()).ok()?;
     let check = LeaseCheck {
         tenant: &tenant,
         station_key: WrapPublicKey::from_bytes(station.hpke_key.0).digest(),

@@ -154,7 +154,7 @@ pub(crate) async fn current(
             return Ok(None);
         }
         let keys = hub.keys(scope).await?;
-        let signer = keys.secrets.lease.public().key_id();
+        let signer = keys.lease().public().key_id();
         let changes: Vec<(u32, u64)> =
             people.iter().map(|person| (person.number, person.serial)).collect();
         let content = serde_json::to_vec(&(signer, &station.line, changes))
@@ -182,8 +182,7 @@ pub(crate) async fn current(
             pepper: sealed,
             operators,
         };
-        let bytes =
-            terms.sign(&[&keys.secrets.lease]).map_err(|error| Refusal::internal(&error))?;
+        let bytes = terms.sign(&[keys.lease()]).map_err(|error| Refusal::internal(&error))?;
         let signed = SignedRoster { version: terms.version, bytes, content_sha256 };
         if hub.store.keep_roster(scope, station, &signed, hub.now_ms()).await? {
             return Ok(Some(signed));

@@ -25,6 +25,7 @@ use crate::client_certificate::{Enduring, HubTime};
 use crate::digest::sha256;
 use crate::hub::{Hub, HubError};
 use crate::refusal::chain;
+use crate::server_certificate::OwnCertificate;
 use crate::station_api::Peer;
 use crate::{admin_api, station_api};
 
@@ -148,7 +149,7 @@ fn tls(hub: &Arc<Hub>) -> Result<(TlsAcceptor, TlsAcceptor), ServeError> {
         .build()
         .map_err(|error| ServeError::Tls(Box::new(error)))?;
     let verifier = Arc::new(Enduring { chain: verifier });
-    let identity = hub.authority.serve_as(&hub.names, hub.now_ms())?;
+    let own = Arc::new(OwnCertificate::new(hub.clone())?);
     let builder = || {
         let time = Arc::new(HubTime(hub.clone()));
         rustls::ServerConfig::builder_with_details(provider.clone(), time)
@@ -156,15 +157,10 @@ fn tls(hub: &Arc<Hub>) -> Result<(TlsAcceptor, TlsAcceptor), ServeError> {
             .map_err(refused)
     };
     let alpn = || vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let mut station = builder()?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
-        .map_err(refused)?;
+    let mut station =
+        builder()?.with_client_cert_verifier(verifier).with_cert_resolver(own.clone());
     station.alpn_protocols = alpn();
-    let mut admin = builder()?
-        .with_no_client_auth()
-        .with_single_cert(identity.chain, identity.key)
-        .map_err(refused)?;
+    let mut admin = builder()?.with_no_client_auth().with_cert_resolver(own);
     admin.alpn_protocols = alpn();
     Ok((TlsAcceptor::from(Arc::new(station)), TlsAcceptor::from(Arc::new(admin))))
 }

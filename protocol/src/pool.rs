@@ -48,7 +48,8 @@ pub struct Conflict {
     /// The product.
     pub product: ProductName,
     /// `second-credential`, `spent-twice`, `code-on-two-chips`, `index-on-two-chips`, `pull-board`,
-    /// `void-in-use`, `replaced-by-itself` or `second-serial`.
+    /// `void-in-use`, `replaced-by-itself`, `second-serial`, `allotment-not-lent`,
+    /// `index-beyond-quota`, or `impossible-record`: a verified record that names what there cannot be.
     pub kind: String,
     /// Family of the chip it is about: of the board to pull, where one is.
     pub family: String,

@@ -6,6 +6,7 @@
 //!
 //! Promise: a code always comes with the same blame and the same one act.
 
+use activation::IssueError;
 use flash::{FlashError, Step};
 use release::{LeaseError, MayNot, OpenError, ReleaseTrouble, TrustError, WrapError};
 use sync::{EnrolError, OfflineReason};
@@ -32,7 +33,9 @@ impl TroubleCode {
             | Self::FlashWriteFailed
             | Self::ForeignBlock
             | Self::UnitVoided => (Blame::Board, Act::PutInRedBin),
-            Self::UidDuplicate | Self::CredentialConflict => (Blame::Board, Act::CallLead),
+            Self::UidDuplicate | Self::CredentialConflict | Self::IndexTaken => {
+                (Blame::Board, Act::CallLead)
+            }
             // Another way onto the same chip would tell its unique id.
             Self::IdentityWeak => (Blame::Release, Act::CallLead),
             Self::DriverHung => (Blame::Probe, Act::PlugInAgain),
@@ -48,6 +51,8 @@ impl TroubleCode {
             Self::NoRelease => (Blame::Release, Act::WaitForStation),
             Self::LeaseOver
             | Self::QuotaEmpty
+            | Self::AllotmentNotTrusted
+            | Self::QuotaExceeded
             | Self::HubCertificate
             | Self::CredentialElsewhere => (Blame::Network, Act::CallLead),
             Self::HubUnreachable => (Blame::Network, Act::WaitForStation),
@@ -99,6 +104,17 @@ impl Trouble {
     pub fn of(code: TroubleCode, slot: Option<u32>, incident: impl Into<String>) -> Self {
         let (blame, act) = code.meaning();
         Self { code, blame, act, slot, chip: None, incident: incident.into() }
+    }
+}
+
+impl From<&IssueError> for TroubleCode {
+    fn from(error: &IssueError) -> Self {
+        match error {
+            IssueError::Certificate(_) | IssueError::OtherStation => Self::AllotmentNotTrusted,
+            IssueError::IndexBeyondQuota { .. } => Self::QuotaExceeded,
+            IssueError::ChipUnusable => Self::UidImplausible,
+            IssueError::CredentialUnusable | IssueError::OtherShare => Self::StoreDamaged,
+        }
     }
 }
 

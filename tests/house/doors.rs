@@ -28,7 +28,6 @@ const OUTSIDE: &[(&str, &str, &[&str])] = &[
     ("src-tauri/Cargo.toml", "kiosk-shell", &[]),
     ("device-sdk/demo/Cargo.toml", "demo-lamp", &["device-sdk"]),
     ("delta/chip/Cargo.toml", "delta-chip", &["delta"]),
-    ("flash/fuzz/Cargo.toml", "flash-fuzz", &["flash"]),
     ("activation/fuzz/Cargo.toml", "activation-fuzz", &["activation"]),
     ("audit/fuzz/Cargo.toml", "audit-fuzz", &["audit"]),
     ("delta/fuzz/Cargo.toml", "delta-fuzz", &["delta"]),

@@ -6,6 +6,7 @@
 mod dispositions;
 mod epochs;
 mod exports;
+mod keys;
 mod listings;
 mod orders;
 mod people;
@@ -69,6 +70,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(people::change))
         .routes(routes!(people::erase_name))
         .routes(routes!(epochs::open))
+        .routes(routes!(keys::next))
         .routes(routes!(recovery::show))
         .routes(routes!(recovery::end))
         .routes(routes!(orders::create))

@@ -9,9 +9,9 @@ use sea_orm::{
 
 use super::entities::{journal, record, station};
 use super::orders::{self, Returned};
-use super::register::{self, NewFact};
+use super::register::{self, Impossible, NewFact};
 use super::units::{self, UnitChange};
-use super::{Store, StoreError, TenantScope, bytes32, column, count, note_change};
+use super::{Store, StoreError, TenantScope, allotments, bytes32, column, count, note_change};
 use crate::store::stations::StationRow;
 
 /// SQLite takes 32,766 parameters in a statement.
@@ -42,6 +42,8 @@ pub(crate) struct Growth<'a> {
     pub(crate) units: &'a [UnitChange],
     /// What they say for the register.
     pub(crate) facts: &'a [NewFact],
+    /// Records about what there cannot be.
+    pub(crate) impossible: &'a [Impossible],
     /// What the station gives back.
     pub(crate) returned: &'a [Returned],
     /// What the records mean for the station itself.
@@ -182,6 +184,10 @@ impl Store {
         }
         units::apply(transaction, scope, &station.name, growth.units).await?;
         register::record(transaction, scope, growth.facts, growth.now_ms).await?;
+        let now_ms = growth.now_ms;
+        let unlent = allotments::unlent(transaction, scope, station, growth.facts).await?;
+        register::show_records(transaction, scope, station, &unlent, now_ms).await?;
+        register::show_records(transaction, scope, station, growth.impossible, now_ms).await?;
         for returned in growth.returned {
             orders::take_back(transaction, scope, station, returned).await?;
         }

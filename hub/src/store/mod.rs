@@ -7,6 +7,7 @@
 //! given out for a tenant's token, station certificate, enrolment secret or name. A query without
 //! a tenant does not compile.
 
+mod allotments;
 mod branches;
 mod entities;
 mod journals;
@@ -41,7 +42,7 @@ pub(crate) use orders::{NewOrder, NewPortion, PortionRow, Returned};
 pub(crate) use people::{PersonRow, SignedRoster};
 pub(crate) use pools::{ImportedRow, NewPool, PoolRow, ShareRow};
 pub(crate) use recovery::Missed;
-pub(crate) use register::NewFact;
+pub(crate) use register::{Impossible, NewFact};
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub use scope::TenantScope;
 pub(crate) use stations::{KnownCertificate, NewCode, NewStation, SignedLease, StationRow};

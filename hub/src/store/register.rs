@@ -14,6 +14,7 @@ use sea_orm::{
 };
 
 use super::entities::{conflict, fact, station, unit};
+use super::stations::StationRow;
 use super::{Store, StoreError, TenantScope, bytes32, count, note_change, parsed};
 
 /// Rows in one statement.
@@ -38,6 +39,21 @@ pub(crate) struct NewFact {
     pub(crate) operator: Option<u32>,
     /// Station time, or the hub's own; milliseconds since the Unix epoch.
     pub(crate) at_ms: i64,
+}
+
+/// What a verified record says that cannot be so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Impossible {
+    /// The kind of conflict.
+    pub(crate) kind: &'static str,
+    /// The product, or a word in its place.
+    pub(crate) product: String,
+    /// The chip's family as the record has it.
+    pub(crate) family: String,
+    /// Its UID as the record has it, upper-case hexadecimal.
+    pub(crate) uid: String,
+    /// What is wrong, for people.
+    pub(crate) detail: String,
 }
 
 /// What a question is about.
@@ -350,20 +366,59 @@ async fn show(
     };
     for finding in findings {
         let (kind, chip, station, detail) = words(finding, &name);
-        tracing::error!(tenant = %scope.name(), product, kind, detail, "conflict");
-        let row = conflict::ActiveModel {
-            tenant_id: Set(scope.id()),
-            product: Set(product.to_owned()),
-            kind: Set(kind.to_owned()),
-            family: Set(chip.family.clone()),
-            uid: Set(uid_of(chip)),
-            station: Set(station),
-            detail: Set(detail),
-            found_ms: Set(now_ms),
-            ..Default::default()
-        };
-        conflict::Entity::insert(row).exec(transaction).await?;
+        let (family, uid) = (chip.family.clone(), uid_of(chip));
+        let about = Impossible { kind, product: product.to_owned(), family, uid, detail };
+        show_one(transaction, scope, station, about, now_ms).await?;
     }
+    Ok(())
+}
+
+/// Shows people what records of a station say that cannot be so; each thing once.
+pub(super) async fn show_records(
+    transaction: &DatabaseTransaction,
+    scope: &TenantScope,
+    station: &StationRow,
+    records: &[Impossible],
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    for record in records {
+        let station = Some(station.name.to_string());
+        let shown = conflict::Entity::find()
+            .filter(conflict::Column::TenantId.eq(scope.id()))
+            .filter(conflict::Column::Kind.eq(record.kind))
+            .filter(conflict::Column::Station.eq(station.clone()))
+            .filter(conflict::Column::Detail.eq(&record.detail))
+            .count(transaction)
+            .await?;
+        if shown > 0 {
+            continue;
+        }
+        show_one(transaction, scope, station, record.clone(), now_ms).await?;
+    }
+    Ok(())
+}
+
+async fn show_one(
+    transaction: &DatabaseTransaction,
+    scope: &TenantScope,
+    station: Option<String>,
+    about: Impossible,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let Impossible { kind, product, family, uid, detail } = about;
+    tracing::error!(tenant = %scope.name(), product, kind, detail, "conflict");
+    let row = conflict::ActiveModel {
+        tenant_id: Set(scope.id()),
+        product: Set(product),
+        kind: Set(kind.to_owned()),
+        family: Set(family),
+        uid: Set(uid),
+        station: Set(station),
+        detail: Set(detail),
+        found_ms: Set(now_ms),
+        ..Default::default()
+    };
+    conflict::Entity::insert(row).exec(transaction).await?;
     Ok(())
 }
 

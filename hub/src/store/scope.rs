@@ -196,6 +196,34 @@ impl Store {
         Ok(sealed)
     }
 
+    /// Keeps a tenant's sealed keys, in the place of those of the same name.
+    pub(crate) async fn put_sealed_keys(
+        &self,
+        scope: &TenantScope,
+        keys: &[(&'static str, Vec<u8>)],
+        who: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let writing = self.write().await?;
+        for (name, sealed) in keys {
+            tenant_key::Entity::delete_many()
+                .filter(tenant_key::Column::TenantId.eq(scope.id))
+                .filter(tenant_key::Column::Name.eq(*name))
+                .exec(&writing.transaction)
+                .await?;
+            let row = tenant_key::ActiveModel {
+                tenant_id: Set(scope.id),
+                name: Set((*name).to_owned()),
+                sealed: Set(sealed.clone()),
+                ..Default::default()
+            };
+            tenant_key::Entity::insert(row).exec(&writing.transaction).await?;
+        }
+        let what = "the hub's next keys for snapshot, timestamp and leases made".to_owned();
+        super::note_change(&writing.transaction, scope, now_ms, who, what).await?;
+        writing.commit().await
+    }
+
     /// When snapshot and timestamp were last written, milliseconds since the Unix epoch.
     pub(crate) async fn freshened_ms(&self, scope: &TenantScope) -> Result<i64, StoreError> {
         let row = tenant::Entity::find_by_id(scope.id).one(&self.db).await?;

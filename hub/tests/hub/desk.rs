@@ -28,6 +28,7 @@ pub(crate) struct Desk {
     pub(crate) activation: ProductKey,
     releases: Vec<ReleaseTarget>,
     pub(crate) root_document: Vec<u8>,
+    newest_root: Vec<u8>,
     now_ms: i64,
 }
 
@@ -61,7 +62,19 @@ impl Desk {
         let activation = ProductKey::generate(&ring::rand::SystemRandom::new()).unwrap();
         let tenant = hub.tenant.clone();
         let releases = Vec::new();
-        Self { tenant, hub, root, targets, lamp, activation, releases, root_document, now_ms }
+        let newest_root = root_document.clone();
+        Self {
+            tenant,
+            hub,
+            root,
+            targets,
+            lamp,
+            activation,
+            releases,
+            root_document,
+            newest_root,
+            now_ms,
+        }
     }
 
     pub(crate) fn root_key(&self) -> &SigningKey {
@@ -93,6 +106,44 @@ impl Desk {
             (format!("metadata/{PRODUCT}.json"), lamp.unwrap()),
             ("lease-keys.json".to_owned(), lease_keys.to_bytes().unwrap()),
         ])
+    }
+
+    /// A next root, and targets, that name these keys of the hub; the documents, from now on.
+    pub(crate) fn rotated_to(&mut self, hub: HubKeys) -> BTreeMap<String, Vec<u8>> {
+        let documents = self.rotation(&hub);
+        let version = RootPlan::read(&self.newest_root).unwrap().version + 1;
+        self.newest_root = documents[&format!("metadata/{version}.root.json")].clone();
+        self.hub = hub;
+        documents
+    }
+
+    /// The documents of a rotation to these keys of the hub.
+    pub(crate) fn rotation(&self, hub: &HubKeys) -> BTreeMap<String, Vec<u8>> {
+        let mut plan = RootPlan::read(&self.newest_root).unwrap();
+        plan.version += 1;
+        plan.snapshot = RoleKeys { keys: vec![hub.snapshot], threshold: 1 };
+        plan.timestamp = RoleKeys { keys: vec![hub.timestamp], threshold: 1 };
+        let root = root_document(&plan, &[&self.root]).unwrap();
+        let lease_keys = LeaseKeys::new(self.tenant.clone(), 1, vec![hub.lease]).unwrap();
+        let keys = RoleKeys { keys: vec![self.lamp.public()], threshold: 1 };
+        let role = ProductRole { product: Name::new(PRODUCT).unwrap(), keys };
+        let expires_ms = self.now_ms + LIFE_MS;
+        let targets =
+            targets_document(plan.version, expires_ms, &lease_keys, &[role], &[&self.targets]);
+        BTreeMap::from([
+            ("metadata/1.root.json".to_owned(), self.root_document.clone()),
+            (format!("metadata/{}.root.json", plan.version - 1), self.newest_root.clone()),
+            (format!("metadata/{}.root.json", plan.version), root),
+            ("metadata/targets.json".to_owned(), targets.unwrap()),
+            (format!("metadata/{PRODUCT}.json"), self.product_document()),
+            ("lease-keys.json".to_owned(), lease_keys.to_bytes().unwrap()),
+        ])
+    }
+
+    fn product_document(&self) -> Vec<u8> {
+        let (product, edition) = (Name::new(PRODUCT).unwrap(), self.releases.len() as u64);
+        let expires_ms = self.now_ms + LIFE_MS;
+        product_document(&product, edition, expires_ms, &self.releases, &[&self.lamp]).unwrap()
     }
 
     /// Packs, seals and signs a release; the files of its bundle.
@@ -148,8 +199,9 @@ impl Desk {
             keys: RoleKeys { keys: vec![self.lamp.public()], threshold: 1 },
         };
         let expires_ms = self.now_ms + LIFE_MS;
+        let root = RootPlan::read(&self.newest_root).unwrap().version;
         let targets =
-            targets_document(1, expires_ms, &lease_keys, &[role], &[&self.targets]).unwrap();
+            targets_document(root, expires_ms, &lease_keys, &[role], &[&self.targets]).unwrap();
         let edition = self.releases.len() as u64;
         let lamp =
             product_document(&product, edition, expires_ms, &self.releases, &[&self.lamp]).unwrap();

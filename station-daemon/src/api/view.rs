@@ -398,6 +398,15 @@ pub enum TroubleCode {
     /// The list of this line's people is not here, or not signed for this station.
     #[serde(rename = "F-70")]
     RosterRefused,
+    /// The certificate of the station's activation codes is not R&D's, or not for this station.
+    #[serde(rename = "F-90")]
+    AllotmentNotTrusted,
+    /// The order promises more activation codes than R&D certified.
+    #[serde(rename = "F-91")]
+    QuotaExceeded,
+    /// The board's activation code has the number of another board's: one of them is a copy.
+    #[serde(rename = "F-92")]
+    IndexTaken,
     /// Something that cannot happen happened.
     #[serde(rename = "F-99")]
     Internal,
@@ -405,7 +414,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 55] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -457,6 +466,9 @@ impl TroubleCode {
         Self::RoleNeeded,
         Self::RightsOver,
         Self::RosterRefused,
+        Self::AllotmentNotTrusted,
+        Self::QuotaExceeded,
+        Self::IndexTaken,
         Self::Internal,
     ];
 }

@@ -211,7 +211,7 @@ impl Desk {
     /// Opens what was picked and journalled, for its one write.
     ///
     /// # Errors
-    /// [`TroubleCode::QuotaEmpty`] when the share's certificate is not good,
+    /// [`TroubleCode::AllotmentNotTrusted`] when the share's certificate is not good,
     /// [`TroubleCode::StoreDamaged`] when the credential does not open.
     pub(super) fn open_picked(
         &mut self,
@@ -233,7 +233,7 @@ impl Desk {
             Allotment::take_up(loan.certificate, &loan.product, &release.product_keys(), key);
         let allotment_key = take_up.map_err(|error| {
             unusable(&error);
-            TroubleCode::QuotaEmpty
+            TroubleCode::from(&error)
         })?;
         let open = journalled.open(&sealed, &loan.schema, |parcel, credential| {
             let secret = ParcelSecret::Credential { allotment, index, credential: *credential };

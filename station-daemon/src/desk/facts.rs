@@ -257,6 +257,9 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::WrongOrder
         | TroubleCode::CredentialConflict
         | TroubleCode::CredentialElsewhere
+        | TroubleCode::AllotmentNotTrusted
+        | TroubleCode::QuotaExceeded
+        | TroubleCode::IndexTaken
         | TroubleCode::NobodyIn
         | TroubleCode::BadgeRefused
         | TroubleCode::PinRefused

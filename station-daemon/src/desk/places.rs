@@ -3,7 +3,7 @@
 //! Promise: the commit with the reservation and the intent to write has returned before the slot
 //! gets its task, and before a credential of a pool is opened for it.
 
-use activation::{Allotment, MacSecret, Mode, code_for};
+use activation::{Allotment, IssueError, MacSecret, Mode, code_for};
 use audit::{Digest, Event, HexBytes};
 use release::parcel::{ParcelBinding, ParcelSecret, open_parcel};
 use release::recipe::ActivationPlace;
@@ -128,6 +128,19 @@ impl Desk {
             CodeSource::NotActivated => Ok(None),
             CodeSource::Adopted => {
                 let on_chip = on_chip.ok_or(TroubleCode::Internal)?;
+                let number = (on_chip.allotment, on_chip.index);
+                let other = self.store.read(|commit| commit.unit_of_number(&number.0, number.1));
+                if let Some(other) = other.map_err(|error| self.store_failed(&error))? {
+                    let allotment = hex::encode(number.0);
+                    tracing::error!(
+                        slot,
+                        allotment,
+                        index = number.1,
+                        uid = other.uid,
+                        "the number of this board's code is another board's"
+                    );
+                    return Err(TroubleCode::IndexTaken);
+                }
                 let mode = mode_of(release.activation().ok_or(TroubleCode::Internal)?);
                 let kept = if mode == Mode::Pool { Vec::new() } else { on_chip.bytes.to_vec() };
                 let reservation = Reservation {
@@ -179,9 +192,9 @@ impl Desk {
     ) -> Result<Code, TroubleCode> {
         let mode = mode_of(place);
         let product = portion.product.as_str();
-        let unusable = |error: &dyn std::error::Error| {
+        let unusable = |error: &IssueError| {
             tracing::error!(error = %chain(error), order = portion.order, "no activation block");
-            TroubleCode::QuotaEmpty
+            TroubleCode::from(error)
         };
         let (allotment, number, block) = match mode {
             Mode::Ed25519 | Mode::Stored => {

@@ -205,6 +205,27 @@ impl Commit<'_> {
         Ok(())
     }
 
+    /// The unit that has an index of an allotment.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn unit_of_number(
+        &self,
+        allotment: &[u8; 16],
+        number: u32,
+    ) -> Result<Option<UnitKey>, StoreError> {
+        Ok(self
+            .transaction
+            .prepare_cached(
+                "SELECT product, family, uid FROM reservation
+                 WHERE allotment = ?1 AND number = ?2",
+            )?
+            .query_row(params![allotment, number], |row| {
+                Ok(UnitKey { product: row.get(0)?, family: row.get(1)?, uid: row.get(2)? })
+            })
+            .optional()?)
+    }
+
     /// The first unused index of an allotment at or above `from`.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod clocks;
 mod desk;
 mod erasure;
 mod faults;
+mod forged;
 mod lending;
 mod marker;
 mod modes;

@@ -17,13 +17,13 @@ use super::{UIDS, World};
 const CLAIM: Claim<'_> = Claim { product: PRODUCT, family: "nrf52", uid: &UIDS[0] };
 
 /// A second station of the same hub, with a share of its own.
-struct Neighbour {
+pub(crate) struct Neighbour {
     folder: tempfile::TempDir,
     keys: Keys,
 }
 
 impl Neighbour {
-    fn of(world: &World) -> Self {
+    pub(crate) fn of(world: &World) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let keys = enrol(folder.path(), &world.office, os_ms());
         Self { folder, keys }
@@ -31,7 +31,12 @@ impl Neighbour {
 
     /// Starts it with everything delivered.
     fn start(&self, world: &World, boards: &[&Board]) -> Station {
-        let plan = super::Plan { allotment: 8, ..world.plan.clone() };
+        self.start_in(world, 8, boards)
+    }
+
+    /// The same, with a share of this name.
+    pub(crate) fn start_in(&self, world: &World, allotment: u8, boards: &[&Board]) -> Station {
+        let plan = super::Plan { allotment, ..world.plan.clone() };
         let slots: Vec<_> = (1..).zip(boards).map(|(number, board)| board.slot(number)).collect();
         let station = Station::start(self.folder.path(), &slots);
         station.deliver(&world.office.send(&plan, &self.keys.hpke, self.keys.journal, os_ms()));

@@ -51,6 +51,10 @@ pub(crate) struct Plan {
     pub(crate) mode: Mode,
     /// Names the station's allotment.
     pub(crate) allotment: u8,
+    /// How many codes its certificate says; as many as the lease's portion has where it is `None`.
+    pub(crate) certified: Option<u32>,
+    /// Somebody else than R&D made its certificate.
+    pub(crate) forged: bool,
     /// The secret of mode *hmac-sha256* that the recipe names.
     pub(crate) mac_secret: [u8; 32],
     pub(crate) channel: Channel,
@@ -81,6 +85,8 @@ impl Plan {
             protect: false,
             mode: Mode::Ed25519,
             allotment: 7,
+            certified: None,
+            forged: false,
             mac_secret: [0x5A; 32],
             channel: Channel::Production,
             radio: false,
@@ -310,7 +316,10 @@ impl Office {
 
     /// R&D lends the station activations.
     pub(crate) fn certificate(&self, plan: &Plan, journal_key: [u8; 32]) -> AllotmentCertificate {
-        self.activation.certify(PRODUCT, [plan.allotment; 16], plan.codes, journal_key)
+        let stranger = ProductKey::from_seed(&[0xBA; 32]).expect("a key");
+        let key = if plan.forged { &stranger } else { &self.activation };
+        let quota = plan.certified.unwrap_or(plan.codes);
+        key.certify(PRODUCT, [plan.allotment; 16], quota, journal_key)
     }
 
     /// R&D's public activation key.

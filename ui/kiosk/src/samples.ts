@@ -58,6 +58,9 @@ const LIKELY: Record<TroubleCode, [Blame, Act]> = {
   'F-68': ['operator', 'call_lead'],
   'F-69': ['network', 'call_lead'],
   'F-70': ['network', 'call_lead'],
+  'F-90': ['network', 'call_lead'],
+  'F-91': ['network', 'call_lead'],
+  'F-92': ['board', 'call_lead'],
   'F-99': ['station', 'call_lead'],
 };
 

@@ -158,6 +158,12 @@ enum Verb {
         /// The station.
         station: StationName,
     },
+    /// Writes the hub-keys.json of the keys that follow the hub's own, made when none wait: R&D
+    /// rotates its root with it, and the hub signs with them once the new root is published.
+    NextKeys {
+        #[command(flatten)]
+        to: To,
+    },
     /// A hub that was set back to an older backup: show what it waits for, or end that.
     #[command(subcommand)]
     Recovery(RecoveryVerb),
@@ -585,6 +591,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let file = client.export(station.as_str(), epoch, csv).await?;
             let mut out = std::io::stdout().lock();
             out.write_all(&file)?;
+            Ok(out.flush()?)
+        }
+        Verb::NextKeys { to } => {
+            let keys = to.client()?.next_keys().await?;
+            let mut out = std::io::stdout().lock();
+            out.write_all(&keys)?;
             Ok(out.flush()?)
         }
         Verb::Recovery(RecoveryVerb::Show { to }) => print(&to.client()?.recovery().await?),

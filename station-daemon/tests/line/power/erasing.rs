@@ -75,11 +75,7 @@ impl Credentials {
         let heads: u32 = store
             .query_row("SELECT count(*) FROM checkpoint WHERE cosigned = 1", [], |row| row.get(0))
             .expect("heads");
-        Self {
-            sealed: credential(0),
-            free: credential(1).is_some(),
-            acknowledged: heads > 0,
-        }
+        Self { sealed: credential(0), free: credential(1).is_some(), acknowledged: heads > 0 }
     }
 }
 
@@ -117,7 +113,8 @@ fn told_until(folder: &Path, kill_before: Option<usize>) -> Vec<Call> {
     let mut command = Command::new("env");
     let mut assignment = std::ffi::OsString::from(format!("{FOLDER}="));
     assignment.push(folder);
-    let name = "power::erasing::a_credential_is_erased_with_the_hubs_acknowledgement_and_leaves_no_trace";
+    let name =
+        "power::erasing::a_credential_is_erased_with_the_hubs_acknowledgement_and_leaves_no_trace";
     command.arg(assignment).arg(std::env::current_exe().expect("this program"));
     command.args(["--exact", name, "--nocapture"]);
     let mut calls = Vec::new();
@@ -143,15 +140,19 @@ fn cut_at_any_call_of_the_erasure_a_credential_is_there_unacknowledged_or_gone_a
     let calls = told_until(whole.path(), None);
     is_erased(whole.path(), &written);
     let (mut before, mut after) = (0, 0);
-    for point in 0..calls.len() {
+    for (point, call) in calls.iter().enumerate() {
         let folder = begin();
         told_until(folder.path(), Some(point));
         let copy = tempfile::tempdir().expect("folder");
         copy_station(folder.path(), copy.path());
         let held = Credentials::of(copy.path());
         assert!(held.free, "call {point}");
-        assert_eq!(held.sealed.is_none(), held.acknowledged, "call {point}: {:?}", calls[point]);
-        if held.acknowledged { after += 1 } else { before += 1 }
+        assert_eq!(held.sealed.is_none(), held.acknowledged, "call {point}: {call:?}");
+        if held.acknowledged {
+            after += 1
+        } else {
+            before += 1
+        }
         acknowledge(folder.path(), &written.cosigned);
         is_erased(folder.path(), &written);
     }

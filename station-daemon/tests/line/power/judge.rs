@@ -238,7 +238,10 @@ impl Log {
                 let own = check_pool_block(block, &claim, &keys).expect("its own");
                 let number = self.first_credential + given.index;
                 let secret = own.columns().nth(1).expect("a second column");
-                assert_eq!((own.code(), secret.bytes), (code_of(number).as_str(), &key_of(number)[..]));
+                assert_eq!(
+                    (own.code(), secret.bytes),
+                    (code_of(number).as_str(), &key_of(number)[..])
+                );
                 code_of(number)
             }
         };

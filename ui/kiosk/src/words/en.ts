@@ -70,6 +70,9 @@ export const en: Words = {
     'F-68': 'This needs another role.',
     'F-69': 'Too long without the hub: lead rights are over.',
     'F-70': "The list of this line's people is missing.",
+    'F-90': 'The activation codes of this station are not genuine.',
+    'F-91': 'More activation codes are promised than were certified.',
+    'F-92': "Another board has this board's activation code.",
     'F-99': 'Something went wrong inside the station.',
   },
   act: {
