@@ -35,6 +35,22 @@ def root_of(leaves):
     return sha256(b"\x01" + root_of(leaves[:left]) + root_of(leaves[left:]))
 
 
+def root_by(leaf, place, size, proof):
+    """RFC 6962, 2.1.1: the root that an inclusion proof leads to."""
+    last, node = size - 1, leaf
+    for sibling in proof:
+        assert last > 0, "too long a proof"
+        if place % 2 == 1 or place == last:
+            node = sha256(b"\x01" + sibling + node)
+            while place % 2 == 0 and place != 0:
+                place, last = place // 2, last // 2
+        else:
+            node = sha256(b"\x01" + node + sibling)
+        place, last = place // 2, last // 2
+    assert last == 0, "too short a proof"
+    return node
+
+
 def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -50,7 +66,7 @@ def signature_of(lines, name, kind, key):
 
 
 def main():
-    keys, records, leaves, root, checkpoint, export = parts()
+    keys, records, leaves, root, checkpoint, export, partial = parts()
     journal_key, hub_key = (bytes.fromhex(key) for key in keys.split())
     records = records.splitlines()
     for seq, record in enumerate(records):
@@ -77,6 +93,17 @@ def main():
         "format": "flashline-journal", "v": 1, "complete": True, "checkpoint": checkpoint}
     assert [canonical(json.loads(line)["record"]) for line in rest] == records
     assert [canonical(json.loads(line)) for line in [header, *rest]] == [header, *rest]
+
+    header, line = partial.splitlines()
+    assert json.loads(header) == {
+        "format": "flashline-journal", "v": 1, "complete": False, "checkpoint": checkpoint}
+    fields = json.loads(line)
+    assert canonical(fields) == line and sorted(fields) == ["proof", "record"]
+    record, proof = fields["record"], [bytes.fromhex(node) for node in fields["proof"]]
+    leaf = sha256(b"\0" + canonical(record).encode())
+    assert root_by(leaf, record["seq"], int(size), proof).hex() == root.strip()
+    proof[0] = sha256(proof[0])
+    assert root_by(leaf, record["seq"], int(size), proof).hex() != root.strip()
     print("the worked example of audit/FORMAT.md holds")
 
 

@@ -32,8 +32,14 @@ pub(crate) async fn hear(
         cosigned_size(scope, station, report.epoch.0, note, &keys).filter(|size| *size > held.size)
     });
     let lease = report.lease.as_deref().and_then(|lease| {
-        lease_version(scope, station, lease, &keys).filter(|found| *found > station.lease_version)
+        let lease = lease_of(scope, station, lease, &keys)?;
+        (lease.version > station.lease_version).then_some(lease)
     });
+    if lease.as_ref().is_some_and(|lease| lease.roster_version > 0) {
+        // The roster's version is held beside the station's pepper, which may be lost with it.
+        hub.pepper(scope, station).await?;
+    }
+    let lease = lease.map(|lease| (lease.version, lease.roster_version));
     let now_ms = hub.now_ms();
     if head.is_some() || lease.is_some() {
         tracing::error!(
@@ -92,13 +98,13 @@ fn cosigned_size(
     Some(proven.checkpoint.size)
 }
 
-/// The version of a lease that this hub signed for this station, whether it is in force or not.
-fn lease_version(
+/// A lease that this hub signed for this station, whether it is in force or not.
+fn lease_of(
     scope: &TenantScope,
     station: &StationRow,
     lease: &str,
     keys: &TenantKeys,
-) -> Option<u64> {
+) -> Option<Lease> {
     let document = hex::decode(lease).ok()?;
     let issued_ms = release::lease::show_lease(&document).ok()?.issued_ms;
     let tenant = release::Name::new(scope.name().as_str()).ok()?;
@@ -110,5 +116,5 @@ fn lease_version(
         version_seen: None,
         now_ms: issued_ms,
     };
-    Some(Lease::verify(&document, &check).ok()?.version)
+    Lease::verify(&document, &check).ok()
 }

@@ -116,7 +116,11 @@ impl Hub {
         Ok(Sha256(*pepper_of(&plain)?.badge_digest(badge).as_bytes()))
     }
 
-    async fn pepper(&self, scope: &TenantScope, station: &StationRow) -> Result<Pepper, Refusal> {
+    pub(crate) async fn pepper(
+        &self,
+        scope: &TenantScope,
+        station: &StationRow,
+    ) -> Result<Pepper, Refusal> {
         let name = pepper_name(scope, station);
         let row = match self.store.roster(scope, station).await? {
             Some(row) => row,

@@ -1,7 +1,7 @@
 //! FORMAT.md's worked example is what the code does.
 
 use crate::world::*;
-use audit::{Checkpoint, leaf_hash, write_export};
+use audit::{Checkpoint, Tree, leaf_hash, write_export, write_partial_export};
 use std::fmt::Write as _;
 
 #[test]
@@ -27,6 +27,17 @@ fn the_worked_example_of_the_format_page_is_what_the_code_makes() {
     part("Root", &hex::encode(frontier_of(&records).root()));
     part("Cosigned checkpoint", cosigned.as_str());
     part("Complete export", str::from_utf8(&export).unwrap());
+
+    let mut tree = Tree::new();
+    for record in &records {
+        tree.append(record);
+    }
+    let mut export = Vec::new();
+    write_partial_export(&mut export, &cosigned, &tree, 3, [(1, &records[1])]).unwrap();
+    part(
+        "Partial export of the second record, with its inclusion proof",
+        str::from_utf8(&export).unwrap(),
+    );
 
     let page = include_str!("../../FORMAT.md");
     assert!(page.contains(&example), "FORMAT.md should say:\n{example}");

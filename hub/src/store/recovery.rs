@@ -4,7 +4,7 @@ use protocol::{AwaitedStation, Epoch, JournalState, Recovery};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
-use super::entities::{station, tenant};
+use super::entities::{roster, station, tenant};
 use super::{Store, StoreError, TenantScope, column, count, note_change, parsed};
 use crate::store::stations::StationRow;
 
@@ -12,8 +12,8 @@ use crate::store::stations::StationRow;
 pub(crate) struct Missed {
     /// A cosigned head: epoch and size.
     pub(crate) head: Option<(Epoch, u64)>,
-    /// A lease's version.
-    pub(crate) lease: Option<u64>,
+    /// A lease's version, and that of the roster it names.
+    pub(crate) lease: Option<(u64, u64)>,
 }
 
 impl Store {
@@ -68,7 +68,17 @@ impl Store {
                 .col_expr(station::Column::OwedSize, Expr::value(column(size)))
                 .col_expr(station::Column::EpochOpened, Expr::value(i64::from(opened.0)));
         }
-        if let Some(version) = missed.lease {
+        if let Some((version, roster_version)) = missed.lease {
+            // The next roster is beyond the one that the station has seen.
+            roster::Entity::update_many()
+                .col_expr(roster::Column::Version, Expr::value(column(roster_version)))
+                .col_expr(roster::Column::Bytes, Expr::value(None::<Vec<u8>>))
+                .col_expr(roster::Column::ContentSha256, Expr::value(None::<Vec<u8>>))
+                .filter(roster::Column::TenantId.eq(scope.id()))
+                .filter(roster::Column::StationId.eq(station.id))
+                .filter(roster::Column::Version.lt(column(roster_version)))
+                .exec(transaction)
+                .await?;
             update = update
                 .col_expr(station::Column::LeaseVersion, Expr::value(column(version)))
                 // The lease held is older than that one.

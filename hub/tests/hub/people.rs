@@ -11,7 +11,13 @@ const PIN: &str = "27182818";
 const BADGE: &str = "badge-of-number-12";
 const NAME: &str = "Ada Lovelace";
 
-fn person(number: u32, role: Role, line: &str, badge: &str, pin: Option<&str>) -> PersonCreate {
+pub(crate) fn person(
+    number: u32,
+    role: Role,
+    line: &str,
+    badge: &str,
+    pin: Option<&str>,
+) -> PersonCreate {
     PersonCreate {
         number,
         name: None,
@@ -31,7 +37,7 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, AdminError>, kind: ProblemType,
 }
 
 /// The roster a station has now, proven as a station proves it, and the one its lease names.
-async fn roster(factory: &Factory, station: &Station) -> (Option<Roster>, u64) {
+pub(crate) async fn roster(factory: &Factory, station: &Station) -> (Option<Roster>, u64) {
     let documents = documents(&station.client()).await;
     let terms = release::lease::show_lease(&documents["lease"]).unwrap();
     let Some(document) = documents.get("roster") else { return (None, terms.roster_version) };

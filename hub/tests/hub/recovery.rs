@@ -1,9 +1,10 @@
 //! A hub that was set back: it believes its own signatures only, grants nothing, and is whole when
 //! everybody has come.
 
-use protocol::{JournalAck, Recovery, ReportAnswer};
+use protocol::{JournalAck, Recovery, ReportAnswer, Role};
 
 use crate::factory::*;
+use crate::people::{person, roster};
 
 async fn report(station: &Station, cosigned: Option<&str>, lease: Option<&[u8]>) -> ReportAnswer {
     let report = serde_json::json!({
@@ -98,6 +99,31 @@ async fn a_hub_that_was_set_back_grants_nothing_until_every_station_has_reported
     assert_eq!(station.client().get("/v1/documents").await.0, 200);
     let log = factory.admin("acme").log().await.unwrap().records.join("\n");
     assert!(log.contains("this hub was set back") && log.contains("recovery ended"), "{log}");
+}
+
+#[tokio::test]
+async fn a_roster_signed_after_a_hub_was_set_back_is_beyond_the_one_that_its_station_has_seen() {
+    let (mut factory, _, _, station) = Factory::running("acme").await;
+    let backup = backed_up(&mut factory).await;
+    let add = async |factory: &Factory, number: u32| {
+        let worker = person(number, Role::Worker, "line-1", &format!("badge-{number}"), None);
+        factory.admin("acme").add_person(&worker).await.unwrap();
+        roster(factory, &station).await
+    };
+    for number in 1..=3 {
+        add(&factory, number).await;
+    }
+    let (_, seen) = roster(&factory, &station).await;
+    assert_eq!(seen, 3);
+    let lease = station.client().get("/v1/documents/lease").await.1;
+
+    // The backup knows nobody, and no pepper of the station.
+    set_back(&mut factory, &backup).await;
+    report(&station, None, Some(&lease)).await;
+    assert!(!report(&station, None, Some(&lease)).await.recovering, "everybody has come");
+    let (after, named) = add(&factory, 4).await;
+    assert_eq!(after.map(|roster| roster.version()), Some(4));
+    assert_eq!(named, 4);
 }
 
 fn grant_of(station: &Station, order: &str) -> protocol::PortionGrant {

@@ -117,7 +117,11 @@ impl Desk {
 
     fn void(&mut self, event: Event, unit: &UnitKey) -> Result<(), NotDisposed> {
         let voided = self.record(vec![event], |commit| commit.void_unit(unit));
-        voided.map_err(NotDisposed::NotRecorded)
+        voided.map_err(NotDisposed::NotRecorded)?;
+        // A credential that the unit had is to leave no trace.
+        self.traces = true;
+        self.erase();
+        Ok(())
     }
 
     /// Gives back what this station has not used of a portion: places, indices, credentials. The

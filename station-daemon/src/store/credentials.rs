@@ -237,7 +237,8 @@ impl Commit<'_> {
             .exists([order_number])?)
     }
 
-    /// Makes a unit void for ever.
+    /// Makes a unit void for ever; a credential of a pool that it has is never written any more, and
+    /// is erased.
     ///
     /// # Errors
     /// As the database says.
@@ -246,6 +247,13 @@ impl Commit<'_> {
             .prepare_cached(
                 "INSERT INTO void_unit (product, family, uid) VALUES (?1, ?2, ?3)
                  ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![unit.product, unit.family, unit.uid])?;
+        self.transaction
+            .prepare_cached(
+                "DELETE FROM credential WHERE (allotment, number) IN
+                    (SELECT allotment, number FROM reservation
+                     WHERE product = ?1 AND family = ?2 AND uid = ?3)",
             )?
             .execute(params![unit.product, unit.family, unit.uid])?;
         Ok(())

@@ -4,7 +4,7 @@
 use activation::pool::check_receipt;
 use activation::{Claim, Mode, check_mac_block, check_pool_block, check_stored_block};
 use audit::Event;
-use station_daemon::api::view::{SlotState, TroubleCode};
+use station_daemon::api::view::{Disposition, SlotState, TroubleCode};
 use station_daemon::desk::{HubDesk, os_ms};
 use sync::{ArrivedDocument, DocumentSink, JournalSource};
 
@@ -290,6 +290,39 @@ fn a_void_unit_is_refused_everywhere_and_an_older_or_strange_statement_takes_not
     other.pull("insert");
     station.wait_slot(2, SlotState::Pass);
     station.stop();
+}
+
+#[test]
+fn the_credential_of_a_unit_that_is_void_is_erased_before_anybody_acknowledged_it() {
+    let world = World::new(|plan| {
+        plan.mode = Mode::Pool;
+        plan.codes = 3;
+        plan.self_test = false;
+    });
+    let (board, other) = (Board::new(UIDS[0]), Board::new(UIDS[1]));
+    let station = Station::start(world.path(), &[board.slot(1), other.slot(2)]);
+    station.deliver(&world.parcel());
+    for (slot, board) in [(1, &board), (2, &other)] {
+        board.pull("insert");
+        station.wait_slot(slot, SlotState::Pass);
+    }
+    let sealed: Vec<Vec<u8>> = {
+        let raw = rusqlite::Connection::open(world.path().join("station.db")).expect("database");
+        let mut rows = raw.prepare("SELECT sealed FROM credential ORDER BY number").expect("rows");
+        let rows = rows.query_map([], |row| row.get(0)).expect("rows");
+        rows.collect::<Result<_, _>>().expect("rows")
+    };
+    assert_eq!(sealed.len(), 3);
+    // One at the hub, one here.
+    hand_over(&station, voids(&world.office, 1, &[UIDS[0]]));
+    assert_eq!(credentials_left(&world), 2);
+    let second = station.wait_slot(2, SlotState::Pass).code.expect("a code");
+    let scrap = Disposition::Scrap { product: PRODUCT.to_owned(), code: second };
+    station.desk.ask(move |desk| desk.dispose(&scrap)).expect("the desk").expect("scrapped");
+    assert_eq!(credentials_left(&world), 1);
+    station.stop();
+    let left = sealed.iter().filter(|sealed| on_disk(world.path(), sealed)).count();
+    assert_eq!(left, 1, "traces of erased credentials");
 }
 
 #[test]
