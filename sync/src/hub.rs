@@ -3,6 +3,7 @@
 //! Owns the requests and their limits. Leaves when to make them to the postman.
 
 use std::error::Error as StdError;
+use std::io::Read as _;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -20,6 +21,9 @@ pub(crate) const CERTIFICATE_EXPIRED: &str = "certificate-expired";
 
 /// The problem of a hub that was set back and waits for its stations' records.
 pub(crate) const HUB_RECOVERING: &str = "hub-recovering";
+
+/// The largest zstd window accepted: 8 MiB.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 const CONNECT_MS_MAX: u64 = 10_000;
 const READ_MS_MAX: u64 = 60_000;
@@ -237,8 +241,17 @@ impl Hub {
     }
 
     pub(crate) async fn document(&self, name: &str) -> Result<Vec<u8>, HubError> {
+        let what = "a document";
         let request = self.request(Method::GET, &format!("documents/{name}"))?;
-        read("a document", send(request).await?, DOCUMENT_BYTES_MAX).await
+        let response = send(request.header("accept-encoding", "zstd")).await?;
+        let packed = response.headers().get("content-encoding").cloned();
+        let bytes = read(what, response, DOCUMENT_BYTES_MAX).await?;
+        match packed.as_ref().map(|encoding| encoding.as_bytes()) {
+            None => Ok(bytes),
+            Some(b"zstd") => unpack(&bytes, DOCUMENT_BYTES_MAX)
+                .ok_or_else(|| not_understood(what, "it does not unpack, or is too large")),
+            Some(_) => Err(not_understood(what, "it is packed in a way that was not asked for")),
+        }
     }
 
     pub(crate) async fn journal_state(&self, epoch: u32) -> Result<wire::JournalState, HubError> {
@@ -362,6 +375,15 @@ async fn send(request: RequestBuilder) -> Result<Response, HubError> {
         expected: problem.expected,
         seq: problem.seq,
     })
+}
+
+/// At most `bytes_max` bytes, or nothing.
+fn unpack(packed: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    let mut decoder = zstd::Decoder::with_buffer(packed).ok()?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).ok()?;
+    let mut plain = Vec::new();
+    decoder.take(bytes_max as u64 + 1).read_to_end(&mut plain).ok()?;
+    (plain.len() <= bytes_max).then_some(plain)
 }
 
 async fn read(

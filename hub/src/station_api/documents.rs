@@ -32,6 +32,9 @@ use crate::store::{PortionRow, StationRow, TenantScope};
 
 /// Longest wait for a change, in seconds.
 const WAIT_S_MAX: u64 = 30;
+/// A shorter document goes as it is.
+const PACKED_FROM_BYTES: usize = 1024;
+const ZSTD: &str = "zstd";
 const LEASE_REQUEST_BYTES_MAX: usize = 4096;
 const BACKLOG_BYTES_MAX: usize = 512;
 
@@ -209,7 +212,18 @@ pub(super) async fn document(
     if known.is_some_and(|known| known.trim_matches('"') == etag) {
         return Ok(not_modified(&etag));
     }
-    Ok(with_etag(StatusCode::OK, "application/octet-stream", &etag, bytes))
+    let asked = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let packs = asked.is_some_and(|asked| asked.split(',').any(|word| word.trim() == ZSTD));
+    if !packs || bytes.len() < PACKED_FROM_BYTES {
+        return Ok(with_etag(StatusCode::OK, "application/octet-stream", &etag, bytes));
+    }
+    let packed = tokio::task::spawn_blocking(move || zstd::encode_all(bytes.as_slice(), 3))
+        .await
+        .map_err(|error| Refusal::internal(&error))?
+        .map_err(|error| Refusal::internal(&error))?;
+    let mut response = with_etag(StatusCode::OK, "application/octet-stream", &etag, packed);
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(ZSTD));
+    Ok(response)
 }
 
 /// A fresh lease on request, with a version beyond the one the station holds.

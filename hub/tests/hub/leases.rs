@@ -112,6 +112,26 @@ async fn a_lease_changes_when_what_it_allows_changes_or_half_its_time_is_over_an
 }
 
 #[tokio::test]
+async fn a_document_is_packed_for_whoever_can_unpack_it_and_its_etag_is_of_the_plain_one() {
+    let (factory, desk, published, station) = Factory::running("acme").await;
+    factory.grant(&desk, &published, &station, "4711", 4).await;
+    let client = station.client();
+    let plain = documents(&client).await;
+    let manifest = format!("manifest/{}", published.manifest_sha256);
+    for (name, packs) in [(manifest.as_str(), true), ("root.json", true), ("orders", false)] {
+        let url = format!("{}/v1/documents/{name}", client.base);
+        let asked = client.http.get(&url).header("accept-encoding", "gzip, zstd");
+        let answer = asked.send().await.unwrap();
+        let encoding = answer.headers().get("content-encoding").cloned();
+        assert_eq!(encoding.is_some_and(|it| it == "zstd"), packs, "{name}");
+        assert_eq!(answer.headers()["etag"], format!("\"{}\"", sha256(&plain[name])), "{name}");
+        let body = answer.bytes().await.unwrap();
+        let body = if packs { zstd::decode_all(&body[..]).unwrap() } else { body.to_vec() };
+        assert_eq!(body, plain[name], "{name}");
+    }
+}
+
+#[tokio::test]
 async fn askers_at_one_moment_get_one_lease() {
     let (factory, desk, published, station) = Factory::running("acme").await;
     factory.grant(&desk, &published, &station, "4711", 4).await;

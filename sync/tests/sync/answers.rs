@@ -116,6 +116,39 @@ async fn odd_answers_end_a_round_and_the_next_one_goes_well() {
 }
 
 #[tokio::test]
+async fn a_packed_document_is_unpacked_within_its_limit_and_a_bomb_ends_the_round() {
+    use std::io::Read as _;
+    let packed =
+        |bytes: Vec<u8>, how: &str| Said(200, vec![("content-encoding", how.to_owned())], bytes);
+    let bomb = zstd::encode_all(std::io::repeat(0).take(64 << 20), 3).unwrap();
+    for (what, answer) in [
+        ("a bomb", packed(bomb, "zstd")),
+        ("not what it says", packed(b"lease".to_vec(), "zstd")),
+        ("cut", packed(zstd::encode_all(&b"lease"[..], 3).unwrap()[..9].to_vec(), "zstd")),
+        ("a packing that nobody asked for", packed(b"lease".to_vec(), "br")),
+    ] {
+        let mut answer = Some(answer);
+        let hub = ScriptedHub::saying(move |asked| match asked.what.as_str() {
+            "GET /v1/documents" => listing(&[("lease", b"lease")]),
+            "GET /v1/documents/lease" => answer
+                .take()
+                .unwrap_or_else(|| packed(zstd::encode_all(&b"lease"[..], 3).unwrap(), "zstd")),
+            "GET /v1/journal/1" => no_journal(),
+            other => panic!("asked for {other}"),
+        })
+        .await;
+        let staging = tempfile::tempdir().unwrap();
+        let round = hub.station(staging.path(), Party::with(0, vec![]));
+        round.until(what, |seen| seen.etags.contains_key("lease")).await;
+        let seen = round.end().await;
+        let offline = HubState::Offline(OfflineReason::NotUnderstood);
+        assert!(seen.states.contains(&offline), "{what}: {:?}", seen.states);
+        assert_eq!(seen.states.last(), Some(&HubState::Online), "{what}");
+        assert_eq!(seen.sets.len(), 1, "{what}: nothing of it was handed over");
+    }
+}
+
+#[tokio::test]
 async fn the_stations_own_trouble_is_called_so_and_passes() {
     let hub = ScriptedHub::saying(move |asked| match asked.what.as_str() {
         "GET /v1/documents" => listing(&[("orders", b"o")]),

