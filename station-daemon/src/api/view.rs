@@ -73,6 +73,9 @@ pub struct OrderView {
     pub passed: u32,
     /// Units that hold a place now.
     pub in_work: u32,
+    /// Units still to be made for which this station has no activation code: more have to be lent
+    /// to it before the order can be finished. 0 where the codes suffice, or none are needed.
+    pub codes_short: u32,
 }
 
 /// The hub as seen from here.

@@ -78,6 +78,17 @@ fn shares(commit: &Commit<'_>, product: &str) -> Result<Vec<PoolShare>, StoreErr
     commit.shares(product)?.iter().map(|row| share_of(commit, row)).collect()
 }
 
+/// Credentials of a portion's share that no chip has.
+pub(super) fn free_credentials(
+    commit: &Commit<'_>,
+    portion: &Portion,
+    allotment: [u8; 16],
+) -> Result<u32, StoreError> {
+    let shares = shares(commit, portion.product.as_str())?;
+    let own = shares.iter().find(|share| share.loan.certificate.allotment() == allotment);
+    Ok(own.map_or(0, |own| own.share.free().count()))
+}
+
 fn share_of(commit: &Commit<'_>, row: &ShareRow) -> Result<PoolShare, StoreError> {
     let damaged = |what: String| StoreError::Damaged { what };
     let loan: Loan = serde_json::from_slice(&row.loan)

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use activation::Mode;
+use release::Portion;
+
 use super::Desk;
 use super::approvals::way_word;
+use super::blocks::mode_of;
+use super::credentials::free_credentials;
+use super::facts::{allotment_name, certificate};
 use crate::api::view::{
     API_VERSION, HubState, HubView, LeadAct, OrderView, PeopleView, SlotState, SlotView,
     StationCard, StationView,
 };
 use crate::shelf::LeaseState;
-use crate::trouble::{Trouble, TroubleCode};
+use crate::trouble::{Trouble, TroubleCode, chain};
 
 /// What a slot's thread says about its tile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,6 +240,7 @@ impl Desk {
             Ok::<_, crate::store::StoreError>((passed, u32::try_from(held).unwrap_or(u32::MAX)))
         });
         let (passed, in_work) = counted.unwrap_or_default();
+        let codes_short = self.codes_short(&portion, (passed, in_work));
         let manifest = self.enrolled.as_ref()?.shelf.manifest(&portion.manifest_sha256);
         let ready = self.enrolled.as_ref()?.shelf.is_whole(&portion.manifest_sha256);
         let revisions = manifest.map(|manifest| {
@@ -250,7 +257,36 @@ impl Desk {
             quantity: portion.quantity,
             passed,
             in_work,
+            codes_short,
         })
+    }
+
+    /// Units of a portion still to be made for which no code is left here.
+    fn codes_short(&mut self, portion: &Portion, (passed, in_work): (u32, u32)) -> u32 {
+        let manifest = self.enrolled.as_ref();
+        let manifest = manifest.and_then(|own| own.shelf.manifest(&portion.manifest_sha256));
+        let place = manifest.and_then(|manifest| {
+            manifest.recipe.chips.iter().find_map(|chip| chip.activation.as_ref())
+        });
+        let left = match place.map(mode_of) {
+            // Nothing is lent of what is not counted.
+            None | Some(Mode::HmacSha256) => return 0,
+            Some(Mode::Ed25519 | Mode::Stored) => certificate(portion).map(|certificate| {
+                let (name, from) = (certificate.allotment(), portion.index_from);
+                let next = self.store.read(|commit| commit.next_number(&name, from));
+                next.map(|next| portion.index_to.saturating_sub(next))
+            }),
+            Some(Mode::Pool) => allotment_name(portion)
+                .map(|name| self.store.read(|commit| free_credentials(commit, portion, name))),
+        };
+        let left = match left.unwrap_or(Ok(0)) {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "codes were not counted");
+                return 0;
+            }
+        };
+        portion.quantity.saturating_sub(passed).saturating_sub(in_work).saturating_sub(left)
     }
 }
 

@@ -4,7 +4,7 @@
 use activation::pool::check_receipt;
 use activation::{Claim, Mode, check_mac_block, check_pool_block, check_stored_block};
 use audit::Event;
-use station_daemon::api::view::{Disposition, SlotState, TroubleCode};
+use station_daemon::api::view::{Disposition, SlotState, StationView, TroubleCode};
 use station_daemon::desk::{HubDesk, os_ms};
 use sync::{ArrivedDocument, DocumentSink, JournalSource};
 
@@ -93,6 +93,8 @@ fn in_every_mode_a_blank_board_passes_and_is_seen_before_with_the_same_code_and_
         station.deliver(&world.parcel());
         board.pull("insert");
         let passed = station.wait_slot(1, SlotState::Pass);
+        let view = station.wait("the order", |view| view.order.is_some());
+        assert_eq!(view.order.as_ref().map(|order| order.codes_short), Some(0), "{mode}");
         let block = block_on(&board, mode);
         let keys = [world.office.activation_key()];
         let code = match mode {
@@ -219,6 +221,8 @@ fn with_the_pool_empty_a_new_board_is_refused_and_one_that_has_its_credential_is
     other.pull("insert");
     let refused = station.wait_slot(2, SlotState::Fail);
     assert_eq!(refused.trouble.map(|t| t.code), Some(TroubleCode::QuotaEmpty));
+    let short = |view: &StationView| view.order.as_ref().map(|order| order.codes_short);
+    station.wait("nine boards without a code", |view| short(view) == Some(9));
     assert!(other.cells(0, 4096).iter().all(|byte| *byte == 0xFF));
     reinsert(&board, &station, SlotState::SeenBefore);
     station.stop();

@@ -681,6 +681,12 @@ export interface components {
         };
         /** @description The work order in hand. */
         OrderView: {
+            /**
+             * Format: int32
+             * @description Units still to be made for which this station has no activation code: more have to be lent
+             *     to it before the order can be finished. 0 where the codes suffice, or none are needed.
+             */
+            codes_short: number;
             /** @description Hardware revisions the release is for, joined by ", ". */
             hardware_revision: string;
             /**

@@ -153,6 +153,7 @@ export function sampleView(slots: SlotView[]): StationView {
       quantity: 500,
       passed: 312,
       in_work: 4,
+      codes_short: 0,
     },
     hub: { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, unsynced_bytes: 0, chunks_missing: 0, missing_bytes: 0, lease_ends_in_s: 15_000 },
     slots,

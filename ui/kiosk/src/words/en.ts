@@ -216,6 +216,7 @@ export const en: Words = {
     revision: (revision) => `Board ${revision}`,
     passed: (passed, quantity) => `${passed} / ${quantity}`,
     inWork: (boards) => `${boards} in work`,
+    codesShort: (boards) => `no codes for ${boards}`,
   },
   secondsLeft: (seconds) => `${seconds} s left`,
   chip: (tail) => `Chip …${tail}`,

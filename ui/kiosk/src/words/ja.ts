@@ -216,6 +216,7 @@ export const ja: Words = {
     revision: (revision) => `基板 ${revision}`,
     passed: (passed, quantity) => `${passed} / ${quantity}`,
     inWork: (boards) => `${boards} 枚作業中`,
+    codesShort: (boards) => `コード不足 ${boards} 枚分`,
   },
   secondsLeft: (seconds) => `残り ${seconds} 秒`,
   chip: (tail) => `チップ末尾 ${tail}`,

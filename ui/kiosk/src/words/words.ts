@@ -127,6 +127,7 @@ export interface Words {
     revision(revision: string): string;
     passed(passed: number, quantity: number): string;
     inWork(boards: number): string;
+    codesShort(boards: number): string;
   };
   secondsLeft(seconds: number): string;
   chip(tail: string): string;

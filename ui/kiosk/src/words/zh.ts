@@ -216,6 +216,7 @@ export const zh: Words = {
     revision: (revision) => `硬件 ${revision}`,
     passed: (passed, quantity) => `${passed} / ${quantity}`,
     inWork: (boards) => `${boards} 块进行中`,
+    codesShort: (boards) => `缺 ${boards} 块的激活码`,
   },
   secondsLeft: (seconds) => `剩余 ${seconds} 秒`,
   chip: (tail) => `芯片尾号 ${tail}`,
