@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::{Extension, Json};
 use protocol::{Problem, ProblemType, Sha256, StickParcel, StickTaken};
 
@@ -17,9 +18,26 @@ use crate::store::StationRow;
 const LIST_BYTES_MAX: usize = sync::stick::LIST_BYTES_MAX as usize;
 const LETTER_BYTES_MAX: usize = sync::stick::LETTER_BYTES_MAX as usize;
 
-async fn named(hub: &Hub, caller: &Caller, name: &str) -> Result<StationRow, Refusal> {
-    let name = name.parse().map_err(|_| Refusal::of(ProblemType::NotFound))?;
-    Ok(hub.store.station(&caller.scope, &name).await?)
+/// The station that a path names, and who asks.
+pub(super) struct Named {
+    hub: Arc<Hub>,
+    caller: Caller,
+    station: StationRow,
+}
+
+impl FromRequestParts<Arc<Hub>> for Named {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Refusal> {
+        let missing = || Refusal::of(ProblemType::NotFound);
+        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Refusal::of(ProblemType::TokenRefused))?;
+        let Path(name) =
+            Path::<String>::from_request_parts(parts, hub).await.map_err(|_| missing())?;
+        let name = name.parse().map_err(|_| missing())?;
+        let station = hub.store.station(&caller.scope, &name).await?;
+        Ok(Self { hub: hub.clone(), caller, station })
+    }
 }
 
 /// Checks the signed list of a parcel that a station wrote, before any letter of it is brought.
@@ -28,12 +46,9 @@ async fn named(hub: &Hub, caller: &Caller, name: &str) -> Result<StationRow, Ref
     request_body(content = Vec<u8>, content_type = "application/json"),
     responses((status = 200, body = StickTaken), (status = 422, body = Problem)))]
 pub(super) async fn check_list(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Named { hub, caller, station }: Named,
     body: Body,
 ) -> Result<Json<StickTaken>, Refusal> {
-    let station = named(&hub, &caller, &name).await?;
     let list = read_bytes(body, LIST_BYTES_MAX).await?;
     let number = stick::take_list(&hub, &caller.scope, &station, &list).await?;
     Ok(Json(StickTaken { number }))
@@ -45,12 +60,9 @@ pub(super) async fn check_list(
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, body = StickTaken), (status = 422, body = Problem)))]
 pub(super) async fn take_letter(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Named { hub, caller, station }: Named,
     body: Body,
 ) -> Result<Json<StickTaken>, Refusal> {
-    let station = named(&hub, &caller, &name).await?;
     let letter = read_bytes(body, LETTER_BYTES_MAX).await?;
     let number = stick::take_letter(&hub, &caller.scope, &station, &letter).await?;
     Ok(Json(StickTaken { number }))
@@ -62,12 +74,9 @@ pub(super) async fn take_letter(
     request_body(content = Vec<u8>, content_type = "application/json"),
     responses((status = 200, body = StickTaken), (status = 422, body = Problem)))]
 pub(super) async fn end_read(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Named { hub, caller, station }: Named,
     body: Body,
 ) -> Result<Json<StickTaken>, Refusal> {
-    let station = named(&hub, &caller, &name).await?;
     let list = read_bytes(body, LIST_BYTES_MAX).await?;
     let number = stick::end_read(&hub, &caller.scope, &station, &list, &caller.who).await?;
     Ok(Json(StickTaken { number }))
@@ -78,11 +87,8 @@ pub(super) async fn end_read(
     params(("name" = String, Path, description = "The station")),
     responses((status = 200, body = StickParcel), (status = 404, body = Problem)))]
 pub(super) async fn write(
-    State(hub): State<Arc<Hub>>,
-    Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Named { hub, caller, station }: Named,
 ) -> Result<Json<StickParcel>, Refusal> {
-    let station = named(&hub, &caller, &name).await?;
     Ok(Json(stick::write(&hub, &caller.scope, &station, &caller.who).await?))
 }
 
