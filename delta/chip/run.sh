@@ -2,6 +2,7 @@
 # Applies a patch on QEMU, built for Armv6-M (Cortex-M0) and Armv7-M (Cortex-M3/M4), and prints what it took.
 # Usage: run.sh OLD PATCH [FEATURES]      FEATURES: all (default), thumb; with ,in-place the patch goes over OLD
 # Needs the Debian packages rustc-web, cargo-web, rust-web-src, lld, binutils and qemu-system-arm.
+# QEMU writes what the program prints to the error stream; here it goes to the output with the rest.
 set -eu
 DELTA_OLD=$(realpath "$1")
 DELTA_PATCH=$(realpath "$2")
@@ -27,6 +28,6 @@ for target in thumbv6m-none-eabi thumbv7m-none-eabi; do
     [ "$target" = thumbv6m-none-eabi ] || machines="$machines mps2-an386"
     for machine in $machines; do
         echo "$machine:"
-        timeout 300 qemu-system-arm -machine "$machine" -nographic -semihosting -icount shift=0 -kernel "$elf" </dev/null
+        timeout 300 qemu-system-arm -machine "$machine" -nographic -semihosting -icount shift=0 -kernel "$elf" </dev/null 2>&1
     done
 done
