@@ -4,7 +4,9 @@
 //! stage needs, and what never outlives a step or a reference being spelt out: a checkpoint is taken
 //! between those ([`Codec::pausable`]).
 
-use super::{Codec, Facts, Stage, Trail};
+use super::refer::Pending;
+use super::{Codec, Facts, Now, Stage};
+use crate::coder::Coder;
 
 /// Goes through fields: takes each, or sets it.
 pub(crate) trait Fields {
@@ -35,12 +37,10 @@ pub(crate) trait Fields {
     }
 }
 
-const NOTHING_AHEAD: u32 = u32::MAX;
-
-impl Codec {
+impl<C: Coder> Codec<C> {
     /// Whether a checkpoint taken here says everything.
     pub(crate) fn pausable(&self) -> bool {
-        self.now.missed.bytes == 0 && !matches!(self.now.stage, Stage::Map { .. })
+        self.now.pending != Pending::Spelling && self.now.stage != Stage::Map
     }
 
     /// Saves to, or loads from, `fields`.
@@ -54,33 +54,33 @@ impl Codec {
             fields.half(&mut swap.key);
             fields.half(&mut swap.change);
         }
-        let (mut old, mut new) = now.ahead.unwrap_or((NOTHING_AHEAD, 0));
+        let (old, new) = &mut now.ahead;
         for word in [
             &mut now.at,
             &mut now.source,
             &mut now.left,
             &mut now.instruction,
             &mut now.diagonal,
-            &mut old,
-            &mut new,
+            old,
+            new,
         ] {
             fields.word(word);
         }
-        now.ahead = (old != NOTHING_AHEAD).then_some((old, new));
         for (last, beside) in &mut now.nearby {
             fields.word(last);
             fields.word(beside);
         }
-        let Trail { bytes, wrong, run, difference, second, missed } = &mut now.trail;
-        fields.word(bytes);
-        fields.word(run);
-        for byte in [wrong, difference, &mut now.actions, &mut now.swap_results] {
+        fields.word(&mut now.past);
+        fields.word(&mut now.run);
+        let Now { wrong, difference, actions, swap_results, .. } = now;
+        for byte in [wrong, difference, actions, swap_results] {
             fields.byte(byte);
         }
         for byte in &mut now.results {
             fields.byte(byte);
         }
-        for flag in [second, missed, &mut now.exact, &mut now.aimed] {
+        let Now { second, missed, exact, aimed, .. } = now;
+        for flag in [second, missed, exact, aimed] {
             fields.flag(flag);
         }
     }
