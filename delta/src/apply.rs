@@ -42,21 +42,31 @@ pub trait Flash {
 #[error("flash did not do what was asked")]
 pub struct FlashFault;
 
-/// Why a patch was not applied. One byte: a device hands it up through every call.
+/// Why a patch was not applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
     /// The header cannot be followed.
     #[error("reading the patch header")]
     Header(#[from] HeaderError),
-    /// The patch is for an old image of another length; the header says which.
-    #[error("patch is for an old image of another length")]
-    OldLength,
+    /// The patch is for an old image of another length.
+    #[error("patch is for an old image of {wanted} bytes, this one has {found}")]
+    OldLength {
+        /// Bytes the patch is for.
+        wanted: u32,
+        /// Bytes there are.
+        found: u32,
+    },
     /// The patch is for another old image.
     #[error("patch is for another old image")]
     OldDigest,
-    /// The new image does not fit; the header says how long it is.
-    #[error("new image has no room")]
-    Room,
+    /// The new image does not fit.
+    #[error("new image has {wanted} bytes, there is room for {room}")]
+    Room {
+        /// Bytes of the new image.
+        wanted: u32,
+        /// Bytes there is room for.
+        room: u32,
+    },
     /// The patch ended early.
     #[error("patch is cut short")]
     Truncated,
@@ -92,13 +102,14 @@ pub struct Room {
 /// The large part of the memory: all zeros at first, so that a device keeps it in a static.
 #[derive(Clone, Debug)]
 pub struct Workspace {
-    pub(crate) codec: Codec<Reader>,
+    pub(crate) reader: Reader,
+    pub(crate) codec: Codec,
 }
 
 impl Workspace {
     /// An unused one.
     pub const fn new() -> Self {
-        Self { codec: Codec::blank(Reader::blank()) }
+        Self { reader: Reader::blank(), codec: Codec::blank() }
     }
 }
 
@@ -111,15 +122,17 @@ impl Default for Workspace {
 /// A patch being applied.
 #[derive(Debug)]
 pub struct Apply<'p> {
+    page: &'p mut [u8],
+    room: Room,
+    state: State,
     work: &'p mut Workspace,
-    pages: Pages<'p>,
-    /// Room for the new image; its length, once the header is known.
+    written: u32,
+    in_page: u32,
     new_len: u32,
     new_digest: Digest,
-    state: State,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
     /// Its bytes so far are in the reader.
     Header,
@@ -128,27 +141,22 @@ enum State {
     Failed(ApplyError),
 }
 
-/// The page being filled, and what is around it.
-#[derive(Debug)]
-struct Pages<'p> {
-    page: &'p mut [u8],
-    old_len: u32,
-    /// Bytes of the new image so far.
-    made: u32,
-    /// How many of them are in the page.
-    in_page: u32,
-    fault: bool,
-}
-
 impl<'p> Apply<'p> {
     /// Begins; `page` is the unit in which the new image is written.
     /// `work` may have been used before.
     pub fn new(room: Room, page: &'p mut [u8], work: &'p mut Workspace) -> Self {
-        work.codec.model.coder.begin();
+        work.reader.begin();
         let state = if page.is_empty() { State::Failed(ApplyError::NoPage) } else { State::Header };
-        let Room { old_len, new_len_max } = room;
-        let pages = Pages { page, old_len, made: 0, in_page: 0, fault: false };
-        Self { work, pages, new_len: new_len_max, new_digest: Digest([0; 16]), state }
+        Self {
+            page,
+            room,
+            state,
+            work,
+            written: 0,
+            in_page: 0,
+            new_len: 0,
+            new_digest: Digest([0; 16]),
+        }
     }
 
     /// Takes the next bytes of the patch, any number of them.
@@ -180,72 +188,61 @@ impl<'p> Apply<'p> {
     }
 
     fn take<F: Flash>(&mut self, mut patch: &[u8], flash: &mut F) -> Result<(), ApplyError> {
-        loop {
-            let taken = self.work.codec.model.coder.feed(patch);
-            self.run(flash)?;
-            patch = patch.get(taken..).unwrap_or(&[]);
-            if patch.is_empty() {
-                return Ok(());
-            }
-            if taken == 0 {
-                // What is held is never needed: the image is whole.
-                return Err(ApplyError::Trailing);
+        while matches!(self.state, State::Header) {
+            let Some((first, rest)) = patch.split_at_checked(1) else { return Ok(()) };
+            patch = rest;
+            if let Some(wanted) = self.open(first)?
+                && !self.holds(&wanted, self.room.old_len, flash, F::read_old)?
+            {
+                return Err(ApplyError::OldDigest);
             }
         }
-    }
-
-    /// Does what the bytes held are enough for.
-    #[inline(never)]
-    fn run<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
-        if self.state == State::Header
-            && let Some(wanted) = self.open()?
-            && !self.holds(&wanted, self.pages.old_len, flash, F::read_old)?
-        {
-            return Err(ApplyError::OldDigest);
-        }
-        let Self { work, pages, .. } = self;
-        let scene = &mut Applying { pages, flash };
         match self.state {
-            State::Header => {}
-            State::Failed(error) => return Err(error),
+            State::Header => Ok(()),
+            State::Failed(error) => Err(error),
             State::Stored => {
-                while scene.pages.made < self.new_len
-                    && let Some(byte) = work.codec.model.coder.plain()
-                {
-                    scene.put(byte);
+                for byte in patch {
+                    if self.written >= self.new_len {
+                        return Err(ApplyError::Trailing);
+                    }
+                    self.scene(flash).put(*byte);
                 }
+                Ok(())
             }
             State::Coded => {
-                while !scene.pages.fault && !work.codec.done() && work.codec.model.coder.ready() {
-                    let step = work.codec.step(scene);
-                    if work.codec.model.coder.overran() {
-                        return Err(ApplyError::Truncated);
+                while !patch.is_empty() {
+                    let taken = self.work.reader.feed(patch);
+                    patch = patch.get(taken..).unwrap_or(&[]);
+                    self.run(flash)?;
+                    if taken == 0 && self.work.codec.done() {
+                        return Err(ApplyError::Trailing);
                     }
-                    step.map_err(|_| ApplyError::Damaged)?;
                 }
+                Ok(())
             }
         }
-        Ok(scene.pages.sound()?)
     }
 
-    /// Takes the header, if it is held whole; says then which old image the patch is for.
+    /// Takes a byte of the header; after the last one, says which old image the patch is for.
     // Not inlined: what is on the stack here should not be there during anything else.
     #[inline(never)]
-    fn open(&mut self) -> Result<Option<Digest>, ApplyError> {
-        let Parsed::Whole(header, bytes) = parse(self.work.codec.model.coder.held())? else {
-            return Ok(None);
-        };
-        self.work.codec.model.coder.skip(bytes);
-        let Header { old_len, new_len, old_digest, new_digest, body, .. } = header;
-        if old_len != self.pages.old_len {
-            return Err(ApplyError::OldLength);
+    fn open(&mut self, byte: &[u8]) -> Result<Option<Digest>, ApplyError> {
+        if self.work.reader.feed(byte) == 0 {
+            return Err(HeaderError::Limits.into());
         }
-        if new_len > self.new_len {
-            return Err(ApplyError::Room);
+        let Parsed::Whole(header, _) = parse(self.work.reader.held())? else { return Ok(None) };
+        self.work.reader.begin();
+        let Room { old_len, new_len_max } = self.room;
+        let Header { new_len, new_digest, old_digest, .. } = header;
+        if header.old_len != old_len {
+            return Err(ApplyError::OldLength { wanted: header.old_len, found: old_len });
+        }
+        if new_len > new_len_max {
+            return Err(ApplyError::Room { wanted: new_len, room: new_len_max });
         }
         self.new_len = new_len;
         self.new_digest = new_digest;
-        self.state = match body {
+        self.state = match header.body {
             Body::Stored => State::Stored,
             Body::Coded { isa, base, map_entries } => {
                 let map_entries = u32::from(map_entries);
@@ -256,19 +253,60 @@ impl<'p> Apply<'p> {
         Ok(Some(old_digest))
     }
 
+    fn run<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
+        while !self.work.codec.done() && self.work.reader.ready() {
+            let mut scene = Applying {
+                page: self.page,
+                flash,
+                old_len: self.room.old_len,
+                written: &mut self.written,
+                in_page: &mut self.in_page,
+                fault: None,
+            };
+            let step = self.work.codec.step(&mut self.work.reader, &mut scene);
+            if let Some(fault) = scene.fault {
+                return Err(fault.into());
+            }
+            if self.work.reader.overran() {
+                return Err(ApplyError::Truncated);
+            }
+            step.map_err(|_| ApplyError::Damaged)?;
+        }
+        Ok(())
+    }
+
+    fn scene<'a, F: Flash>(&'a mut self, flash: &'a mut F) -> Applying<'a, F> {
+        Applying {
+            page: self.page,
+            flash,
+            old_len: self.room.old_len,
+            written: &mut self.written,
+            in_page: &mut self.in_page,
+            fault: None,
+        }
+    }
+
     fn close<F: Flash>(&mut self, flash: &mut F) -> Result<(), ApplyError> {
-        self.work.codec.model.coder.end();
-        self.run(flash)?;
-        if self.pages.made < self.new_len || self.state == State::Header {
+        match self.state {
+            State::Header => return Err(ApplyError::Truncated),
+            State::Failed(error) => return Err(error),
+            State::Stored => {}
+            State::Coded => {
+                self.work.reader.end();
+                self.run(flash)?;
+                if self.work.reader.overfed() {
+                    return Err(ApplyError::Trailing);
+                }
+            }
+        }
+        if self.written < self.new_len {
             return Err(ApplyError::Truncated);
         }
-        let reader = &self.work.codec.model.coder;
-        let more = if self.state == State::Coded { reader.overfed() } else { reader.holds_any() };
-        if more {
-            return Err(ApplyError::Trailing);
+        let mut scene = self.scene(flash);
+        scene.flush();
+        if let Some(fault) = scene.fault {
+            return Err(fault.into());
         }
-        Applying { pages: &mut self.pages, flash }.flush();
-        self.pages.sound()?;
         // Of what flash holds, not of what was sent there.
         let wanted = self.new_digest;
         if !self.holds(&wanted, self.new_len, flash, F::read_new)? {
@@ -290,70 +328,66 @@ impl<'p> Apply<'p> {
         let mut hash = Hash::new();
         let mut at = 0;
         while at < len {
-            let some = (self.pages.page.len() as u32).min(len - at);
-            let Some(piece) = self.pages.page.get_mut(..some as usize) else { break };
+            let some = (self.page.len() as u32).min(len - at);
+            let Some(piece) = self.page.get_mut(..some as usize) else { break };
             read(flash, at, piece)?;
             hash.add(piece);
             at += some;
         }
-        Ok(hash.is(wanted))
+        Ok(hash.digest() == *wanted)
     }
 }
 
-impl Pages<'_> {
-    /// Fails if flash failed in some call before.
-    fn sound(&self) -> Result<(), FlashFault> {
-        if self.fault { Err(FlashFault) } else { Ok(()) }
-    }
-}
-
-/// The images as a step sees them.
-struct Applying<'a, 'p, F> {
-    pages: &'a mut Pages<'p>,
+/// The images as one step sees them.
+struct Applying<'a, F> {
+    page: &'a mut [u8],
     flash: &'a mut F,
+    old_len: u32,
+    written: &'a mut u32,
+    in_page: &'a mut u32,
+    fault: Option<FlashFault>,
 }
 
-impl<F: Flash> Applying<'_, '_, F> {
-    #[inline(never)]
+impl<F: Flash> Applying<'_, F> {
     fn flush(&mut self) {
-        let Pages { page, made, in_page, fault, .. } = &mut *self.pages;
-        let Some(full) = page.get(..*in_page as usize) else { return };
-        if !full.is_empty() {
-            *fault |= self.flash.write_new(*made - *in_page, full).is_err();
+        let Some(full) = self.page.get(..*self.in_page as usize) else { return };
+        if !full.is_empty()
+            && let Err(fault) = self.flash.write_new(*self.written - *self.in_page, full)
+        {
+            self.fault = Some(fault);
         }
-        *in_page = 0;
+        *self.in_page = 0;
     }
 }
 
-impl<F: Flash> Scene for Applying<'_, '_, F> {
-    #[inline(never)]
+impl<F: Flash> Scene for Applying<'_, F> {
     fn source(&mut self, at: u32) -> u8 {
-        let Pages { page, old_len, made, in_page, fault } = &mut *self.pages;
         let mut byte = [0];
-        let read = if at < *old_len {
+        let read = if at < self.old_len {
             self.flash.read_old(at, &mut byte)
         } else {
-            let at = at - *old_len;
-            let page_start = *made - *in_page;
+            let at = at - self.old_len;
+            let page_start = *self.written - *self.in_page;
             if at >= page_start {
-                let found = page.get((at - page_start) as usize);
+                let found = self.page.get((at - page_start) as usize);
                 return found.copied().unwrap_or(0);
             }
             self.flash.read_new(at, &mut byte)
         };
-        *fault |= read.is_err();
+        if let Err(fault) = read {
+            self.fault = Some(fault);
+        }
         let [byte] = byte;
         byte
     }
 
     fn put(&mut self, byte: u8) {
-        let Pages { page, made, in_page, .. } = &mut *self.pages;
-        if let Some(slot) = page.get_mut(*in_page as usize) {
+        if let Some(slot) = self.page.get_mut(*self.in_page as usize) {
             *slot = byte;
         }
-        *in_page += 1;
-        *made += 1;
-        if *in_page as usize >= page.len() {
+        *self.in_page += 1;
+        *self.written += 1;
+        if *self.in_page as usize >= self.page.len() {
             self.flush();
         }
     }

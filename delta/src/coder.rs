@@ -53,8 +53,8 @@ pub(crate) struct Reader {
     ended: bool,
     /// Zeros read past the end.
     past_end: u8,
-    /// The last four bytes read.
-    seen: u32,
+    /// The byte read last before the end.
+    last: u8,
     buffer: [u8; BUFFER_BYTES],
 }
 
@@ -69,28 +69,16 @@ impl Reader {
             tail: 0,
             ended: false,
             past_end: 0,
-            seen: 0,
+            last: 0,
             buffer: [0; BUFFER_BYTES],
         }
     }
 
     /// Before the first byte.
     pub(crate) fn begin(&mut self) {
-        let Self { range, code, opening, head, tail, ended, past_end, seen, buffer: _ } = self;
+        let Self { range, code, opening, head, tail, ended, past_end, last, buffer: _ } = self;
         (*range, *code, *opening) = (u32::MAX, 0, 4);
-        (*head, *tail, *ended, *past_end, *seen) = (0, 0, false, 0, 0);
-    }
-
-    /// Leaves out the next bytes held: a header.
-    pub(crate) fn skip(&mut self, bytes: usize) {
-        self.head = self.head.saturating_add(bytes as u8).min(self.tail);
-    }
-
-    /// The next byte held, if there is one.
-    pub(crate) fn plain(&mut self) -> Option<u8> {
-        let byte = self.held().first().copied()?;
-        self.head += 1;
-        Some(byte)
+        (*head, *tail, *ended, *past_end, *last) = (0, 0, false, 0, 0);
     }
 
     /// What was fed and not read yet.
@@ -100,19 +88,13 @@ impl Reader {
 
     /// Saves to, or loads from, `fields`.
     pub(crate) fn each<V: Fields>(&mut self, fields: &mut V) {
-        let Self { range, code, opening, head, tail, ended, past_end, seen, buffer } = self;
+        let Self { range, code, opening, head, tail, ended, past_end, last, buffer } = self;
         fields.word(range);
         fields.word(code);
-        fields.word(seen);
         fields.flag(ended);
-        for byte in [opening, head, tail, past_end].into_iter().chain(buffer) {
+        for byte in [opening, head, tail, past_end, last].into_iter().chain(buffer) {
             fields.byte(byte);
         }
-    }
-
-    /// Whether something was fed and not read yet.
-    pub(crate) fn holds_any(&self) -> bool {
-        self.tail > self.head
     }
 
     /// Takes as much of `bytes` as fits; returns how much.
@@ -153,32 +135,29 @@ impl Reader {
         self.past_end > 4
     }
 
-    /// Whether there are bytes that a writer would not have written: unused ones, zeros at the end
-    /// that it leaves out, or another number in the last range than the one with most zeros.
+    /// Whether there were bytes that a writer would not have written: unused ones, or zeros at the
+    /// end that it leaves out.
     pub(crate) fn overfed(&self) -> bool {
-        // Of the numbers with as many zeros at the end as the one read, the neighbours must both
-        // lie outside the last range: one of them has more zeros.
-        let zeros = !self.seen & self.seen.wrapping_sub(1);
-        let beside = self.code | (self.range - 1).wrapping_sub(self.code);
-        self.holds_any()
-            || (self.past_end < 4 && (self.seen >> (self.past_end * 8)) & 0xFF == 0)
-            || beside & !zeros != 0
+        self.tail > self.head || (self.past_end < 4 && self.last == 0)
     }
 
-    fn next(&mut self) {
-        let byte = self.plain().unwrap_or_else(|| {
+    fn next(&mut self) -> u32 {
+        if self.head < self.tail {
+            let byte = self.buffer.get(usize::from(self.head)).copied().unwrap_or(0);
+            self.head += 1;
+            self.last = byte;
+            u32::from(byte)
+        } else {
             self.past_end = self.past_end.saturating_add(1);
             0
-        });
-        self.seen = self.seen << 8 | u32::from(byte);
-        self.code = self.code << 8 | u32::from(byte);
+        }
     }
 }
 
 impl Coder for Reader {
     fn code(&mut self, p: u32, _bit: bool, _kind: Kind) -> bool {
         while self.opening > 0 {
-            self.next();
+            self.code = self.code << 8 | self.next();
             self.opening -= 1;
         }
         let bound = split(self.range, p);
@@ -191,7 +170,7 @@ impl Coder for Reader {
         }
         while self.range < RENORM_BELOW {
             self.range <<= 8;
-            self.next();
+            self.code = self.code << 8 | self.next();
         }
         bit
     }

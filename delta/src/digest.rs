@@ -62,39 +62,21 @@ impl Hash {
         }
     }
 
-    /// Ends: no more bytes come.
-    fn close(&mut self) {
+    /// The digest of all bytes taken.
+    pub(crate) fn digest(&mut self) -> Digest {
         let bits = self.len << 3;
         self.push(0x80);
         while self.len as usize % BLOCK_BYTES != BLOCK_BYTES - 8 {
             self.push(0);
         }
-        self.add(&[0; 4]);
-        for place in [24, 16, 8, 0] {
-            self.push((bits >> place) as u8);
-        }
-    }
-
-    /// The digest of all bytes taken.
-    pub(crate) fn digest(mut self) -> Digest {
-        self.close();
+        self.add(&u64::from(bits).to_be_bytes());
         let mut first = [0; 16];
         for (bytes, word) in first.chunks_exact_mut(4).zip(self.state) {
-            bytes.copy_from_slice(&word.to_be_bytes());
+            for (byte, from) in bytes.iter_mut().zip(word.to_be_bytes()) {
+                *byte = from;
+            }
         }
         Digest(first)
-    }
-
-    /// Whether that is `wanted`.
-    pub(crate) fn is(mut self, wanted: &Digest) -> bool {
-        self.close();
-        let (mut at, mut differ) = (0, 0);
-        for wanted in &wanted.0 {
-            let word = self.state.get(at >> 2).copied().unwrap_or(0);
-            differ |= *wanted ^ (word >> (24 - (at & 3) * 8)) as u8;
-            at += 1;
-        }
-        differ == 0
     }
 }
 

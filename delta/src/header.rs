@@ -89,11 +89,11 @@ pub enum HeaderError {
     #[error("not a delta patch")]
     Foreign,
     /// A version this program does not know.
-    #[error("patch has another format version than {VERSION}, which this program reads")]
-    Version,
+    #[error("patch has format version {0}, this program reads version {VERSION}")]
+    Version(u8),
     /// An instruction set this program does not know.
-    #[error("patch needs an instruction set that this program does not have")]
-    Isa,
+    #[error("patch needs instruction set number {0}, which this program does not have")]
+    Isa(u8),
     /// A length or a count is larger than the format allows.
     #[error("patch header names a length or a count beyond the format's limits")]
     Limits,
@@ -218,16 +218,23 @@ impl Cursor<'_> {
 }
 
 pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
-    // Past the end zeros are read, which are within every limit.
-    let cursor = &mut Cursor { bytes: patch, at: 0, beyond: false };
-    for wanted in &MAGIC {
-        let found = cursor.byte();
-        if found != *wanted && cursor.at <= patch.len() {
-            return Err(if cursor.at == 3 { HeaderError::Version } else { HeaderError::Foreign });
+    let [f, d, version] = MAGIC;
+    for (found, wanted) in patch.iter().zip([f, d]) {
+        if *found != wanted {
+            return Err(HeaderError::Foreign);
         }
     }
+    if let Some(found) = patch.get(2)
+        && *found != version
+    {
+        return Err(HeaderError::Version(*found));
+    }
+    // Past the end zeros are read, which are within every limit.
+    let cursor = &mut Cursor { bytes: patch, at: 3, beyond: false };
     let kind = cursor.byte();
-    let isa = Isa::from_number(kind & !FLAGS).ok_or(HeaderError::Isa)?;
+    let Some(isa) = Isa::from_number(kind & !FLAGS) else {
+        return Err(HeaderError::Isa(kind & !FLAGS));
+    };
     let old_len = cursor.within(IMAGE_BYTES_MAX);
     let grown = cursor.number();
     let new_len = old_len.wrapping_add((grown >> 1) ^ (grown & 1).wrapping_neg());
@@ -248,10 +255,7 @@ pub(crate) fn parse(patch: &[u8]) -> Result<Parsed, HeaderError> {
     let in_place = (kind & IN_PLACE != 0).then(|| {
         let shape = cursor.byte();
         let lift = if kind & LIFTED != 0 { cursor.byte() } else { 0 };
-        let mut patch_crc = 0;
-        for place in [0, 8, 16, 24] {
-            patch_crc |= u32::from(cursor.byte()) << place;
-        }
+        let patch_crc = u32::from_le_bytes([(); 4].map(|()| cursor.byte()));
         InPlace { page_bits: (shape & 15) + PAGE_BITS_MIN, reach: shape >> 4, lift, patch_crc }
     });
     if cursor.beyond {
@@ -305,8 +309,8 @@ mod tests {
     fn foreign_newer_and_oversized_headers_are_refused() {
         assert_eq!(Header::parse(b"BSDIFF40"), Err(HeaderError::Foreign));
         assert_eq!(Header::parse(b""), Err(HeaderError::Foreign));
-        assert_eq!(Header::parse(b"FD\x02"), Err(HeaderError::Version));
-        assert_eq!(Header::parse(b"FD\x01\x3F"), Err(HeaderError::Isa));
+        assert_eq!(Header::parse(b"FD\x02"), Err(HeaderError::Version(2)));
+        assert_eq!(Header::parse(b"FD\x01\x3F"), Err(HeaderError::Isa(0x0F)));
         assert_eq!(Header::parse(b"FD\x01\x00\xFF\xFF\xFF\x7F\x00"), Err(HeaderError::Limits));
         assert_eq!(Header::parse(b"FD\x01\x00\xFF\xFF\xFF\xFF\x00"), Err(HeaderError::Limits));
     }

@@ -25,18 +25,12 @@ const SQUASH: [u16; 93] = [
 
 /// `4096 · ln(v)`, `1 ≤ v ≤ 65535`, by table and linear interpolation.
 fn ln4096(v: u32) -> i32 {
-    // Not `leading_zeros`: small cores count them in a library.
-    let (mut v, mut top) = (v, 15);
-    if v < 1 << 8 {
-        (v, top) = (v << 8, 7);
-    }
-    while v < 1 << 15 {
-        (v, top) = (v << 1, top - 1);
-    }
-    let fraction = v & 0x7FFF;
+    let v = v.clamp(1, 65_535);
+    let top = 31 - v.leading_zeros();
+    let fraction = (v << (15 - top)) & 0x7FFF;
     let low = entry(&LN, (fraction >> 9) as usize);
     let high = entry(&LN, (fraction >> 9) as usize + 1);
-    top * 2839 + low + (((high - low) * (fraction & 511) as i32) >> 9)
+    top as i32 * 2839 + low + (((high - low) * (fraction & 511) as i32) >> 9)
 }
 
 fn entry(table: &[u16], at: usize) -> i32 {
@@ -45,7 +39,7 @@ fn entry(table: &[u16], at: usize) -> i32 {
 
 /// `256 · ln(p / (1 − p))` for a probability of `p / 65536`, `1 ≤ p ≤ 65535`.
 pub(crate) fn stretch(p: u32) -> i32 {
-    (ln4096(p) - ln4096(65_536 - p)) >> 4
+    (ln4096(p) - ln4096(65_536 - p.clamp(1, 65_535))) >> 4
 }
 
 /// The probability, of 65,536, whose stretch is `x / 256`; always `1 ≤ p ≤ 65535`.

@@ -195,13 +195,7 @@ fn main() -> Result<()> {
         }
         Verb::Apply { old, patch, output } => {
             let (old, patch) = (read(&old)?, read(&patch)?);
-            let new = delta::apply::apply(&old, &patch).with_context(|| {
-                let (is, Ok((header, _))) = (old.len(), Header::parse(&patch)) else {
-                    return "applying the patch".to_owned();
-                };
-                let (old_len, new_len) = (header.old_len, header.new_len);
-                format!("applying a patch from {old_len} to {new_len} bytes to {is} bytes")
-            })?;
+            let new = delta::apply::apply(&old, &patch).context("applying the patch")?;
             replace(&output, &new)
         }
         Verb::Info { patch, old } => {

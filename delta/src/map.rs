@@ -108,20 +108,15 @@ impl AddressMap {
         }
     }
 
-    /// How many entries there are.
-    pub(crate) fn len(&self) -> u32 {
-        u32::from(self.len)
-    }
-
-    /// The first entry whose new offset is at or after `new`, as (old, new); beyond every image if
-    /// there is none.
-    #[inline(never)]
-    pub(crate) fn next_from(&self, new: u32) -> (u32, u32) {
-        let mut nearest = (0, u32::MAX);
+    /// The first entry whose new offset is at or after `new`, as (old, new).
+    pub(crate) fn next_from(&self, new: u32) -> Option<(u32, u32)> {
+        let mut nearest = None;
+        let mut limit = u32::MAX;
         for i in 0..usize::from(self.len) {
             let entry = get(&self.entries, i);
-            if entry.1 >= new && entry.1 < nearest.1 {
-                nearest = entry;
+            if entry.1 >= new && entry.1 < limit {
+                limit = entry.1;
+                nearest = Some(entry);
             }
         }
         nearest

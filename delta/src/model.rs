@@ -24,34 +24,29 @@ fn chance(slot: Slot) -> u32 {
     u32::from(slot & 0xFFF0) + 8
 }
 
-fn learn(slab: &mut [Slot; COUNTERS], slot: usize, bit: bool, dither: &mut u16) {
-    let Some(counter) = slab.get_mut(slot) else { return };
+fn learn(slot: &mut Slot, bit: bool, limit: u16, dither: &mut u16) {
     *dither = dither.wrapping_mul(25_173).wrapping_add(13_849);
-    let state = *counter & 15;
-    let rate = i32::from(RATE[usize::from(state)]);
-    let p = i32::from(*counter & 0xFFF0);
+    let state = *slot & 15;
+    let rate = i32::from(RATE.get(usize::from(state)).copied().unwrap_or(0));
+    let p = i32::from(*slot & 0xFFF0);
     let aim = if bit { 65_535 } else { 0 };
     let step = ((aim - p - 8) * (rate >> 1)) >> 15;
     let p = (p + step + i32::from(*dither >> 12)).clamp(0, 65_535) as u16 & 0xFFF0;
-    let stay = STAY[usize::from(state)];
-    let leave = state < limit(slot) && (*dither >> 4) & stay == 0;
-    *counter = p | (state + u16::from(leave));
+    let stay = STAY.get(usize::from(state)).copied().unwrap_or(0);
+    let leave = state < limit && (*dither >> 4) & stay == 0;
+    *slot = p | (state + u16::from(leave));
 }
 
-/// The state at which a counter's adaptation stops slowing down: sooner for differences, actions,
-/// copies and numbers.
-fn limit(slot: usize) -> u16 {
-    let sooner = slot.wrapping_sub(DIFFERENCES.start) < DIFFERENCES.end - DIFFERENCES.start
-        || slot >= SOONER_FROM;
-    if sooner { 10 } else { 13 }
+/// Counter states at which adaptation stops slowing down.
+pub(crate) mod limit {
+    pub(crate) const FLAG: u16 = 13;
+    pub(crate) const LITERAL: u16 = 13;
+    pub(crate) const DIFFERENCE: u16 = 10;
+    pub(crate) const REFERENCE: u16 = 13;
+    pub(crate) const NUMBER: u16 = 10;
 }
 
-/// Counters of differences.
-pub(crate) const DIFFERENCES: core::ops::Range<usize> = 896..1216;
-/// First counter of actions, the map, copies and numbers.
-pub(crate) const SOONER_FROM: usize = 1976;
-
-/// Counters of everything but number codes, the first in the slab.
+/// Slots in the shared slab.
 pub(crate) const SLAB: usize = 1988;
 /// Weights of all mixers.
 pub(crate) const WEIGHTS: usize = 314;
@@ -59,16 +54,13 @@ pub(crate) const WEIGHTS: usize = 314;
 pub(crate) const NUMBERS: usize = 6;
 /// Counters of a number code: 24 for the length, three for each length up to 11.
 pub(crate) const NUMBER_SLOTS: usize = 24 + 12 * 3;
-/// All counters: those of the number codes come last.
-pub(crate) const COUNTERS: usize = SLAB + NUMBERS * NUMBER_SLOTS;
 
 /// Every adaptive number of the codec.
 #[derive(Clone, Debug)]
-#[repr(C)]
-pub(crate) struct Model<C> {
-    pub(crate) coder: C,
-    pub(crate) slab: [Slot; COUNTERS],
+pub(crate) struct Model {
+    pub(crate) slab: [Slot; SLAB],
     pub(crate) weights: [i16; WEIGHTS],
+    pub(crate) numbers: [[Slot; NUMBER_SLOTS]; NUMBERS],
     dither: u16,
     #[cfg(feature = "train")]
     pub(crate) seen: Seen,
@@ -87,7 +79,7 @@ pub(crate) struct Seen {
 #[cfg(feature = "train")]
 impl Seen {
     fn new() -> Self {
-        Self { bits: vec![[0; 2]; COUNTERS], visits: vec![0; WEIGHTS] }
+        Self { bits: vec![[0; 2]; SLAB + NUMBERS * NUMBER_SLOTS], visits: vec![0; WEIGHTS] }
     }
 
     fn bit(&mut self, at: usize, bit: bool) {
@@ -111,31 +103,28 @@ pub(crate) enum Number {
 }
 
 /// Most counters that are mixed.
-pub(crate) const INPUTS_MAX: usize = 6;
-/// Counters of a table of [`Model::tree`], as a power of two.
-const TREE_BITS: u32 = 6;
+const INPUTS_MAX: usize = 6;
 /// A weight of one is 4096.
 const WEIGHT_MAX: i32 = 8 * 4096 - 1;
 
-/// What is mixed, and how the mixer learns.
-pub(crate) struct Mix {
-    /// Counters, or what [`Model::tree`] makes them from.
-    pub(crate) inputs: [u32; INPUTS_MAX],
-    /// How many there are.
-    pub(crate) count: usize,
+/// Where in the slab things live, and how the mixer treats them.
+pub(crate) struct Mix<'a> {
+    /// Slab indices, at most six.
+    pub(crate) slots: &'a [u16],
     /// First of as many weights.
     pub(crate) weights: usize,
     /// Learning rate, 4096 = 1.
     pub(crate) rate: i32,
+    pub(crate) limit: u16,
 }
 
-impl<C: Coder> Model<C> {
+impl Model {
     /// All zeros: built where it stays. [`begin`](Self::begin) makes it usable.
-    pub(crate) const fn blank(coder: C) -> Self {
+    pub(crate) const fn blank() -> Self {
         Self {
-            coder,
-            slab: [0; COUNTERS],
+            slab: [0; SLAB],
             weights: [0; WEIGHTS],
+            numbers: [[0; NUMBER_SLOTS]; NUMBERS],
             dither: 0,
             #[cfg(feature = "train")]
             seen: Seen { bits: Vec::new(), visits: Vec::new() },
@@ -144,10 +133,12 @@ impl<C: Coder> Model<C> {
 
     /// Nothing seen yet.
     pub(crate) fn begin(&mut self) {
-        static PRIOR: [Slot; COUNTERS] = joined();
+        static SLAB_PRIOR: [Slot; SLAB] = prior::SLAB;
         static WEIGHTS_PRIOR: [i16; WEIGHTS] = prior::WEIGHTS;
-        self.slab.copy_from_slice(&PRIOR);
+        static NUMBERS_PRIOR: [[Slot; NUMBER_SLOTS]; NUMBERS] = prior::NUMBERS;
+        self.slab.copy_from_slice(&SLAB_PRIOR);
         self.weights.copy_from_slice(&WEIGHTS_PRIOR);
+        self.numbers.copy_from_slice(&NUMBERS_PRIOR);
         self.dither = 1;
         #[cfg(feature = "train")]
         {
@@ -157,8 +148,9 @@ impl<C: Coder> Model<C> {
 
     /// Saves to, or loads from, `fields`.
     pub(crate) fn each<V: Fields>(&mut self, fields: &mut V) {
-        let Self { slab, weights, dither, .. } = self;
-        for counter in slab.iter_mut().chain([dither]) {
+        let Self { slab, weights, numbers, dither, .. } = self;
+        let numbers = numbers.iter_mut().flatten();
+        for counter in slab.iter_mut().chain(numbers).chain([dither]) {
             fields.half(counter);
         }
         for weight in weights {
@@ -169,66 +161,69 @@ impl<C: Coder> Model<C> {
     }
 
     /// One decision by one counter.
-    pub(crate) fn bit(&mut self, slot: usize, bit: bool, kind: Kind) -> bool {
-        let chance = chance(self.slab.get(slot).copied().unwrap_or(0));
-        let bit = self.coder.code(chance, bit, kind);
-        learn(&mut self.slab, slot, bit, &mut self.dither);
+    pub(crate) fn bit<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        slot: usize,
+        limit: u16,
+        bit: bool,
+        kind: Kind,
+    ) -> bool {
+        let Some(counter) = self.slab.get_mut(slot) else { return false };
+        let bit = coder.code(chance(*counter), bit, kind);
+        learn(counter, bit, limit, &mut self.dither);
         #[cfg(feature = "train")]
         self.seen.bit(slot, bit);
         bit
     }
 
     /// One decision by some counters and a mixer.
-    pub(crate) fn mixed(&mut self, mix: &Mix, bit: bool, kind: Kind) -> bool {
-        let mut stretched = [0_i32; INPUTS_MAX];
+    pub(crate) fn mixed<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        mix: &Mix<'_>,
+        bit: bool,
+        kind: Kind,
+    ) -> bool {
+        let mut inputs = [0_i32; INPUTS_MAX];
         let mut sum = 0_i32;
         // No `%` where the divisor is no power of two: small cores divide in a library.
         let Some(weights) = self.weights.get_mut(mix.weights..) else { return false };
-        let Some(slots) = mix.inputs.get(..mix.count) else { return false };
-        for ((x, slot), weight) in stretched.iter_mut().zip(slots).zip(&*weights) {
-            *x = stretch(chance(self.slab.get(*slot as usize).copied().unwrap_or(0)));
-            sum += *x * i32::from(*weight);
+        for ((input, slot), weight) in inputs.iter_mut().zip(mix.slots).zip(&*weights) {
+            *input = stretch(chance(self.slab.get(usize::from(*slot)).copied().unwrap_or(0)));
+            sum += *input * i32::from(*weight);
         }
         let p = squash(sum >> 12);
-        let bit = self.coder.code(p, bit, kind);
+        let bit = coder.code(p, bit, kind);
         let error = if bit { 65_536 - p as i32 } else { -(p as i32) };
-        for ((x, slot), weight) in stretched.iter().zip(slots).zip(weights) {
-            let step = (((x * error) >> 10) * mix.rate + (1 << 13)) >> 14;
+        for ((input, slot), weight) in inputs.iter().zip(mix.slots).zip(weights) {
+            let step = (((input * error) >> 10) * mix.rate + (1 << 13)) >> 14;
             *weight = (i32::from(*weight) + step).clamp(-WEIGHT_MAX, WEIGHT_MAX) as i16;
-            learn(&mut self.slab, *slot as usize, bit, &mut self.dither);
+            if let Some(counter) = self.slab.get_mut(usize::from(*slot)) {
+                learn(counter, bit, mix.limit, &mut self.dither);
+            }
         }
         #[cfg(feature = "train")]
-        for (i, slot) in slots.iter().enumerate() {
-            self.seen.bit(*slot as usize, bit);
+        for (i, slot) in mix.slots.iter().enumerate() {
+            self.seen.bit(usize::from(*slot), bit);
             self.seen.visits[mix.weights + i] += 1;
         }
         bit
     }
 
-    /// A byte, from its top bit down: eight mixed decisions, each with weights of its own, input j of
-    /// context j and of the bits above it, in a table of 64 counters from `first` + 64·j on.
-    #[inline(never)]
-    pub(crate) fn tree(&mut self, contexts: &Mix, first: u32, truth: u8, kind: Kind) -> u8 {
-        let mut node = 1_u32;
-        for i in (0..8).rev() {
-            let mut mix = Mix { weights: contexts.weights + i * contexts.count, ..*contexts };
-            let mut table = first;
-            for input in &mut mix.inputs {
-                *input = table + hashed_node(*input, node, TREE_BITS);
-                table += 1 << TREE_BITS;
-            }
-            let bit = self.mixed(&mix, truth >> i & 1 != 0, kind);
-            node = node << 1 | u32::from(bit);
-        }
-        node as u8
-    }
-
     /// A number below 2^24 − 1: adaptive Exp-Golomb.
-    pub(crate) fn number(&mut self, which: Number, value: u32, kind: Kind) -> u32 {
-        let first = SLAB + which as usize * NUMBER_SLOTS;
+    pub(crate) fn number<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        which: Number,
+        value: u32,
+        kind: Kind,
+    ) -> u32 {
+        let which = which as usize;
         let target = value + 1;
+        let size = 31 - target.max(1).leading_zeros();
         let mut k = 0;
-        while k < 23 && self.bit(first + k, target >> k > 1, kind) {
+        while k < 23 && self.number_bit(coder, which, k as usize, size > k, kind) {
             k += 1;
         }
         let mut got = 1;
@@ -236,38 +231,41 @@ impl<C: Coder> Model<C> {
             let bit = target >> i & 1 != 0;
             let bit = if k - i <= 2 {
                 let node = if k - i == 1 { 0 } else { (got & 1) as usize + 1 };
-                let slot = first + 24 + k.min(11) * 3 + node;
-                self.bit(slot, bit, kind)
+                let at = 24 + (k as usize).min(11) * 3 + node;
+                self.number_bit(coder, which, at, bit, kind)
             } else {
-                self.coder.code(32_768, bit, kind)
+                coder.code(32_768, bit, kind)
             };
             got = got << 1 | u32::from(bit);
         }
         got - 1
     }
-}
 
-/// All counters of the prior.
-const fn joined() -> [Slot; COUNTERS] {
-    let mut all = [0; COUNTERS];
-    let mut i = 0;
-    while i < COUNTERS {
-        all[i] = if i < SLAB {
-            prior::SLAB[i]
-        } else {
-            prior::NUMBERS[(i - SLAB) / NUMBER_SLOTS][(i - SLAB) % NUMBER_SLOTS]
+    fn number_bit<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        which: usize,
+        at: usize,
+        bit: bool,
+        kind: Kind,
+    ) -> bool {
+        let Some(slot) = self.numbers.get_mut(which).and_then(|code| code.get_mut(at)) else {
+            return false;
         };
-        i += 1;
+        let bit = coder.code(chance(*slot), bit, kind);
+        learn(slot, bit, limit::NUMBER, &mut self.dither);
+        #[cfg(feature = "train")]
+        self.seen.bit(SLAB + which * NUMBER_SLOTS + at, bit);
+        bit
     }
-    all
 }
 
 /// As [`hashed`], for a node of the binary tree of a byte.
-pub(crate) fn hashed_node(context: u32, node: u32, bits: u32) -> u32 {
+pub(crate) fn hashed_node(context: u32, node: u32, bits: u32) -> u16 {
     hashed(context.wrapping_mul(0x85EB_CA6B) ^ node.wrapping_mul(0xC2B2_AE35), bits)
 }
 
 /// A slab index of `bits` bits, at most 16, for a context.
-pub(crate) fn hashed(context: u32, bits: u32) -> u32 {
-    context.wrapping_mul(0x9E37_79B1) >> (32 - bits)
+pub(crate) fn hashed(context: u32, bits: u32) -> u16 {
+    (context.wrapping_mul(0x9E37_79B1) >> (32 - bits)) as u16
 }

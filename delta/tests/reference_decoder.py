@@ -231,7 +231,7 @@ class Reader:
                 self.half()
                 if unsure and unsure[2] == 2:
                     now = self.isa.find(bytes(self.new[at:at + 2]) + bytes(6), at)
-                    if now and now[0] == unsure[0] and unsure[3] < len(self.old):
+                    if now and now[0] == unsure[0]:
                         if self.wrong & 1:
                             self.keep_target(unsure[3], now[3])
                         self.keep_nearby(unsure, now[3])
@@ -298,15 +298,14 @@ class Reader:
                 expected = ((word + to - target) & U32).to_bytes(4, "little") + b[4:]
 
                 def learn(got):
-                    self.keep_target(target, ((u32(got, 0) & ~1) - self.base) & U32)
+                    self.keep_target(target, (target + u32(got, 0) - word) & U32)
 
                 return self.expect(7, 4, expected, known, int(expected == b), 1, True, learn), None
         variable = self.isa.variable(b, self.source, at % 4 == 0) if from_old else None
         if variable and variable[1] <= self.left:
             address, length, always = variable
             s, known = self.variable_shift(address)
-            expected = self.isa.move(b, (address + s) & U32)
-            if expected != b or always:
+            if s or always:
 
                 def learn(got):
                     now = self.isa.variable(got, at, True)
@@ -315,8 +314,9 @@ class Reader:
                         if (moved + 0x20000) & U32 < 0x40000:
                             self.keep_variable(address, moved)
 
+                expected = self.isa.move(b, (address + s) & U32)
                 kind = 5 if always else 6
-                return self.expect(kind, length, expected, known, int(expected == b), 2, always, learn), None
+                return self.expect(kind, length, expected, known, int(s == 0), 2, always, learn), None
         unsure = None
         found = self.branch(b, from_old)
         if found:
@@ -340,7 +340,7 @@ class Reader:
                 kind_or_new = kind if from_old else 4
                 done = self.expect(kind_or_new, length, expected, known, int(expected == b), 0, always, learn)
                 return done, found
-        if self.number == 2 and not unsure and from_old and self.left >= 2 and (self.run < 32 or self.results[3] & 1 == 0):
+        if self.number == 2 and from_old and self.left >= 2 and (self.run < 32 or self.results[3] & 1 == 0):
             word = u16(b, 0)
             if 2 * word < old_len:
                 to, known = self.went(2 * word)
@@ -350,7 +350,7 @@ class Reader:
                     def learn(got):
                         self.keep_target(2 * word, 2 * u16(got, 0))
 
-                    return self.expect(3, 2, expected, known, 0, 1, False, learn), None
+                    return self.expect(3, 2, expected, known, 0, 1, False, learn), unsure
         return False, unsure
 
     def branch(self, b, from_old):
@@ -549,10 +549,6 @@ def apply(prior_path, old, patch):
         new = Reader(kind & 0x0F, old, new_len, base, entries, model).decode()
         need(model.next >= len(model.body), "trailing bytes")
         need(model.next - len(model.body) >= 4 or model.body[-1] != 0, "trailing zero")
-        # Section 2: of the numbers in the last range, the one with most zeros at its end.
-        seen = int.from_bytes((model.body + bytes(4))[model.next - 4:model.next], "big")
-        ones = (seen & -seen) - 1 if seen else U32
-        need((model.code | (model.range - 1 - model.code)) & ~ones == 0, "not the number a writer ends with")
     need(len(new) == new_len and hashlib.sha256(new).digest()[:16] == digests[1], "new image")
     return new
 

@@ -100,28 +100,6 @@ fn a_patch_cut_short_or_followed_by_more_is_refused() {
 }
 
 #[test]
-fn bytes_after_a_patch_go_unnoticed_only_where_they_make_another_whole_patch_of_the_same_image() {
-    let (mut tried, mut taken) = (0, 0);
-    for seed in 0..40 {
-        let mut dice = Dice::new(seed);
-        let old = firmware(&mut dice, 40 + seed as usize);
-        let new = edited(&mut dice, &old);
-        let patch = check(&old, &new);
-        for byte in 0..=255 {
-            for more in [&[byte][..], &[byte, 1], &[0, byte], &[0, 0, byte], &[0, 0, 0, byte]] {
-                tried += 1;
-                if let Ok(image) = apply(&old, &[&patch[..], more].concat()) {
-                    assert_eq!(image, new, "seed {seed}, {more:?}");
-                    taken += 1;
-                }
-            }
-        }
-    }
-    println!("{taken} of {tried} were taken");
-    assert!(taken * 2000 < tried, "{taken} of {tried}");
-}
-
-#[test]
 fn no_changed_bit_is_ever_accepted() {
     let mut dice = Dice::new(13);
     let old = firmware(&mut dice, 900);
@@ -212,7 +190,7 @@ fn a_patch_for_another_image_or_another_device_writes_nothing() {
     for (image, room, wanted) in [
         (&stale, 2000, ApplyError::OldDigest),
         (&new, 2000, ApplyError::OldDigest),
-        (&old, 1999, ApplyError::Room),
+        (&old, 1999, ApplyError::Room { wanted: 2000, room: 1999 }),
     ] {
         let mut page = [0; 64];
         let mut flash = Counting { old: image, writes: 0 };
@@ -225,7 +203,7 @@ fn a_patch_for_another_image_or_another_device_writes_nothing() {
     let mut page = [0; 64];
     let mut flash = Counting { old: &old, writes: 0 };
     let refusal = Apply::new(room, &mut page, &mut work).feed(&patch, &mut flash);
-    assert_eq!(refusal, Err(ApplyError::OldLength));
+    assert_eq!(refusal, Err(ApplyError::OldLength { wanted: 2000, found: 1999 }));
     assert_eq!(flash.writes, 0);
     let mut flash = Counting { old: &old, writes: 0 };
     let refusal = Apply::new(room, &mut [], &mut work).feed(&patch, &mut flash);

@@ -105,9 +105,9 @@ impl Nor for Memory {
 pub fn apply_number(error: ApplyError) -> i32 {
     match error {
         ApplyError::Header(error) => header_number(error),
-        ApplyError::OldLength => 24,
+        ApplyError::OldLength { .. } => 24,
         ApplyError::OldDigest => 25,
-        ApplyError::Room => 26,
+        ApplyError::Room { .. } => 26,
         ApplyError::Truncated => 27,
         ApplyError::Trailing => 28,
         ApplyError::Damaged => 29,
@@ -120,8 +120,8 @@ pub fn apply_number(error: ApplyError) -> i32 {
 fn header_number(error: HeaderError) -> i32 {
     match error {
         HeaderError::Foreign => 20,
-        HeaderError::Version => 21,
-        HeaderError::Isa => 22,
+        HeaderError::Version(_) => 21,
+        HeaderError::Isa(_) => 22,
         HeaderError::Limits => 23,
     }
 }

@@ -129,12 +129,12 @@ fn the_header_says_the_numbers_of_the_code() {
     check("DELTA_BYTES", DELTA_BYTES as i32);
     for (name, error) in [
         ("FOREIGN", ApplyError::Header(HeaderError::Foreign)),
-        ("VERSION", ApplyError::Header(HeaderError::Version)),
-        ("ISA", ApplyError::Header(HeaderError::Isa)),
+        ("VERSION", ApplyError::Header(HeaderError::Version(2))),
+        ("ISA", ApplyError::Header(HeaderError::Isa(9))),
         ("LIMITS", ApplyError::Header(HeaderError::Limits)),
-        ("OLD_LENGTH", ApplyError::OldLength),
+        ("OLD_LENGTH", ApplyError::OldLength { wanted: 1, found: 2 }),
         ("OLD_DIGEST", ApplyError::OldDigest),
-        ("ROOM", ApplyError::Room),
+        ("ROOM", ApplyError::Room { wanted: 2, room: 1 }),
         ("TRUNCATED", ApplyError::Truncated),
         ("TRAILING", ApplyError::Trailing),
         ("DAMAGED", ApplyError::Damaged),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use protocol::{
-    Conflict, Fork, PoolView, PortionGrant, Problem, Recovery, Sha256, Station, StickParcel,
-    StickTaken, Unit, UnitPage, WorkOrder,
+    Conflict, Fork, KeyProtection, PoolView, PortionGrant, Problem, Recovery, Sha256, Station,
+    StickParcel, StickTaken, Unit, UnitPage, WorkOrder,
 };
 use reqwest::{Client, Method, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 
 pub use crate::admin_api::{
     BundleFile, CodeCreate, CodeCreated, ConflictPage, DispositionCreate, EpochOpened, Imported,
-    JournalPage, LogPage, MacSecretCreate, MacSecretTaken, OrderCreate, Person, PersonChange,
-    PersonCreate, PoolImport, Publication, ReleaseView, Relend, Withheld,
+    JournalPage, KeyProtectionDemand, LogPage, MacSecretCreate, MacSecretTaken, OrderCreate,
+    Person, PersonChange, PersonCreate, PoolImport, Publication, ReleaseView, Relend, Withheld,
 };
 pub use crate::publish::{DocumentsTaken, Published};
 
@@ -192,6 +192,15 @@ impl AdminClient {
     /// [`AdminError`].
     pub async fn revoke(&self, station: &str) -> Result<(), AdminError> {
         self.send(Method::POST, &format!("/v1/admin/stations/{station}/revoke"), None).await?;
+        Ok(())
+    }
+
+    /// Decides the least that must guard the stations' keys.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn demand_protection(&self, least: KeyProtection) -> Result<(), AdminError> {
+        self.post("/v1/admin/key-protection", &KeyProtectionDemand { least }).await?;
         Ok(())
     }
 

@@ -25,7 +25,7 @@ const SIMULATED_PROBE_KIND: &str = "blackmagic-tcp";
 const ATTEMPTS_MAX: u32 = 3;
 
 /// The station's lease as it should be now. None before the tenant has a root; the last one for a
-/// station to which grants are stopped.
+/// station to which grants are stopped, and for one whose keys are guarded less than the tenant asks.
 pub(crate) async fn current(
     hub: &Hub,
     scope: &TenantScope,
@@ -35,6 +35,9 @@ pub(crate) async fn current(
     let mut station = station.clone();
     for _ in 0..ATTEMPTS_MAX {
         if station.in_quarantine() || hub.store.root(scope).await?.is_none() {
+            return Ok(station.lease);
+        }
+        if station.key_protection < hub.store.least_protection(scope).await? {
             return Ok(station.lease);
         }
         let portions = hub.store.portions(scope, &station).await?;

@@ -196,7 +196,7 @@ impl FromStr for EnrolmentCode {
 }
 
 /// What guards the station's keys at rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KeyProtection {
@@ -206,6 +206,18 @@ pub enum KeyProtection {
     Disk,
     /// A TPM 2.0 seals the station secret.
     Tpm,
+}
+
+impl KeyProtection {
+    /// Its word in documents and on screens.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Disk => "disk",
+            Self::Tpm => "tpm",
+        }
+    }
 }
 
 /// `POST /v1/enrol`: a fresh station introduces itself.

@@ -44,6 +44,6 @@ pub use statement::{
     EnrolmentStatement, EpochStatement, RevocationStatement, SignedStatement, SpentIndices,
     TimeStatement,
 };
-pub use station::{Backlog, Station};
+pub use station::{BACKLOG_HEADER, Backlog, Station};
 pub use stick::{SealedLetter, StickAnswer, StickParcel, StickRequest, StickTaken};
 pub use verdict::{Unit, UnitPage, Verdict};

@@ -59,6 +59,10 @@ problem_types! {
     /// The certificate signing request or one of the keys is unusable.
     EnrolmentKeyRefused = "enrolment-key-refused", 422, "A key of the station is not usable",
         "Enrol again with an empty station folder.";
+    /// The tenant asks for more than what guards the station's keys.
+    KeyProtectionTooWeak = "key-protection-too-weak", 403,
+        "The station's keys are not guarded as this tenant asks",
+        "Seal the station secret on the station (`station-daemon seal`), or enrol one with a TPM.";
     /// No client certificate, or one of a station that is not enrolled or was revoked.
     CertificateRefused = "certificate-refused", 403, "The station's certificate is not accepted",
         "Enrol the station again, or ask who revoked it.";

@@ -61,4 +61,7 @@ pub struct Backlog {
     pub chunks: u64,
     /// Their bytes.
     pub chunk_bytes: u64,
+    /// What guards its keys today; absent from a station that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_protection: Option<KeyProtection>,
 }

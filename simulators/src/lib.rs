@@ -29,6 +29,7 @@ pub mod flash_file;
 pub mod glasgow;
 mod host;
 pub mod jtag;
+pub mod line_pc;
 pub mod multidrop;
 pub mod nrf52;
 pub mod probe;

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use flash::{BackEnd, Chip, Port};
 use serde::Deserialize;
 
+use crate::keys::SecretPlaces;
+use crate::platform::sealing;
+
 /// Most slots of one station.
 pub const SLOTS_MAX: usize = 64;
 
@@ -283,10 +286,13 @@ impl Config {
         self.data.join("station.db")
     }
 
-    /// The station secret.
+    /// Where the station secret may be: bare, or sealed beside it under the same name and `.sealed`.
     #[must_use]
-    pub fn secret_file(&self) -> PathBuf {
-        self.secret_file.clone().unwrap_or_else(|| self.data.join("station.secret"))
+    pub fn secret_places(&self) -> SecretPlaces {
+        let bare = self.secret_file.clone().unwrap_or_else(|| self.data.join("station.secret"));
+        let mut sealed = bare.clone().into_os_string();
+        sealed.push(".sealed");
+        SecretPlaces { bare, sealed: sealed.into(), handed_over: sealing::handed_over() }
     }
 
     /// The file that holds the page's entry address with its single-use nonce.

@@ -4,12 +4,13 @@
 //! bytes nonce, ciphertext, tag; the key's kind is bound into it.
 //!
 //! Promise: a private key is in the store only sealed, and in memory only in types that erase
-//! themselves.
+//! themselves. A secret that is sealed by the machine is never replaced by a fresh one.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use protocol::KeyProtection;
 use rcgen::{CertificateParams, KeyPair as TlsKeyPair, PKCS_ECDSA_P256_SHA256};
 use release::{WrapKey, WrapPublicKey};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -17,7 +18,8 @@ use ring::rand::SecureRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
 
-use crate::platform::create_secret_file;
+use crate::platform::sealing::{self, SealWith};
+use crate::platform::{create_secret_file, remove_file, replace_file};
 use crate::store::{Commit, KeyKind, Store, StoreError};
 
 /// Bytes of the station secret.
@@ -32,6 +34,18 @@ pub enum KeyError {
     /// The secret's file holds something else.
     #[error("the station secret is not {SECRET_BYTES} bytes long")]
     SecretForm,
+    /// There is a sealed secret, and it does not open.
+    #[error("unsealing what the TPM or the own key of the machine sealed")]
+    Unseal(#[source] io::Error),
+    /// The secret cannot be sealed.
+    #[error("sealing the station secret")]
+    Seal(#[source] io::Error),
+    /// There is no bare secret to be sealed.
+    #[error("there is no bare station secret here")]
+    NoBareSecret,
+    /// What was sealed does not give the secret back; the bare one stays.
+    #[error("the sealed station secret does not open to what was sealed")]
+    SealedOther,
     /// The system gave no randomness.
     #[error("making a key without randomness")]
     NoRandomness,
@@ -49,34 +63,112 @@ pub enum KeyError {
     Store(#[from] StoreError),
 }
 
+/// Where the station secret may be.
+#[derive(Debug, Clone)]
+pub struct SecretPlaces {
+    /// The bare secret, made at the first start.
+    pub bare: PathBuf,
+    /// The secret as the machine seals it; its keys are then on no disk.
+    pub sealed: PathBuf,
+    /// The sealed one opened by the system for this service.
+    pub handed_over: Option<PathBuf>,
+}
+
 /// The one secret everything else is sealed under.
-pub struct StationSecret(Zeroizing<[u8; SECRET_BYTES]>);
+pub struct StationSecret {
+    bytes: Zeroizing<[u8; SECRET_BYTES]>,
+    protection: KeyProtection,
+}
 
 impl StationSecret {
-    /// Reads the secret, or makes it at the first start.
+    /// Reads the secret wherever it is, or makes it at the first start. A sealed one is taken from the
+    /// system, or opened by `systemd-creds`; never is another one made beside it.
+    ///
+    /// # Errors
+    /// [`KeyError::Unseal`], and those of [`StationSecret::open_or_make`].
+    pub fn open(places: &SecretPlaces, random: &dyn SecureRandom) -> Result<Self, KeyError> {
+        let sealed = match std::fs::read(&places.sealed) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Self::open_or_make(&places.bare, random);
+            }
+            Err(error) => return Err(KeyError::SecretFile(error)),
+        };
+        let handed_over = places.handed_over.as_deref().map(std::fs::read);
+        let bytes = match handed_over {
+            Some(Ok(bytes)) => Zeroizing::new(bytes),
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(KeyError::Unseal(error));
+            }
+            Some(Err(_)) | None => sealing::unseal(&sealed).map_err(KeyError::Unseal)?,
+        };
+        // A bare copy that a cut left behind opens everything, whatever the seal is worth.
+        let guarded = sealing::needs_tpm(&sealed) && !places.bare.exists();
+        let protection =
+            if guarded { KeyProtection::Tpm } else { sealing::protection_of_disk(&places.sealed) };
+        Ok(Self { bytes: Self::form(&bytes)?, protection })
+    }
+
+    /// Reads the bare secret, or makes it at the first start.
     ///
     /// # Errors
     /// [`KeyError::SecretFile`], [`KeyError::SecretForm`], [`KeyError::NoRandomness`].
     pub fn open_or_make(path: &Path, random: &dyn SecureRandom) -> Result<Self, KeyError> {
-        match std::fs::read(path) {
-            Ok(bytes) => {
-                let bytes = Zeroizing::new(bytes);
-                let secret = bytes.as_slice().try_into().map_err(|_| KeyError::SecretForm)?;
-                Ok(Self(Zeroizing::new(secret)))
-            }
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => Self::form(&Zeroizing::new(bytes))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut secret = Zeroizing::new([0; SECRET_BYTES]);
                 random.fill(secret.as_mut()).map_err(|_| KeyError::NoRandomness)?;
                 create_secret_file(path, secret.as_ref()).map_err(KeyError::SecretFile)?;
-                Ok(Self(secret))
+                secret
             }
-            Err(error) => Err(KeyError::SecretFile(error)),
+            Err(error) => return Err(KeyError::SecretFile(error)),
+        };
+        Ok(Self { bytes, protection: sealing::protection_of_disk(path) })
+    }
+
+    fn form(bytes: &[u8]) -> Result<Zeroizing<[u8; SECRET_BYTES]>, KeyError> {
+        bytes.try_into().map(Zeroizing::new).map_err(|_| KeyError::SecretForm)
+    }
+
+    /// What guards the secret, and with it every key of the station.
+    #[must_use]
+    pub fn protection(&self) -> KeyProtection {
+        self.protection
+    }
+
+    /// Has the machine seal the bare secret, and removes the bare one once the sealed one is on the
+    /// disk and was opened again. A call that was cut is finished by the next one.
+    ///
+    /// # Errors
+    /// [`KeyError::Seal`] when the machine does not; [`KeyError::SealedOther`]; the files. The bare
+    /// secret stays then.
+    pub fn seal_bare(places: &SecretPlaces, with: SealWith) -> Result<KeyProtection, KeyError> {
+        let bare = match std::fs::read(&places.bare) {
+            Ok(bytes) => Self::form(&Zeroizing::new(bytes))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(KeyError::NoBareSecret);
+            }
+            Err(error) => return Err(KeyError::SecretFile(error)),
+        };
+        let sealed = sealing::seal(bare.as_ref(), with).map_err(KeyError::Seal)?;
+        replace_file(&places.sealed, &sealed).map_err(KeyError::SecretFile)?;
+        let on_disk = std::fs::read(&places.sealed).map_err(KeyError::SecretFile)?;
+        let opened = sealing::unseal(&on_disk).map_err(KeyError::Unseal)?;
+        if opened.as_slice() != bare.as_slice() {
+            return Err(KeyError::SealedOther);
         }
+        remove_file(&places.bare).map_err(KeyError::SecretFile)?;
+        Ok(if sealing::needs_tpm(&on_disk) {
+            KeyProtection::Tpm
+        } else {
+            sealing::protection_of_disk(&places.sealed)
+        })
     }
 
     fn cipher(&self) -> Result<LessSafeKey, KeyError> {
         let key =
-            UnboundKey::new(&AES_256_GCM, self.0.as_ref()).map_err(|_| KeyError::SecretForm)?;
+            UnboundKey::new(&AES_256_GCM, self.bytes.as_ref()).map_err(|_| KeyError::SecretForm)?;
         Ok(LessSafeKey::new(key))
     }
 
@@ -101,7 +193,7 @@ impl StationSecret {
         Ok([nonce.as_slice(), &body].concat())
     }
 
-    fn open(&self, kind: KeyKind, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    fn open_key(&self, kind: KeyKind, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let refused = || KeyError::Sealed(kind.word());
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or_else(refused)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| refused())?;
@@ -184,7 +276,7 @@ impl StationKeys {
         store.read(|commit| {
             let open = |kind: KeyKind| {
                 let sealed = commit.key(kind)?.ok_or(KeyError::Missing(kind.word()))?;
-                secret.open(kind, &sealed)
+                secret.open_key(kind, &sealed)
             };
             let hpke = open(KeyKind::Hpke)?;
             let hpke = <[u8; 32]>::try_from(hpke.as_slice())
@@ -287,7 +379,8 @@ mod tests {
         for (at, byte) in (0_u8..).zip(secret.iter_mut()) {
             *byte = at;
         }
-        let plain = StationSecret(secret).open(KeyKind::Hpke, &sealed).expect("opens");
+        let secret = StationSecret { bytes: secret, protection: KeyProtection::None };
+        let plain = secret.open_key(KeyKind::Hpke, &sealed).expect("opens");
         assert_eq!(plain.as_slice(), (0x40..0x60).collect::<Vec<u8>>());
     }
 
@@ -298,10 +391,10 @@ mod tests {
         let secret =
             StationSecret::open_or_make(&folder.path().join("s"), &random).expect("secret");
         let sealed = secret.seal(KeyKind::Tls, b"key", &random).expect("sealed");
-        assert_eq!(secret.open(KeyKind::Tls, &sealed).expect("opens").as_slice(), b"key");
-        assert!(secret.open(KeyKind::Journal, &sealed).is_err());
+        assert_eq!(secret.open_key(KeyKind::Tls, &sealed).expect("opens").as_slice(), b"key");
+        assert!(secret.open_key(KeyKind::Journal, &sealed).is_err());
         for length in 0..sealed.len() {
-            assert!(secret.open(KeyKind::Tls, &sealed[..length]).is_err(), "cut at {length}");
+            assert!(secret.open_key(KeyKind::Tls, &sealed[..length]).is_err(), "cut at {length}");
         }
     }
 }

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ring::rand::SystemRandom;
 use station_daemon::config::Config;
 use station_daemon::desk::{Desk, DeskHandle, DeskSetup};
 use station_daemon::enrolment::join;
 use station_daemon::keys::StationSecret;
+use station_daemon::platform::sealing::SealWith;
 use station_daemon::run::{lock_folder, run};
 use station_daemon::stick::{self, CarryError};
 use station_daemon::store::Store;
@@ -34,6 +35,8 @@ enum Verb {
     Worker,
     /// Join a hub with an enrolment code.
     Enrol(EnrolArgs),
+    /// Have the machine seal the station secret, so that a copied disk does not open.
+    Seal(SealArgs),
     /// USB sticks of a station without a network, while it does not run: write, read.
     #[command(subcommand)]
     Stick(StickVerb),
@@ -86,6 +89,27 @@ struct EnrolArgs {
     root_words: Option<String>,
 }
 
+#[derive(Args)]
+struct SealArgs {
+    #[command(flatten)]
+    place: Where,
+    /// What it is sealed with.
+    #[arg(long, value_enum, default_value_t = SealKey::HostTpm2)]
+    with: SealKey,
+}
+
+/// The keys of `systemd-creds --with-key`.
+#[derive(Clone, Copy, ValueEnum)]
+enum SealKey {
+    /// The TPM and the machine's own key.
+    #[value(name = "host+tpm2")]
+    HostTpm2,
+    /// The TPM.
+    Tpm2,
+    /// The machine's own key, which is on the same disk.
+    Host,
+}
+
 #[derive(Subcommand)]
 enum StickVerb {
     /// Write what waits for the hub on a stick, and what the station asks of it.
@@ -134,6 +158,7 @@ fn main() -> ExitCode {
         Verb::Worker => Ok(()),
         Verb::Run(args) => run_station(args),
         Verb::Enrol(args) => enrol(&args),
+        Verb::Seal(args) => seal(&args),
         Verb::Audit { verb: AuditVerb::Verify { file, station_key, hub_key } } => {
             verify_export(&file, &station_key, hub_key.as_deref())
         }
@@ -223,13 +248,13 @@ fn run_station(args: RunArgs) -> anyhow::Result<()> {
 fn enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     let config = configuration(&args.place)?;
     let _lock = lock_folder(&config.data)?;
-    let secret = StationSecret::open_or_make(&config.secret_file(), &SystemRandom::new())?;
+    let secret = StationSecret::open(&config.secret_places(), &SystemRandom::new())?;
     let mut store = Store::open(&config.store_file())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let protection = protocol::KeyProtection::None;
+    let protection = secret.protection();
     let name = args.name.as_deref();
     let words = args.root_words.as_deref();
     let code = match (&args.code, &args.stick) {
@@ -250,6 +275,24 @@ fn enrol(args: &EnrolArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Seals the secret of a station that does not run.
+fn seal(args: &SealArgs) -> anyhow::Result<()> {
+    let config = configuration(&args.place)?;
+    let _lock = lock_folder(&config.data).context("using the folder of a station at rest")?;
+    let with = match args.with {
+        SealKey::HostTpm2 => SealWith::HostAndTpm,
+        SealKey::Tpm2 => SealWith::Tpm,
+        SealKey::Host => SealWith::Host,
+    };
+    let places = config.secret_places();
+    let protection = StationSecret::seal_bare(&places, with)?;
+    println!(
+        "{}",
+        serde_json::json!({ "key_protection": protection.word(), "sealed": places.sealed })
+    );
+    Ok(())
+}
+
 /// Opens the desk of a station that does not run, for one stick.
 fn carry(
     args: &StickArgs,
@@ -260,7 +303,7 @@ fn carry(
     let _lock = lock.context(
         "using the station's folder (a running station takes sticks at its own screen API)",
     )?;
-    let secret = StationSecret::open_or_make(&config.secret_file(), &SystemRandom::new())?;
+    let secret = StationSecret::open(&config.secret_places(), &SystemRandom::new())?;
     let (desk, _view) = Desk::open(DeskSetup {
         store: Store::open(&config.store_file())?,
         secret,

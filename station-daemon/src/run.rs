@@ -321,13 +321,14 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     let _lock = lock_folder(&config.data)?;
-    let secret = StationSecret::open_or_make(&config.secret_file(), &SystemRandom::new())
+    let secret = StationSecret::open(&config.secret_places(), &SystemRandom::new())
         .map_err(RunError::Secret)?;
     let listener = TcpListener::bind(config.listen).await.map_err(RunError::Listen)?;
     let address = listener.local_addr().map_err(RunError::Listen)?;
     let guard = Guard::open(config.entry_file(), address).map_err(RunError::Folder)?;
     let guard = Arc::new(guard);
-    tracing::info!(%address, build = env!("CARGO_PKG_VERSION"), "station starts");
+    let key_protection = secret.protection().word();
+    tracing::info!(%address, build = env!("CARGO_PKG_VERSION"), key_protection, "station starts");
 
     let opened = Store::open(&config.store_file()).map_err(DeskError::from).and_then(|store| {
         Desk::open(DeskSetup {

@@ -218,9 +218,13 @@ impl From<&KeyError> for TroubleCode {
         match error {
             KeyError::Store(store) => Self::from(store),
             KeyError::Sealed(_) | KeyError::SecretForm | KeyError::Missing(_) => Self::StoreDamaged,
-            KeyError::SecretFile(_) | KeyError::NoRandomness | KeyError::Request(_) => {
-                Self::Internal
-            }
+            KeyError::SecretFile(_)
+            | KeyError::Unseal(_)
+            | KeyError::Seal(_)
+            | KeyError::NoBareSecret
+            | KeyError::SealedOther
+            | KeyError::NoRandomness
+            | KeyError::Request(_) => Self::Internal,
         }
     }
 }

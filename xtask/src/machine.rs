@@ -46,6 +46,15 @@ pub(crate) const TO_FLASH: &[&str] = &["firmware-microbit-micropython"];
 pub(crate) const TO_SERVE_USB: &[&str] = &["dfu-util", "libumockdev-dev", "umockdev"];
 /// A machine of its own with a kernel, udev and users; and what unpacks the kernel.
 pub(crate) const TO_BOOT: &[&str] = &["busybox-static", "dpkg", "qemu-system-x86", "udev"];
+/// A TPM 2.0 for that machine, and the system that seals with it.
+pub(crate) const TO_SEAL: &[&str] = &[
+    "libtss2-esys-3.0.2-0",
+    "libtss2-mu0",
+    "libtss2-rc0",
+    "libtss2-tcti-device0",
+    "swtpm",
+    "systemd",
+];
 /// Boards and flashing programs that other people wrote.
 pub(crate) const TO_EMULATE: &[&str] = &["qemu-system-arm", "stm32flash"];
 

@@ -19,7 +19,7 @@ const USUAL: &str = "flash/umockdev,simulators/umockdev,station-daemon/umockdev"
 
 /// The features behind which tests wait for programs written by others.
 const DEEP: &str = "flash/guest,flash/umockdev,flash/qemu,simulators/qemu,simulators/stm32flash,\
-                    simulators/esptool,simulators/umockdev,station-daemon/deep,\
+                    simulators/esptool,simulators/umockdev,station-daemon/deep,station-daemon/guest,\
                     station-daemon/umockdev,tests/deep";
 
 /// Workspaces of their own, which `--all` does not reach.
@@ -105,6 +105,12 @@ pub(crate) fn test(deep: bool, only: Option<String>) -> Result<()> {
             machine::debian(machine::TO_BOOT)?;
             let kernel = machine::kernel()?;
             deep_tests("binary(guest)", &[("GUEST_KERNEL", kernel.as_os_str())])
+        });
+        stages.run("the station secret sealed by a TPM", || {
+            machine::debian(machine::TO_BOOT)?;
+            machine::debian(machine::TO_SEAL)?;
+            let kernel = machine::kernel()?;
+            deep_tests("binary(line) & test(/^tpm::/)", &[("GUEST_KERNEL", kernel.as_os_str())])
         });
         stages.run("power cut at every point of a visit", || {
             deep_tests("binary(line) & test(/^power::/)", &[])

@@ -18,7 +18,6 @@ use panic_halt as _;
 
 #[cfg(feature = "in-place")]
 mod flash;
-mod memory;
 
 static OLD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/old"));
 static PATCH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/patch"));

@@ -121,7 +121,7 @@ impl Note {
 }
 
 fn memory<V: Fields>(work: &mut Workspace, fields: &mut V) {
-    work.codec.model.coder.each(fields);
+    work.reader.each(fields);
     work.codec.each(fields);
 }
 
@@ -306,7 +306,7 @@ impl Log {
         work: &mut Workspace,
     ) -> Result<(), InPlaceError> {
         let mut from = In::new(nor, base(geometry, self.slot) + NOTE_BYTES);
-        work.codec.model.coder.each(&mut from);
+        work.reader.each(&mut from);
         work.codec.load(facts, &mut from);
         if from.fault { Err(FlashFault.into()) } else { Ok(()) }
     }

@@ -169,7 +169,7 @@ impl<'a, N: Nor> Rewriting<'a, N> {
         match self.facts() {
             None => Ok(()),
             Some(facts) if first => {
-                self.work.codec.model.coder.begin();
+                self.work.reader.begin();
                 self.work.codec.begin(facts);
                 Ok(())
             }
@@ -229,26 +229,26 @@ impl<'a, N: Nor> Rewriting<'a, N> {
         }
         let Self { work, sight, .. } = self;
         while !work.codec.done() && (sight.filled < page_bytes || !work.codec.pausable()) {
-            if !work.codec.model.coder.ready() {
+            if !work.reader.ready() {
                 let mut piece = [0; UNIT as usize];
                 let len = (patch_bytes - sight.fed).min(UNIT) as usize;
                 let piece = piece.get_mut(..len).unwrap_or(&mut []);
                 sight.nor.read(Area::Patch, sight.fed, piece)?;
-                sight.fed += work.codec.model.coder.feed(piece) as u32;
+                sight.fed += work.reader.feed(piece) as u32;
                 if sight.fed == patch_bytes {
-                    work.codec.model.coder.end();
+                    work.reader.end();
                 }
                 continue;
             }
-            let step = work.codec.step(sight);
+            let step = work.codec.step(&mut work.reader, sight);
             if let Some(fault) = sight.fault {
                 return Err(fault);
             }
-            if step.is_err() || work.codec.model.coder.overran() {
+            if step.is_err() || work.reader.overran() {
                 return Err(InPlaceError::Damaged);
             }
         }
-        if work.codec.done() && work.codec.model.coder.overfed() {
+        if work.codec.done() && work.reader.overfed() {
             return Err(InPlaceError::Damaged);
         }
         Ok(work.codec.done())

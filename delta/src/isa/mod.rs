@@ -31,11 +31,10 @@ impl Window {
         (word >> (i % 4 * 8)) as u8
     }
 
-    /// Sets byte `i`.
-    pub(crate) fn set(&mut self, i: u32, byte: u8) {
+    /// Sets byte `i`, which is zero so far.
+    pub(crate) fn fill(&mut self, i: u32, byte: u8) {
         let word = if i < 4 { &mut self.low } else { &mut self.high };
-        let place = i % 4 * 8;
-        *word = *word & !(0xFF << place) | u32::from(byte) << place;
+        *word |= u32::from(byte) << (i % 4 * 8);
     }
 
     /// The first two halfwords.
@@ -227,4 +226,9 @@ pub(crate) struct Reference {
     pub(crate) kind: u8,
     /// Whether a decision is coded even if nothing is expected to change.
     pub(crate) always: bool,
+}
+
+impl Reference {
+    /// In place of one.
+    pub(crate) const NONE: Self = Self { target: 0, bytes: 0, kind: 0, always: false };
 }

@@ -63,21 +63,20 @@ pub fn spent_bits(old: &[u8], patch: &[u8]) -> Result<[u64; 8], ApplyError> {
     let Body::Coded { isa, base, map_entries } = header.body else { return Ok([0; 8]) };
     let Header { old_len, new_len, .. } = header;
     let map_entries = u32::from(map_entries);
+    let mut codec = Codec::new(Facts { isa, old_len, new_len, base, map_entries });
     let mut coder = Counting { reader: Reader::blank(), spent: [0; 8] };
     coder.reader.begin();
-    let mut codec = Codec::new(coder, Facts { isa, old_len, new_len, base, map_entries });
     let mut scene = Known { old, new: &new };
     let mut body = patch.get(body_at..).unwrap_or(&[]);
     while !codec.done() {
-        let reader = &mut codec.model.coder.reader;
-        if reader.ready() {
-            codec.step(&mut scene).map_err(|_| ApplyError::Damaged)?;
+        if coder.reader.ready() {
+            codec.step(&mut coder, &mut scene).map_err(|_| ApplyError::Damaged)?;
         } else if body.is_empty() {
-            reader.end();
+            coder.reader.end();
         } else {
-            let taken = reader.feed(body);
+            let taken = coder.reader.feed(body);
             body = body.get(taken..).unwrap_or(&[]);
         }
     }
-    Ok(codec.model.coder.spent.map(|spent| spent >> 16))
+    Ok(coder.spent.map(|spent| spent >> 16))
 }

@@ -429,21 +429,21 @@ impl Scene for Writing<'_> {
 
 /// The body of a patch, and the bits it spent by kind.
 fn write(old: &[u8], new: &[u8], plan: &Plan) -> Result<(Vec<u8>, [u64; 8]), Nonsense> {
-    let mut codec = Codec::new(Writer::new(), plan.facts(old, new));
+    let mut codec = Codec::new(plan.facts(old, new));
     write_with(&mut codec, old, new, plan)
 }
 
 fn write_with(
-    codec: &mut Codec<Writer>,
+    codec: &mut Codec,
     old: &[u8],
     new: &[u8],
     plan: &Plan,
 ) -> Result<(Vec<u8>, [u64; 8]), Nonsense> {
     let mut scene = Writing { old, new, plan, cursor: 0 };
+    let mut writer = Writer::new();
     while !codec.done() {
-        codec.step(&mut scene)?;
+        codec.step(&mut writer, &mut scene)?;
     }
-    let writer = std::mem::replace(&mut codec.model.coder, Writer::new());
     let spent = writer.spent.map(|spent| spent >> 16);
     Ok((writer.finish(), spent))
 }

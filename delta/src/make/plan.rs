@@ -35,7 +35,7 @@ impl Plan {
 fn window(image: &[u8], at: usize) -> Window {
     let mut bytes = Window::default();
     for (i, byte) in (0..Window::BYTES).zip(image.iter().skip(at)) {
-        bytes.set(i, *byte);
+        bytes.fill(i, *byte);
     }
     bytes
 }

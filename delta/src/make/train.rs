@@ -8,9 +8,8 @@
 use super::align::Prices;
 use super::plan::{Plan, plan, plans};
 use super::{write, write_with};
-use crate::coder::Writer;
 use crate::isa::Isa;
-use crate::model::{COUNTERS, Model, NUMBER_SLOTS, SLAB, WEIGHTS};
+use crate::model::{Model, NUMBER_SLOTS, NUMBERS, SLAB, WEIGHTS};
 use crate::walk::Codec;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -86,13 +85,13 @@ impl Pair {
 
     /// Bytes of the body of its patch under a prior.
     pub fn body_bytes(&self, prior: &Prior) -> Option<usize> {
-        let mut codec = Codec::new(Writer::new(), self.plan.facts(&self.old, &self.new));
+        let mut codec = Codec::new(self.plan.facts(&self.old, &self.new));
         prior.give(&mut codec.model);
         write_with(&mut codec, &self.old, &self.new, &self.plan).ok().map(|(body, _)| body.len())
     }
 
     fn walk(&self, prior: &Prior) -> Option<Walk<'_>> {
-        let mut codec = Codec::new(Writer::new(), self.plan.facts(&self.old, &self.new));
+        let mut codec = Codec::new(self.plan.facts(&self.old, &self.new));
         prior.give(&mut codec.model);
         write_with(&mut codec, &self.old, &self.new, &self.plan).ok()?;
         let Model { seen, weights, .. } = codec.model;
@@ -121,11 +120,18 @@ pub fn prices(pairs: &[Pair]) -> Vec<Tried> {
 impl Prior {
     /// Nothing learnt.
     pub fn flat() -> Self {
-        Self { slots: vec![0x8000; COUNTERS], weights: vec![FIRST_WEIGHT; WEIGHTS] }
+        Self {
+            slots: vec![0x8000; SLAB + NUMBERS * NUMBER_SLOTS],
+            weights: vec![FIRST_WEIGHT; WEIGHTS],
+        }
     }
 
-    fn give(&self, model: &mut Model<Writer>) {
-        model.slab.copy_from_slice(&self.slots);
+    fn give(&self, model: &mut Model) {
+        let (slab, numbers) = self.slots.split_at(SLAB);
+        model.slab.copy_from_slice(slab);
+        for (code, slots) in model.numbers.iter_mut().zip(numbers.chunks(NUMBER_SLOTS)) {
+            code.copy_from_slice(slots);
+        }
         model.weights.copy_from_slice(&self.weights);
     }
 

@@ -1,9 +1,9 @@
 //! Bytes and halfwords: equal to the old one beside them, different, or without one.
 
 use super::layout::{slots, weights};
-use super::{Codec, Scene};
+use super::{Codec, Scene, Trail};
 use crate::coder::{Coder, Kind};
-use crate::model::{Mix, hashed};
+use crate::model::{Mix, hashed, hashed_node, limit};
 
 /// Entries of the memory of changed halfwords.
 pub(super) const SWAPS: usize = 32;
@@ -33,7 +33,7 @@ fn swap_key(half: u16, second: bool) -> (u16, usize) {
     } else {
         half
     };
-    (key, hashed(u32::from(key), 5) as usize % SWAPS)
+    (key, usize::from(hashed(u32::from(key), 5)) % SWAPS)
 }
 
 /// Which byte differs.
@@ -62,47 +62,45 @@ struct Beside {
     class: u32,
 }
 
-impl<C: Coder> Codec<C> {
+impl Codec {
     /// A byte beside an old one.
-    pub(super) fn byte<S: Scene>(&mut self, scene: &mut S, bytes: u32) {
-        let old = bytes as u8;
+    pub(super) fn byte<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
+        let old = scene.source(self.now.source);
+        let neighbour = self.now.source ^ 1;
+        let neighbour = if neighbour < self.source_end() { scene.source(neighbour) } else { 0 };
         let side = self.now.source & 1;
-        let (opcode, other) = if side == 0 {
-            ((bytes >> 8) as u8, old)
-        } else {
-            (old, scene.source(self.now.source ^ 1))
-        };
-        let class = class(self.now.run);
+        let (opcode, other) = if side == 0 { (neighbour, old) } else { (old, neighbour) };
+        let class = class(self.now.trail.run);
         let beside = Beside { key: old, opcode, other, phase: self.now.at & 3, side, class };
         let truth = scene.truth(self.now.at);
-        let right = self.flag(&beside, truth == old);
+        let right = self.flag(coder, &beside, truth == old);
         let byte = if right {
             old
         } else {
-            self.difference(Part::Byte, old, opcode, truth, Kind::Differences)
+            self.difference(coder, Part::Byte, old, opcode, truth, Kind::Differences)
         };
         self.compared(right, 1);
-        self.put(byte);
+        self.put(scene, byte, false);
     }
 
     /// A halfword beside an old one.
-    pub(super) fn half<S: Scene>(&mut self, scene: &mut S, bytes: u32) {
-        let (low, high) = (bytes as u8, (bytes >> 8) as u8);
+    pub(super) fn half<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
+        let (low, high) = (scene.source(self.now.source), scene.source(self.now.source + 1));
         let (true_low, true_high) = (scene.truth(self.now.at), scene.truth(self.now.at + 1));
-        let old = bytes as u16;
+        let old = u16::from_le_bytes([low, high]);
         let truth = u16::from_le_bytes([true_low, true_high]);
-        let second = u32::from(self.now.second);
+        let second = u32::from(self.now.trail.second);
 
-        let (key, home) = swap_key(old, self.now.second);
+        let (key, home) = swap_key(old, self.now.trail.second);
         let swap = self.swaps[home];
         if swap.key == key && swap.change != 0 {
             let guess = old.wrapping_add(swap.change);
             let slot = slots::SWAP + usize::from(self.now.swap_results & 7) * 2 + second as usize;
-            let hit = self.bit(slot, truth == guess, Kind::Flags);
+            let hit = self.model.bit(coder, slot, limit::REFERENCE, truth == guess, Kind::Flags);
             self.now.swap_results = self.now.swap_results << 1 | u8::from(hit);
             if hit {
                 self.compared(true, 2);
-                self.put_half(guess);
+                self.put_half(scene, guess);
                 return;
             }
             self.swaps[home] = Swap::NONE;
@@ -114,69 +112,71 @@ impl<C: Coder> Codec<C> {
             other: low,
             phase: second << 1 | self.now.at >> 1 & 1,
             side: second,
-            class: class(self.now.run >> 1),
+            class: class(self.now.trail.run >> 1),
         };
-        let right = self.flag(&beside, truth == old);
+        let right = self.flag(coder, &beside, truth == old);
         self.compared(right, 2);
         if right {
-            self.put_half(old);
+            self.put_half(scene, old);
             return;
         }
         let slot = slots::HIGH + usize::from(high >> 3) * 2 + second as usize;
-        let same_high = self.bit(slot, true_high == high, Kind::Flags);
+        let same_high =
+            self.model.bit(coder, slot, limit::REFERENCE, true_high == high, Kind::Flags);
         let new_high = if same_high {
             high
         } else {
-            self.difference(Part::High, high, high, true_high, Kind::Differences)
+            self.difference(coder, Part::High, high, high, true_high, Kind::Differences)
         };
         let slot = slots::LOW + usize::from(high >> 5) * 2 + second as usize;
-        let same_low = !same_high && self.bit(slot, true_low == low, Kind::Flags);
+        let same_low = !same_high
+            && self.model.bit(coder, slot, limit::REFERENCE, true_low == low, Kind::Flags);
         let new_low = if same_low {
             low
         } else {
             let part = if same_high { Part::Low } else { Part::LowOfChanged };
-            self.difference(part, low, new_high, true_low, Kind::Differences)
+            self.difference(coder, part, low, new_high, true_low, Kind::Differences)
         };
         let new = u16::from_le_bytes([new_low, new_high]);
         self.swaps[home] = Swap { key, change: new.wrapping_sub(old) };
-        self.put_half(new);
+        self.put_half(scene, new);
     }
 
     /// Whether something equals the old one.
-    fn flag(&mut self, beside: &Beside, right: bool) -> bool {
+    fn flag<C: Coder>(&mut self, coder: &mut C, beside: &Beside, right: bool) -> bool {
         let Beside { key, opcode, other, phase, side, class } = *beside;
         let (key, opcode) = (u32::from(key), u32::from(opcode));
-        let wrong = u32::from(self.now.wrong);
-        let last = self.now.past & 0xFF;
-        let mut inputs = [
-            slots::FLAG + ((wrong & 15) << 4 | class),
+        let wrong = u32::from(self.now.trail.wrong);
+        let last = self.now.trail.bytes & 0xFF;
+        let contexts = [
             1 << 24 | (wrong & 63) << 2 | phase,
             2 << 24 | key << 8 | (wrong & 3) << 2 | phase,
             3 << 24 | opcode << 8 | class.min(7) << 2 | side << 1 | wrong & 1,
             4 << 24 | opcode << 8 | u32::from(other),
             5 << 24 | last << 8 | opcode,
         ];
-        let mut table = slots::FLAGS_HASHED;
-        for input in inputs.iter_mut().skip(1) {
-            *input = table + hashed(*input, slots::FLAG_BITS);
-            table += 1 << slots::FLAG_BITS;
+        let [first, rest @ ..] = slots::FLAG;
+        let mut slots = [first + ((wrong & 15) << 4 | class) as u16; 6];
+        for ((slot, table), context) in slots.iter_mut().skip(1).zip(rest).zip(contexts) {
+            *slot = table + hashed(context, slots::FLAG_BITS);
         }
         let weights = weights::FLAG + class as usize * 6;
-        let mix = Mix { inputs, count: 6, weights, rate: FLAG_RATE };
-        self.model.mixed(&mix, right, Kind::Flags)
+        let mix = Mix { slots: &slots, weights, rate: FLAG_RATE, limit: limit::FLAG };
+        self.model.mixed(coder, &mix, right, Kind::Flags)
     }
 
     /// Remembers a flag.
     fn compared(&mut self, right: bool, bytes: u32) {
-        let now = &mut self.now;
-        now.missed = false;
-        now.wrong = now.wrong << 1 | u8::from(!right);
-        now.run = if right { now.run.saturating_add(bytes) } else { 0 };
+        let trail = &mut self.now.trail;
+        trail.missed = false;
+        trail.wrong = trail.wrong << 1 | u8::from(!right);
+        trail.run = if right { trail.run.saturating_add(bytes) } else { 0 };
     }
 
     /// A byte known to differ from `old`.
-    pub(super) fn difference(
+    pub(super) fn difference<C: Coder>(
         &mut self,
+        coder: &mut C,
         part: Part,
         old: u8,
         opcode: u8,
@@ -184,30 +184,37 @@ impl<C: Coder> Codec<C> {
         kind: Kind,
     ) -> u8 {
         let (old_bits, opcode) = (u32::from(old), u32::from(opcode));
-        let inputs = [
+        let contexts = [
             0,
-            1 << 24 | u32::from(self.now.difference),
+            1 << 24 | u32::from(self.now.trail.difference),
             2 << 24 | old_bits,
             3 << 24 | (part as u32) << 8 | opcode >> 3,
             4 << 24 | (part as u32) << 16 | opcode << 8 | old_bits >> 6,
-            0,
         ];
         let delta = truth.wrapping_sub(old);
-        let weights = weights::DIFFERENCE + (part as usize & 1) * 8 * 5;
-        let rate = DIFFERENCE_RATE;
-        let mix = Mix { inputs, count: 5, weights, rate };
-        let delta = self.model.tree(&mix, slots::DIFFERENCE, delta, kind);
-        self.now.difference = delta;
-        old.wrapping_add(delta)
+        let mut node = 1_u32;
+        for i in (0..8).rev() {
+            let mut slots = slots::DIFFERENCE;
+            for (slot, context) in slots.iter_mut().zip(contexts) {
+                *slot += hashed_node(context, node, slots::DIFFERENCE_BITS);
+            }
+            let weights = weights::DIFFERENCE + ((part as usize & 1) * 8 + i) * 5;
+            let mix =
+                Mix { slots: &slots, weights, rate: DIFFERENCE_RATE, limit: limit::DIFFERENCE };
+            let bit = self.model.mixed(coder, &mix, delta >> i & 1 != 0, kind);
+            node = node << 1 | u32::from(bit);
+        }
+        self.now.trail.difference = node as u8;
+        old.wrapping_add(node as u8)
     }
 
     /// A unit without an old one beside it: a halfword, upper byte first, where the instruction set
     /// has them; else a byte.
-    pub(super) fn literals<S: Scene>(&mut self, scene: &mut S, room: u32) {
-        let [l2, h2, l1, h1] = self.now.past.to_be_bytes().map(u32::from);
-        if self.now.isa.has_halves() && self.now.at.is_multiple_of(2) && room >= 2 {
+    pub(super) fn literals<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S, room: u32) {
+        let [l2, h2, l1, h1] = self.now.trail.bytes.to_be_bytes().map(u32::from);
+        if self.now.facts.isa.has_halves() && self.now.at.is_multiple_of(2) && room >= 2 {
             let (low, high) = (scene.truth(self.now.at), scene.truth(self.now.at + 1));
-            let second = u32::from(self.now.second);
+            let second = u32::from(self.now.trail.second);
             let contexts = [
                 second,
                 second << 8 | h1,
@@ -216,7 +223,7 @@ impl<C: Coder> Codec<C> {
                 h2 << 16 | l2 << 8 | h1,
                 self.now.at >> 1 & 1,
             ];
-            let high = self.literal(high, 0, contexts);
+            let high = self.literal(coder, high, 0, contexts);
             let h = u32::from(high);
             let contexts = [
                 second << 5 | h >> 3,
@@ -226,9 +233,9 @@ impl<C: Coder> Codec<C> {
                 h1 << 16 | l1 << 8 | h,
                 l2 << 16 | h2 << 8 | h,
             ];
-            let low = self.literal(low, 1, contexts);
-            self.put(low);
-            self.put(high);
+            let low = self.literal(coder, low, 1, contexts);
+            self.put(scene, low, true);
+            self.put(scene, high, true);
         } else {
             let side = self.now.at & 1;
             let contexts = [
@@ -240,38 +247,39 @@ impl<C: Coder> Codec<C> {
                 self.now.at & 3,
             ];
             let truth = scene.truth(self.now.at);
-            let byte = self.literal(truth, 2, contexts);
-            self.put(byte);
+            let byte = self.literal(coder, truth, 2, contexts);
+            self.put(scene, byte, true);
         }
-        self.now.run = 0;
-        self.now.wrong = self.now.wrong << 1 | 1;
+        let Trail { run, wrong, .. } = &mut self.now.trail;
+        *run = 0;
+        *wrong = *wrong << 1 | 1;
     }
 
     /// A byte; `part`: 0 the upper of a halfword, 1 the lower, 2 alone.
-    fn literal(&mut self, truth: u8, part: u32, contexts: [u32; 6]) -> u8 {
-        let mut inputs = contexts;
-        for (n, input) in (0..).zip(&mut inputs) {
-            *input = (*input << 2 | part) << 3 | n;
+    fn literal<C: Coder>(&mut self, coder: &mut C, truth: u8, part: u32, contexts: [u32; 6]) -> u8 {
+        let mut node = 1_u32;
+        for i in (0..8).rev() {
+            let mut slots = slots::LITERAL;
+            for (n, (slot, context)) in (0..).zip(slots.iter_mut().zip(contexts)) {
+                let context = (context << 2 | part) << 3 | n;
+                *slot += hashed_node(context, node, slots::LITERAL_BITS);
+            }
+            let weights = weights::LITERAL + (part as usize * 8 + i) * 6;
+            let mix = Mix { slots: &slots, weights, rate: LITERAL_RATE, limit: limit::LITERAL };
+            let bit = self.model.mixed(coder, &mix, truth >> i & 1 != 0, Kind::Literals);
+            node = node << 1 | u32::from(bit);
         }
-        let weights = weights::LITERAL + part as usize * 8 * 6;
-        let rate = LITERAL_RATE;
-        let mix = Mix { inputs, count: 6, weights, rate };
-        self.model.tree(&mix, slots::LITERAL, truth, Kind::Literals)
+        node as u8
     }
 
-    fn put_half(&mut self, half: u16) {
+    fn put_half<S: Scene>(&mut self, scene: &mut S, half: u16) {
         for byte in half.to_le_bytes() {
-            self.put(byte);
+            self.put(scene, byte, false);
         }
     }
 }
 
 /// The bit length of a run, at most 14.
-fn class(mut run: u32) -> u32 {
-    let mut class = 0;
-    while run > 0 && class < 14 {
-        run >>= 1;
-        class += 1;
-    }
-    class
+fn class(run: u32) -> u32 {
+    (32 - run.leading_zeros()).min(14)
 }

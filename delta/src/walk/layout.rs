@@ -1,15 +1,15 @@
 //! Where the model's counters and weights live: normative, see `FORMAT.md`.
 
-use crate::model::{DIFFERENCES, SLAB, SOONER_FROM, WEIGHTS};
+use crate::model::{SLAB, WEIGHTS};
 
 /// First counters of each table.
 pub(super) mod slots {
-    pub(in crate::walk) const FLAG: u32 = 0;
-    /// First of five tables after the first.
-    pub(in crate::walk) const FLAGS_HASHED: u32 = 256;
+    pub(in crate::walk) const FLAG: [u16; 6] = [0, 256, 384, 512, 640, 768];
     pub(in crate::walk) const FLAG_BITS: u32 = 7;
-    pub(in crate::walk) const DIFFERENCE: u32 = 896;
-    pub(in crate::walk) const LITERAL: u32 = 1216;
+    pub(in crate::walk) const DIFFERENCE: [u16; 5] = [896, 960, 1024, 1088, 1152];
+    pub(in crate::walk) const DIFFERENCE_BITS: u32 = 6;
+    pub(in crate::walk) const LITERAL: [u16; 6] = [1216, 1280, 1344, 1408, 1472, 1536];
+    pub(in crate::walk) const LITERAL_BITS: u32 = 6;
     pub(in crate::walk) const REFERENCE: usize = 1600;
     pub(in crate::walk) const HIGH: usize = 1856;
     pub(in crate::walk) const LOW: usize = 1920;
@@ -33,5 +33,3 @@ pub(super) mod weights {
 }
 
 const _: () = assert!(slots::END == SLAB && weights::END == WEIGHTS);
-const _: () = assert!(slots::DIFFERENCE as usize == DIFFERENCES.start);
-const _: () = assert!(slots::LITERAL as usize == DIFFERENCES.end && slots::ACTION == SOONER_FROM);

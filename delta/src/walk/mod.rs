@@ -10,12 +10,12 @@ mod refer;
 mod save;
 
 use crate::coder::{Coder, Kind};
-use crate::isa::{Isa, Window};
+use crate::isa::{Isa, Reference};
 use crate::map::{AddressMap, MAP_ENTRIES_MAX, TargetCache, VariableMap};
-use crate::model::{Model, Number};
+use crate::model::{Model, Number, limit};
 use bytes::{SWAPS, Swap};
 use layout::slots;
-use refer::{Guess, Pending};
+use refer::Missed;
 pub(crate) use save::Fields;
 
 /// What a walk sees. Positions in `source` count through the old image and on into the new one.
@@ -53,13 +53,19 @@ pub(crate) struct Facts {
     pub(crate) map_entries: u32,
 }
 
+impl Facts {
+    /// Two empty images.
+    pub(crate) const NOTHING: Self =
+        Self { isa: Isa::None, old_len: 0, new_len: 0, base: None, map_entries: 0 };
+}
+
 /// The patch contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Nonsense;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Map,
+    Map { number: u32 },
     Between,
     Copy,
     Done,
@@ -67,10 +73,9 @@ enum Stage {
 
 /// Everything a walk remembers.
 #[derive(Clone, Debug)]
-#[repr(C)]
-pub(crate) struct Codec<C> {
+pub(crate) struct Codec {
     now: Now,
-    pub(crate) model: Model<C>,
+    pub(crate) model: Model,
     map: AddressMap,
     targets: TargetCache,
     variables: VariableMap,
@@ -78,112 +83,99 @@ pub(crate) struct Codec<C> {
     swaps: [Swap; SWAPS],
 }
 
-/// What every step looks at, in one piece and in this order: short instructions reach 32 bytes or
-/// 32 words from the beginning.
+/// What every step looks at, in one piece: near the front of [`Codec`] it is in reach of short
+/// instructions.
 #[derive(Clone, Debug)]
-#[repr(C)]
 struct Now {
+    facts: Facts,
     stage: Stage,
-    isa: Isa,
+    /// New bytes so far.
+    at: u32,
+    last_map: (u32, u32),
+    /// The next map entry not yet reached, as (old, new).
+    ahead: Option<(u32, u32)>,
+    source: u32,
+    left: u32,
     exact: bool,
     aimed: bool,
+    /// Where the next instruction begins in the source, if they have no alignment.
+    instruction: u32,
+    /// Source minus new offset of the last copy from the old image, wrapping.
+    diagonal: u32,
+    actions: u8,
+    /// Being spelt out; of no bytes if there is none. (Not an `Option`: a blank one is all zeros.)
+    missed: Missed,
+    /// A reference left to plain comparison, because it was expected to stay as it is; of no bytes if
+    /// there is none.
+    unsure: Reference,
+    swap_results: u8,
+    /// The last label and the last literal pool: old offset, and how far beside the map it went.
+    nearby: [(u32, u32); 2],
+    trail: Trail,
+    /// Last two results by kind of reference.
+    results: [u8; 8],
+}
+
+/// The recent past.
+#[derive(Clone, Copy, Debug)]
+struct Trail {
+    /// Last new bytes, the latest lowest.
+    bytes: u32,
     /// Recent flags, 1 = wrong.
     wrong: u8,
+    /// Right bytes since the last wrong one.
+    run: u32,
     /// The last difference.
     difference: u8,
     /// The next halfword is the second of a 32-bit instruction.
     second: bool,
     /// The last thing coded was a reference, predicted wrongly.
     missed: bool,
-    actions: u8,
-    swap_results: u8,
-    /// What [`Guess`] is good for.
-    pending: Pending,
-    /// Bytes of a reference spelt out so far.
-    spelt: u8,
-    /// Some of them was another than expected.
-    differs: bool,
-    out_len: u8,
-    /// What the step put so far.
-    out: [u8; Window::BYTES as usize],
-    guess: Guess,
-    /// New bytes so far.
-    at: u32,
-    source: u32,
-    left: u32,
-    old_len: u32,
-    new_len: u32,
-    /// Last new bytes, the latest lowest.
-    past: u32,
-    /// Right bytes since the last wrong one.
-    run: u32,
-    /// Source minus new offset of the last copy from the old image, wrapping.
-    diagonal: u32,
-    /// The next map entry not yet reached, as (old, new).
-    ahead: (u32, u32),
-    /// Where the next instruction begins in the source, if they have no alignment.
-    instruction: u32,
-    /// Load address, if pointers are predicted.
-    base: Option<u32>,
-    last_map: (u32, u32),
-    map_entries: u32,
-    /// The last label and the last literal pool: old offset, and how far beside the map it went.
-    nearby: [(u32, u32); 2],
-    /// Last two results by kind of reference.
-    results: [u8; 8],
+}
+
+impl Trail {
+    const NOTHING: Self =
+        Self { bytes: 0, wrong: 0, run: 0, difference: 0, second: false, missed: false };
 }
 
 impl Now {
-    /// Nothing walked yet: all zeros.
+    /// Nothing walked yet.
     const NOTHING: Self = Self {
-        stage: Stage::Map,
-        isa: Isa::None,
-        exact: false,
-        aimed: false,
-        wrong: 0,
-        difference: 0,
-        second: false,
-        missed: false,
-        actions: 0,
-        swap_results: 0,
-        pending: Pending::Nothing,
-        spelt: 0,
-        differs: false,
-        out_len: 0,
-        out: [0; Window::BYTES as usize],
-        guess: Guess::NONE,
+        facts: Facts::NOTHING,
+        stage: Stage::Map { number: 0 },
         at: 0,
+        last_map: (0, 0),
+        ahead: None,
         source: 0,
         left: 0,
-        old_len: 0,
-        new_len: 0,
-        past: 0,
-        run: 0,
-        diagonal: 0,
-        ahead: (0, 0),
+        exact: false,
+        aimed: false,
         instruction: 0,
-        base: None,
-        last_map: (0, 0),
-        map_entries: 0,
+        diagonal: 0,
+        actions: 0,
+        missed: Missed::NONE,
+        unsure: Reference::NONE,
+        swap_results: 0,
         nearby: [(0, 0); 2],
+        trail: Trail::NOTHING,
         results: [0; 8],
     };
 }
 
-impl<C: Coder> Codec<C> {
+impl Codec {
     /// Ready to walk.
     #[cfg(feature = "make")]
-    pub(crate) fn new(coder: C, facts: Facts) -> Self {
-        let mut codec = Self::blank(coder);
+    pub(crate) fn new(facts: Facts) -> Self {
+        let mut codec = Self::blank();
         codec.begin(facts);
         codec
     }
 
     /// Mostly zeros, so that it is built where it stays. [`begin`](Self::begin) makes it usable.
-    pub(crate) const fn blank(coder: C) -> Self {
+    pub(crate) const fn blank() -> Self {
         Self {
             now: Now::NOTHING,
-            model: Model::blank(coder),
+            model: Model::blank(),
             map: AddressMap::new(),
             targets: TargetCache::blank(),
             variables: VariableMap::new(),
@@ -201,9 +193,7 @@ impl<C: Coder> Codec<C> {
         variables.begin();
         swaps.fill(Swap::NONE);
         *now = Now::NOTHING;
-        let Facts { isa, old_len, new_len, base, map_entries } = facts;
-        (now.isa, now.old_len, now.new_len) = (isa, old_len, new_len);
-        (now.base, now.map_entries) = (base, map_entries);
+        now.facts = facts;
     }
 
     /// Whether the new image is whole.
@@ -211,36 +201,33 @@ impl<C: Coder> Codec<C> {
         self.now.stage == Stage::Done
     }
 
-    /// Codes the next thing, and puts the bytes that came of it.
-    pub(crate) fn step<S: Scene>(&mut self, scene: &mut S) -> Result<(), Nonsense> {
+    /// Codes the next thing.
+    pub(crate) fn step<C: Coder, S: Scene>(
+        &mut self,
+        coder: &mut C,
+        scene: &mut S,
+    ) -> Result<(), Nonsense> {
         match self.now.stage {
-            Stage::Map => self.map_entry(scene)?,
-            Stage::Between => self.between(scene)?,
-            Stage::Copy => self.copy(scene),
-            Stage::Done => {}
+            Stage::Map { number } => self.map_entry(coder, scene, number),
+            Stage::Between => self.between(coder, scene),
+            Stage::Copy => {
+                self.copy(coder, scene);
+                Ok(())
+            }
+            Stage::Done => Ok(()),
         }
-        for byte in self.now.out.iter().take(usize::from(self.now.out_len)) {
-            scene.put(*byte);
+    }
+
+    fn map_entry<C: Coder, S: Scene>(
+        &mut self,
+        coder: &mut C,
+        scene: &mut S,
+        number: u32,
+    ) -> Result<(), Nonsense> {
+        if self.now.facts.map_entries > MAP_ENTRIES_MAX as u32 {
+            return Err(Nonsense);
         }
-        self.now.out_len = 0;
-        Ok(())
-    }
-
-    // These two spare every caller the way to the model.
-    #[inline(never)]
-    fn bit(&mut self, slot: usize, bit: bool, kind: Kind) -> bool {
-        self.model.bit(slot, bit, kind)
-    }
-
-    #[inline(never)]
-    fn number(&mut self, which: Number, value: u32, kind: Kind) -> u32 {
-        self.model.number(which, value, kind)
-    }
-
-    fn map_entry<S: Scene>(&mut self, scene: &mut S) -> Result<(), Nonsense> {
-        let number = self.map.len();
-        // A full map is the end, whatever the header says.
-        if number >= self.now.map_entries.min(MAP_ENTRIES_MAX as u32) {
+        if number >= self.now.facts.map_entries {
             self.now.ahead = self.map.next_from(0);
             self.now.stage = Stage::Between;
             return Ok(());
@@ -248,42 +235,56 @@ impl<C: Coder> Codec<C> {
         let (old, new) = scene.map_entry(number);
         let (last_old, last_new) = self.now.last_map;
         let first = u32::from(number == 0);
-        let gap = self.number(
+        let gap = self.model.number(
+            coder,
             Number::MapGap,
             new.wrapping_sub(last_new).wrapping_sub(1).wrapping_add(first) & 0xFF_FFFF,
             Kind::Map,
         );
         let new = last_new + gap + 1 - first;
         let turn = old.wrapping_sub(new).wrapping_sub(last_old.wrapping_sub(last_new));
-        let turn = self.turn(slots::MAP, Number::MapTurn, turn, Kind::Map);
+        let turn = self.turn(coder, slots::MAP, Number::MapTurn, turn, Kind::Map);
         let old = new.wrapping_add(last_old.wrapping_sub(last_new)).wrapping_add(turn);
-        if new >= self.now.new_len || old >= self.now.old_len {
+        if new >= self.now.facts.new_len || old >= self.now.facts.old_len {
             return Err(Nonsense);
         }
         self.map.add(old, new);
         self.now.last_map = (old, new);
+        self.now.stage = Stage::Map { number: number + 1 };
         Ok(())
     }
 
     /// A signed change, wrapping: zero or not, sign, size.
-    fn turn(&mut self, slot: usize, number: Number, turn: u32, kind: Kind) -> u32 {
-        if self.bit(slot, turn == 0, kind) {
+    fn turn<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        slot: usize,
+        number: Number,
+        turn: u32,
+        kind: Kind,
+    ) -> u32 {
+        let model = &mut self.model;
+        if model.bit(coder, slot, limit::NUMBER, turn == 0, kind) {
             return 0;
         }
-        let down = self.bit(slot + 1, (turn as i32) < 0, kind);
+        let down = model.bit(coder, slot + 1, limit::NUMBER, (turn as i32) < 0, kind);
         let size = if down { turn.wrapping_neg() } else { turn };
-        let size = self.number(number, size.wrapping_sub(1) & 0xFF_FFFF, kind) + 1;
+        let size = model.number(coder, number, size.wrapping_sub(1) & 0xFF_FFFF, kind) + 1;
         if down { size.wrapping_neg() } else { size }
     }
 
-    fn between<S: Scene>(&mut self, scene: &mut S) -> Result<(), Nonsense> {
-        if self.now.at >= self.now.new_len {
+    fn between<C: Coder, S: Scene>(
+        &mut self,
+        coder: &mut C,
+        scene: &mut S,
+    ) -> Result<(), Nonsense> {
+        if self.now.at >= self.now.facts.new_len {
             self.now.stage = Stage::Done;
             return Ok(());
         }
-        let limit = self.now.ahead.1.min(self.now.new_len);
+        let limit = self.now.ahead.map_or(self.now.facts.new_len, |(_, new)| new);
         if self.now.at == limit {
-            return self.cover(scene);
+            return self.cover(coder, scene);
         }
         if limit < self.now.at {
             return Err(Nonsense);
@@ -292,21 +293,22 @@ impl<C: Coder> Codec<C> {
         let action = scene.plan(self.now.at);
         let copies = matches!(action, Action::Copy { .. });
         let slot = slots::ACTION + usize::from(self.now.actions & 3);
-        let copies = self.bit(slot, copies, Kind::Copies);
+        let copies = self.model.bit(coder, slot, limit::NUMBER, copies, Kind::Copies);
         self.now.actions = self.now.actions << 1 | u8::from(copies);
         if !copies {
-            self.literals(scene, room);
+            self.literals(coder, scene, room);
             return Ok(());
         }
         let (source, len, exact, aimed) = match action {
             Action::Copy { source, len, exact, aimed } => (source, len, exact, aimed),
             Action::Literal => (0, 1, false, false),
         };
-        let old_len = self.now.old_len;
-        let from_new = self.bit(slots::COPY, source >= old_len, Kind::Copies);
+        let Facts { old_len, .. } = self.now.facts;
+        let from_new =
+            self.model.bit(coder, slots::COPY, limit::NUMBER, source >= old_len, Kind::Copies);
         let source = if from_new {
             let back = (old_len + self.now.at).wrapping_sub(source).wrapping_sub(1) & 0xFF_FFFF;
-            let back = self.number(Number::Back, back, Kind::Copies) + 1;
+            let back = self.model.number(coder, Number::Back, back, Kind::Copies) + 1;
             if back > self.now.at {
                 return Err(Nonsense);
             }
@@ -314,7 +316,7 @@ impl<C: Coder> Codec<C> {
         } else {
             let expected = self.now.at.wrapping_add(self.now.diagonal);
             let turn = source.wrapping_sub(expected);
-            let turn = self.turn(slots::COPY + 2, Number::Turn, turn, Kind::Copies);
+            let turn = self.turn(coder, slots::COPY + 2, Number::Turn, turn, Kind::Copies);
             let source = expected.wrapping_add(turn);
             if source >= old_len {
                 return Err(Nonsense);
@@ -322,93 +324,97 @@ impl<C: Coder> Codec<C> {
             self.now.diagonal = source.wrapping_sub(self.now.at);
             source
         };
-        let len = self.number(Number::Length, len.wrapping_sub(1), Kind::Copies) + 1;
+        let len = self.model.number(coder, Number::Length, len.wrapping_sub(1), Kind::Copies) + 1;
         if len > room || (!from_new && len > old_len - source) {
             return Err(Nonsense);
         }
-        let exact = self.bit(slots::COPY + 4, exact, Kind::Copies);
-        self.begin_copy(source, len, exact, aimed);
+        let exact = self.model.bit(coder, slots::COPY + 4, limit::NUMBER, exact, Kind::Copies);
+        self.begin_copy(coder, source, len, exact, aimed);
         Ok(())
     }
 
-    fn begin_copy(&mut self, source: u32, len: u32, exact: bool, aimed: bool) {
+    fn begin_copy<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        source: u32,
+        len: u32,
+        exact: bool,
+        aimed: bool,
+    ) {
         self.now.source = source;
         self.now.instruction = source;
         self.now.left = len;
         self.now.exact = exact;
-        self.now.aimed =
-            !exact && self.now.isa != Isa::None && self.bit(slots::COPY + 5, aimed, Kind::Copies);
+        self.now.aimed = !exact
+            && self.now.facts.isa != Isa::None
+            && self.model.bit(coder, slots::COPY + 5, limit::NUMBER, aimed, Kind::Copies);
         self.now.stage = if len == 0 { Stage::Between } else { Stage::Copy };
     }
 
     /// A map entry is reached: the copy it announced.
-    fn cover<S: Scene>(&mut self, scene: &mut S) -> Result<(), Nonsense> {
-        let (old, _) = self.now.ahead;
+    fn cover<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) -> Result<(), Nonsense> {
+        let Some((old, _)) = self.now.ahead else { return Err(Nonsense) };
         self.now.ahead = self.map.next_from(self.now.at + 1);
-        let end = self.now.ahead.1.min(self.now.new_len);
-        let room = (end - self.now.at).min(self.now.old_len - old);
+        let end = self.now.ahead.map_or(self.now.facts.new_len, |(_, new)| new);
+        let room = (end - self.now.at).min(self.now.facts.old_len - old);
         let (len, aimed) = match scene.plan(self.now.at) {
             Action::Copy { len, aimed, .. } => (len, aimed),
             Action::Literal => (0, false),
         };
         let tail = room.wrapping_sub(len) & 0xFF_FFFF;
-        let tail = self.number(Number::Tail, tail, Kind::Copies);
+        let tail = self.model.number(coder, Number::Tail, tail, Kind::Copies);
         if tail > room {
             return Err(Nonsense);
         }
         self.now.diagonal = old.wrapping_sub(self.now.at);
-        self.begin_copy(old, room - tail, false, aimed);
+        self.begin_copy(coder, old, room - tail, false, aimed);
         Ok(())
     }
 
-    fn copy<S: Scene>(&mut self, scene: &mut S) {
-        let wanted = if self.now.aimed { Window::BYTES } else { 2 };
-        let bytes = self.window(scene, wanted);
+    fn copy<C: Coder, S: Scene>(&mut self, coder: &mut C, scene: &mut S) {
+        self.now.unsure.bytes = 0;
         if self.now.exact {
-            let byte = bytes.byte(0);
-            self.put(byte);
-            self.now.run = self.now.run.saturating_add(1);
-        } else if self.now.pending == Pending::Spelling {
-            self.spell(scene);
-        } else if !self.now.aimed || !self.reference(scene, bytes) {
-            let halves = self.now.isa.has_halves()
+            let byte = scene.source(self.now.source);
+            self.put(scene, byte, false);
+            self.now.trail.run = self.now.trail.run.saturating_add(1);
+        } else if self.now.missed.bytes != 0 {
+            self.spell(coder, scene);
+        } else if !self.now.aimed || !self.reference(coder, scene) {
+            let halves = self.now.facts.isa.has_halves()
                 && (self.now.at | self.now.source) & 1 == 0
                 && self.now.left >= 2
                 && self.now.source + 1 < self.source_end();
             if halves {
-                self.half(scene, bytes.low);
-                self.learn_unsure();
+                let before = self.now.at;
+                self.half(coder, scene);
+                self.learn_unsure(before);
             } else {
-                self.byte(scene, bytes.low);
+                self.byte(coder, scene);
             }
-            self.now.pending = Pending::Nothing;
         }
         if self.now.left == 0 {
-            self.now.pending = Pending::Nothing;
+            self.now.missed.bytes = 0;
             self.now.stage = Stage::Between;
         }
     }
 
     /// One past the last byte that a copy from here may look at, counted as `source` is.
     fn source_end(&self) -> u32 {
-        let Now { old_len, .. } = self.now;
+        let Facts { old_len, .. } = self.now.facts;
         if self.now.source < old_len { old_len } else { old_len + self.now.at }
     }
 
-    /// Bytes are put after the step: until then, what it looks at does not change.
-    fn put(&mut self, byte: u8) {
-        let now = &mut self.now;
-        if let Some(slot) = now.out.get_mut(usize::from(now.out_len)) {
-            *slot = byte;
+    fn put<S: Scene>(&mut self, scene: &mut S, byte: u8, literal: bool) {
+        scene.put(byte);
+        let trail = &mut self.now.trail;
+        trail.bytes = trail.bytes << 8 | u32::from(byte);
+        if self.now.at & 1 == 1 {
+            trail.second = !trail.second && byte >> 3 >= 0x1D;
         }
-        now.out_len += 1;
-        now.past = now.past << 8 | u32::from(byte);
-        if now.at & 1 != 0 {
-            now.second = !now.second && byte >= 0xE8;
+        self.now.at += 1;
+        if !literal {
+            self.now.source += 1;
+            self.now.left = self.now.left.saturating_sub(1);
         }
-        now.at += 1;
-        // Means nothing after a literal: a copy begins with a source of its own.
-        now.source = now.source.wrapping_add(1);
-        now.left = now.left.saturating_sub(1);
     }
 }

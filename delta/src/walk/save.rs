@@ -4,9 +4,7 @@
 //! stage needs, and what never outlives a step or a reference being spelt out: a checkpoint is taken
 //! between those ([`Codec::pausable`]).
 
-use super::refer::Pending;
-use super::{Codec, Facts, Now, Stage};
-use crate::coder::Coder;
+use super::{Codec, Facts, Stage, Trail};
 
 /// Goes through fields: takes each, or sets it.
 pub(crate) trait Fields {
@@ -37,10 +35,12 @@ pub(crate) trait Fields {
     }
 }
 
-impl<C: Coder> Codec<C> {
+const NOTHING_AHEAD: u32 = u32::MAX;
+
+impl Codec {
     /// Whether a checkpoint taken here says everything.
     pub(crate) fn pausable(&self) -> bool {
-        self.now.pending != Pending::Spelling && self.now.stage != Stage::Map
+        self.now.missed.bytes == 0 && !matches!(self.now.stage, Stage::Map { .. })
     }
 
     /// Saves to, or loads from, `fields`.
@@ -54,33 +54,33 @@ impl<C: Coder> Codec<C> {
             fields.half(&mut swap.key);
             fields.half(&mut swap.change);
         }
-        let (old, new) = &mut now.ahead;
+        let (mut old, mut new) = now.ahead.unwrap_or((NOTHING_AHEAD, 0));
         for word in [
             &mut now.at,
             &mut now.source,
             &mut now.left,
             &mut now.instruction,
             &mut now.diagonal,
-            old,
-            new,
+            &mut old,
+            &mut new,
         ] {
             fields.word(word);
         }
+        now.ahead = (old != NOTHING_AHEAD).then_some((old, new));
         for (last, beside) in &mut now.nearby {
             fields.word(last);
             fields.word(beside);
         }
-        fields.word(&mut now.past);
-        fields.word(&mut now.run);
-        let Now { wrong, difference, actions, swap_results, .. } = now;
-        for byte in [wrong, difference, actions, swap_results] {
+        let Trail { bytes, wrong, run, difference, second, missed } = &mut now.trail;
+        fields.word(bytes);
+        fields.word(run);
+        for byte in [wrong, difference, &mut now.actions, &mut now.swap_results] {
             fields.byte(byte);
         }
         for byte in &mut now.results {
             fields.byte(byte);
         }
-        let Now { second, missed, exact, aimed, .. } = now;
-        for flag in [second, missed, exact, aimed] {
+        for flag in [second, missed, &mut now.exact, &mut now.aimed] {
             fields.flag(flag);
         }
     }

@@ -7,7 +7,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-mod archive;
 mod host;
 mod inside;
 mod scanner;

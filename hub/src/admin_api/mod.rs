@@ -36,7 +36,7 @@ pub use orders::OrderCreate;
 pub use people::{Person, PersonChange, PersonCreate, Withheld};
 pub use pools::{Imported, MacSecretCreate, MacSecretTaken, PoolImport, Relend};
 pub use publications::{BundleFile, Publication, ReleaseView};
-pub use stations::{CodeCreate, CodeCreated};
+pub use stations::{CodeCreate, CodeCreated, KeyProtectionDemand};
 
 use crate::digest::sha256;
 use crate::hub::Hub;
@@ -65,6 +65,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .routes(routes!(listings::releases))
         .routes(routes!(stations::create_code))
         .routes(routes!(stations::revoke))
+        .routes(routes!(stations::demand_protection))
         .routes(routes!(people::list))
         .routes(routes!(people::create))
         .routes(routes!(people::change))

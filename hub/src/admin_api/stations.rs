@@ -6,7 +6,9 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use protocol::{EnrolmentCode, EnrolmentSecret, LineName, Problem, ProblemType, StationName};
+use protocol::{
+    EnrolmentCode, EnrolmentSecret, KeyProtection, LineName, Problem, ProblemType, StationName,
+};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +109,31 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Refusal> {
     let name: StationName = name.parse().map_err(|_| Refusal::of(ProblemType::NotFound))?;
     hub.store.revoke(&caller.scope, &name, &caller.who, hub.now_ms()).await?;
+    hub.announce_change();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a tenant asks of its stations.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyProtectionDemand {
+    /// The least that must guard a station's keys before it is enrolled or granted anything.
+    pub least: KeyProtection,
+}
+
+/// Decides what must guard the stations' keys. Stations below it keep the lease they have to its
+/// end.
+#[utoipa::path(post, path = "/v1/admin/key-protection", request_body = KeyProtectionDemand,
+    responses((status = 204), (status = 400, body = Problem)))]
+pub(super) async fn demand_protection(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Refusal> {
+    let demand: KeyProtectionDemand = read_json(&headers, body, BODY_BYTES_MAX).await?;
+    let (scope, who) = (&caller.scope, &caller.who);
+    hub.store.demand_protection(scope, demand.least, who, hub.now_ms()).await?;
     hub.announce_change();
     Ok(StatusCode::NO_CONTENT)
 }

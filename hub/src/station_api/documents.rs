@@ -126,6 +126,12 @@ async fn note_backlog(hub: &Hub, caller: &Caller, headers: &HeaderMap) -> Result
     if known != Some(backlog) {
         hub.store.keep_backlog(&caller.scope, &caller.station, &backlog).await?;
     }
+    if let Some(now) = backlog.key_protection
+        && now != caller.station.key_protection
+    {
+        let (scope, station) = (&caller.scope, &caller.station);
+        hub.store.keep_protection(scope, station, now, hub.now_ms()).await?;
+    }
     Ok(())
 }
 
@@ -136,11 +142,12 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     note_backlog(&hub, &caller, &headers).await?;
+    let station = hub.store.station(&caller.scope, &caller.station.name).await?;
     let deadline =
         tokio::time::Instant::now() + Duration::from_secs(wait.wait_s.unwrap_or(0).min(WAIT_S_MAX));
     let mut changes = hub.watch_changes();
     let mut stopping = hub.watch_stopping();
-    let mut station = caller.station;
+    let mut station = station;
     loop {
         recovery::refuse_while_recovering(&hub, &caller.scope).await?;
         changes.borrow_and_update();
@@ -239,6 +246,13 @@ pub(super) async fn lease(
         return Err(Refusal::of(ProblemType::GrantsStopped));
     }
     recovery::refuse_while_recovering(&hub, scope).await?;
+    if request.key_protection != station.key_protection {
+        hub.store.keep_protection(scope, station, request.key_protection, hub.now_ms()).await?;
+    }
+    let station = &hub.store.station(scope, &station.name).await?;
+    if station.key_protection < hub.store.least_protection(scope).await? {
+        return Err(Refusal::of(ProblemType::KeyProtectionTooWeak));
+    }
     let lease = lease::current(&hub, scope, station, Some(request.last_version))
         .await?
         .ok_or_else(|| Refusal::of(ProblemType::NothingPublished))?;

@@ -42,6 +42,9 @@ pub(super) async fn enrol(
     if is_weak(&request.hpke_key.0) || is_weak(&request.journal_key.0) {
         return Err(Refusal::of(ProblemType::EnrolmentKeyRefused));
     }
+    if request.key_protection < hub.store.least_protection(&scope).await? {
+        return Err(Refusal::of(ProblemType::KeyProtectionTooWeak));
+    }
     let (root_json, _) =
         hub.store.root(&scope).await?.ok_or_else(|| Refusal::of(ProblemType::NothingPublished))?;
     let certificate =

@@ -34,6 +34,7 @@ table!(tenant, "tenants", {
     created_ms: i64,
     freshened_ms: i64,
     recovering_ms: Option<i64>,
+    least_protection: String,
 });
 table!(tenant_key, "tenant_keys", { tenant_id: i64, name: String, sealed: Vec<u8> });
 table!(token, "tokens", { tenant_id: i64, sha256: Vec<u8>, label: String, created_ms: i64 });

@@ -21,7 +21,12 @@ const MIGRATIONS: &[(&str, &[&str])] = &[
     ("0003_people", PEOPLE),
     ("0004_sticks", STICKS),
     ("0005_branches_epochs_recovery", BRANCHES_EPOCHS_RECOVERY),
+    ("0006_key_protection", KEY_PROTECTION),
 ];
+
+/// What must guard a station's keys before the tenant grants it anything.
+const KEY_PROTECTION: &[&str] =
+    &["ALTER TABLE tenants ADD COLUMN least_protection TEXT NOT NULL DEFAULT 'none'"];
 
 /// Pools, secrets, and the register of units.
 const CUSTODY: &[&str] = &[

@@ -8,7 +8,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 
 use crate::ca::StationCertificate;
 
-use super::entities::{certificate, code, journal, station};
+use super::entities::{certificate, code, journal, station, tenant};
 use super::{Store, StoreError, TenantScope, bytes32, column, count, note_change, parsed};
 
 /// How often `last_contact_ms` is worth a write.
@@ -135,20 +135,12 @@ impl TryFrom<station::Model> for StationRow {
     }
 }
 
-fn protection_of(text: &str) -> Result<KeyProtection, StoreError> {
+pub(super) fn protection_of(text: &str) -> Result<KeyProtection, StoreError> {
     match text {
         "none" => Ok(KeyProtection::None),
         "disk" => Ok(KeyProtection::Disk),
         "tpm" => Ok(KeyProtection::Tpm),
         _ => Err(StoreError::Damaged { what: "a station's key protection" }),
-    }
-}
-
-fn protection_text(protection: KeyProtection) -> &'static str {
-    match protection {
-        KeyProtection::None => "none",
-        KeyProtection::Disk => "disk",
-        KeyProtection::Tpm => "tpm",
     }
 }
 
@@ -221,7 +213,7 @@ impl Store {
             line: Set(code.line.to_string()),
             journal_key: Set(new.journal_key.0.to_vec()),
             hpke_key: Set(new.hpke_key.0.to_vec()),
-            key_protection: Set(protection_text(new.key_protection).to_owned()),
+            key_protection: Set(new.key_protection.word().to_owned()),
             enrolled_ms: Set(now_ms),
             last_contact_ms: Set(Some(now_ms)),
             revoked_ms: Set(None),
@@ -332,6 +324,55 @@ impl Store {
             .filter(station::Column::Id.eq(station.id))
             .exec(&writing.transaction)
             .await?;
+        writing.commit().await
+    }
+
+    /// The station says what guards its keys since it was asked last.
+    pub(crate) async fn keep_protection(
+        &self,
+        scope: &TenantScope,
+        station: &StationRow,
+        protection: KeyProtection,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let writing = self.write().await?;
+        station::Entity::update_many()
+            .col_expr(station::Column::KeyProtection, Expr::value(protection.word()))
+            .filter(station::Column::TenantId.eq(scope.id()))
+            .filter(station::Column::Id.eq(station.id))
+            .exec(&writing.transaction)
+            .await?;
+        let what = format!("keys of {} are guarded by: {}", station.name, protection.word());
+        note_change(&writing.transaction, scope, now_ms, station.name.as_str(), what).await?;
+        writing.commit().await
+    }
+
+    /// What must guard a station's keys before it is granted anything.
+    pub(crate) async fn least_protection(
+        &self,
+        scope: &TenantScope,
+    ) -> Result<KeyProtection, StoreError> {
+        let row = tenant::Entity::find_by_id(scope.id()).one(&self.db).await?;
+        let row = row.ok_or(StoreError::Damaged { what: "a tenant" })?;
+        protection_of(&row.least_protection)
+    }
+
+    /// Decides it.
+    pub(crate) async fn demand_protection(
+        &self,
+        scope: &TenantScope,
+        least: KeyProtection,
+        who: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let writing = self.write().await?;
+        tenant::Entity::update_many()
+            .col_expr(tenant::Column::LeastProtection, Expr::value(least.word()))
+            .filter(tenant::Column::Id.eq(scope.id()))
+            .exec(&writing.transaction)
+            .await?;
+        let what = format!("stations need key protection: {}", least.word());
+        note_change(&writing.transaction, scope, now_ms, who, what).await?;
         writing.commit().await
     }
 

@@ -367,6 +367,12 @@ impl RawClient {
         self.send(self.http.get(format!("{}{path}", self.base))).await
     }
 
+    /// Asks for the list of documents with a header.
+    pub(crate) async fn list_saying(&self, header: &str, value: &str) -> (u16, Vec<u8>) {
+        let request = self.http.get(format!("{}/v1/documents", self.base));
+        self.send(request.header(header, value)).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
         self.send(self.http.post(format!("{}{path}", self.base)).body(body)).await
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use protocol::{DocumentList, OrdersDocument};
+use protocol::{DocumentList, KeyProtection, OrdersDocument};
 use release::{Channel, Digest, Lease, LeaseCheck, PinnedRoot, TrustedRepository};
 
 use crate::desk::firmware;
@@ -221,4 +221,60 @@ async fn a_chunk_comes_whole_or_from_any_byte_on() {
     rotten[3] ^= 1;
     release::folder::replace_file(&file, &rotten, release::folder::Readers::Everybody).unwrap();
     assert_eq!(kind(&client.get(&format!("/v1/chunks/{digest}")).await), "internal");
+}
+
+#[tokio::test]
+async fn a_tenant_refuses_stations_whose_keys_are_guarded_less_than_it_asks() {
+    let (factory, desk, published, station) = Factory::running("acme").await;
+    factory.grant(&desk, &published, &station, "4711", 4).await;
+    let client = station.client();
+    let version = || async { lease(&factory, &station, &documents(&client).await).version };
+    assert_eq!(version().await, 1);
+
+    let admin = factory.admin("acme");
+    admin.demand_protection(KeyProtection::Tpm).await.unwrap();
+    factory.pass_ms(8 * 24 * 60 * 60 * 1000);
+    assert_eq!(version().await, 1, "the lease it has, and no other");
+    let request = |protection: &str| {
+        let body = serde_json::json!({
+            "last_version": 1, "key_protection": protection, "epoch": 1, "journal_size": 0
+        });
+        client.post("/v1/lease", serde_json::to_vec(&body).unwrap())
+    };
+    for weak in ["none", "disk"] {
+        let (status, body) = request(weak).await;
+        assert_eq!(status, 403, "{weak}");
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert!(
+            problem["type"].as_str().unwrap().ends_with("key-protection-too-weak"),
+            "{problem}"
+        );
+    }
+    let code = factory.code("acme", "st-2").await;
+    let keys = StationKeys::draw();
+    let mut weak = keys.request(&code);
+    weak.key_protection = KeyProtection::Disk;
+    let answer: Result<protocol::Enrolled, _> =
+        sync::enrol(&code.hub, code.hub_ca_sha256.0, &weak).await;
+    let Err(sync::EnrolError::Refused { kind, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!(kind, "key-protection-too-weak");
+    // The code was not used up: the same station comes back with its keys sealed.
+    weak.key_protection = KeyProtection::Tpm;
+    let answer: Result<protocol::Enrolled, _> =
+        sync::enrol(&code.hub, code.hub_ca_sha256.0, &weak).await;
+    answer.unwrap();
+
+    // What a station says with its backlog counts from its next question on, and is logged.
+    let backlog =
+        protocol::Backlog { key_protection: Some(KeyProtection::Tpm), ..Default::default() };
+    let said = serde_json::to_string(&backlog).unwrap();
+    assert_eq!(client.list_saying(protocol::BACKLOG_HEADER, &said).await.0, 200);
+    assert_eq!(version().await, 2);
+    let known = admin.stations().await.unwrap();
+    assert_eq!(known[0].key_protection, KeyProtection::Tpm);
+    let log = factory.admin("acme").log().await.unwrap();
+    let said = serde_json::to_string(&log).unwrap();
+    for what in ["stations need key protection: tpm", "guarded by: tpm"] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
 }

@@ -218,6 +218,7 @@ impl DocumentSink for HubDesk {
                 oldest_s: u64::try_from(age_s).unwrap_or_default(),
                 chunks,
                 chunk_bytes,
+                key_protection: Some(desk.key_protection),
             };
             Ok(Some(serde_json::to_string(&backlog)?))
         })

@@ -35,6 +35,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use audit::Event;
+use protocol::KeyProtection;
 use release::Digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{oneshot, watch};
@@ -138,6 +139,8 @@ struct Enrolled {
 /// The desk.
 pub struct Desk {
     store: Store,
+    /// What guards the station's keys: told to the hub.
+    key_protection: KeyProtection,
     random: SystemRandom,
     clock: Clock,
     clocks: Clocks,
@@ -221,6 +224,7 @@ impl Desk {
     pub fn open(setup: DeskSetup) -> Result<(Self, watch::Receiver<Arc<StationView>>), DeskError> {
         let DeskSetup { mut store, secret, line, language, slots, clocks } = setup;
         let begun = Instant::now();
+        let key_protection = secret.protection();
         let witness = Witness::beside(store.path());
         let (saved, chosen, approvals, membership, closed, (closed_orders, quarantined)) = store
             .read(|commit| {
@@ -260,6 +264,7 @@ impl Desk {
         let (view, receiver) = watch::channel(Arc::new(show::starting_view()));
         let mut desk = Self {
             store,
+            key_protection,
             random: SystemRandom::new(),
             clock,
             clocks,

@@ -36,6 +36,16 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Removes a file; after a power cut it is there or gone, and gone once this has returned.
+///
+/// # Errors
+/// As the file system says.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::remove_file(path)?;
+    File::open(folder)?.sync_all()
+}
+
 /// Writes a secret that must not exist yet.
 ///
 /// # Errors

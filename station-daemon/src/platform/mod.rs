@@ -6,7 +6,8 @@
 mod clocks;
 mod files;
 mod harden;
+pub mod sealing;
 
 pub use clocks::reading;
-pub use files::{create_secret_file, replace_file};
+pub use files::{create_secret_file, remove_file, replace_file};
 pub use harden::harden;

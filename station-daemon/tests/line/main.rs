@@ -18,6 +18,8 @@ mod ports;
 mod power;
 mod process;
 mod station;
+#[cfg(feature = "guest")]
+mod tpm;
 mod units;
 #[cfg(feature = "umockdev")]
 mod usb;

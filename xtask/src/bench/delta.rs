@@ -19,9 +19,6 @@ use crate::{
 const PAIRS: &str = "../shared/corpus/delta";
 /// Peers that Debian has.
 const PEERS: &[&str] = &["bsdiff", "xdelta3", "zstd"];
-/// What the emulated chip takes: a compiler with the source of `core`, a linker, the emulator.
-const CHIP: &[&str] =
-    &["rustc-web", "cargo-web", "rust-web-src", "lld", "binutils", "qemu-system-arm"];
 /// The pair for time: 512 KB.
 const TIMED: &str = "mbv2-2.1.0-2.1.1";
 /// The pair for the emulated chip: small, and for Cortex-M0.
@@ -131,9 +128,13 @@ fn value(case: &str, value: f64, target: Option<f64>, unit: &str) -> Result<()> 
     Value { bench: "delta", case, value, target, unit }.print()
 }
 
-/// Code, memory and instructions on Armv6-M, as `delta/chip/run.sh` prints them.
+/// Code, memory and instructions on Armv6-M, as `delta/chip/run.sh` prints them; nothing where its
+/// compiler is not installed.
 fn on_a_chip(program: &Path, pair: &Path) -> Result<()> {
-    machine::debian(CHIP)?;
+    if !Path::new("/usr/bin/cargo").exists() || !Path::new("/usr/bin/qemu-system-arm").exists() {
+        println!("skipped: no rustc-web and qemu-system-arm for the emulated chip");
+        return Ok(());
+    }
     let folder = tempfile::tempdir().context("making a fresh folder for the patch")?;
     let (old, patch) = (pair.join("old.bin"), folder.path().join("patch"));
     let mut make = Command::new(program);

@@ -3,6 +3,7 @@
 //! What it prints on standard output is JSON, for programs; troubles go to standard error.
 
 mod people;
+mod stations;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,17 +18,17 @@ use audit::SignedCheckpoint;
 use base64::Engine as _;
 use clap::{Args, Parser, Subcommand};
 use hub::admin_client::{
-    AdminClient, AdminError, CodeCreate, DispositionCreate, MacSecretCreate, OrderCreate,
-    PoolImport, Relend,
+    AdminClient, AdminError, DispositionCreate, MacSecretCreate, OrderCreate, PoolImport, Relend,
 };
 use hub::hub::Terms;
 use hub::stick_carrier::{self, CarrierError};
 use hub::vault::Secret;
 use hub::{Hub, InitWith, ServeWith};
 use people::PersonVerb;
-use protocol::{LineName, OrderNumber, PortionGrant, ProductName, Sha256, StationName, TenantName};
+use protocol::{OrderNumber, PortionGrant, ProductName, Sha256, StationName, TenantName};
 use release::ReleaseTrouble;
 use serde::Serialize;
+use stations::StationVerb;
 use sync::stick::StickError;
 use zeroize::Zeroizing;
 
@@ -264,39 +265,6 @@ enum UnitVerb {
         /// UID of the chip that came on, hexadecimal.
         #[arg(long)]
         new_uid: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum StationVerb {
-    /// Makes an enrolment code.
-    Code {
-        #[command(flatten)]
-        to: To,
-        /// What the station will be called.
-        #[arg(long)]
-        station: StationName,
-        /// The line it stands at.
-        #[arg(long)]
-        line: LineName,
-        /// How long the code is good, in seconds.
-        #[arg(long)]
-        expires_in_s: Option<u32>,
-        /// Put it on the stick that is mounted here, too.
-        #[arg(long, value_name = "FOLDER")]
-        stick: Option<PathBuf>,
-    },
-    /// Lists the stations with their keys.
-    List {
-        #[command(flatten)]
-        to: To,
-    },
-    /// Accepts a station's certificate no more.
-    Revoke {
-        #[command(flatten)]
-        to: To,
-        /// The station.
-        station: StationName,
     },
 }
 
@@ -545,7 +513,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 print(&client.take_documents(&bundle).await?)
             }
         }
-        Verb::Station(verb) => station(verb).await,
+        Verb::Station(verb) => stations::station(verb).await,
         Verb::Order(verb) => order(verb).await,
         Verb::Person(verb) => people::person(verb).await,
         Verb::Stick(verb) => stick(verb).await,
@@ -640,24 +608,6 @@ async fn serve(hub: Hub, with: ServeWith) -> anyhow::Result<()> {
     }
     serving.stop().await;
     Ok(())
-}
-
-async fn station(verb: StationVerb) -> anyhow::Result<()> {
-    match verb {
-        StationVerb::Code { to, station, line, expires_in_s, stick } => {
-            let create = CodeCreate { station, line, hub: None, expires_in_s };
-            let created = to.client()?.create_code(&create).await?;
-            if let Some(stick) = stick {
-                sync::stick::write_code(&stick, create.station.as_str(), &created.code)?;
-            }
-            print(&created)
-        }
-        StationVerb::List { to } => print(&to.client()?.stations().await?),
-        StationVerb::Revoke { to, station } => {
-            to.client()?.revoke(station.as_str()).await?;
-            print(&serde_json::json!({ "revoked": station }))
-        }
-    }
 }
 
 /// A schema, a secret: small files.

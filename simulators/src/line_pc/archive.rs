@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +10,9 @@ use std::process::Command;
 const FILE: u32 = 0o100_000;
 const FOLDER: u32 = 0o040_000;
 
-#[derive(Default)]
-pub(crate) struct Archive {
+/// What is in the image so far.
+#[derive(Debug, Default)]
+pub struct Archive {
     bytes: Vec<u8>,
     names: BTreeSet<String>,
 }
@@ -18,18 +20,18 @@ pub(crate) struct Archive {
 impl Archive {
     fn entry(&mut self, name: &str, mode: u32, content: &[u8]) {
         let fields = [
-            u32::try_from(self.names.len()).unwrap() + 1,
+            self.names.len() as u32 + 1,
             mode,
             0,
             0,
             1,
             0,
-            u32::try_from(content.len()).unwrap(),
+            content.len() as u32,
             0,
             0,
             0,
             0,
-            u32::try_from(name.len()).unwrap() + 1,
+            name.len() as u32 + 1,
             0,
         ];
         self.bytes.extend(b"070701");
@@ -55,8 +57,13 @@ impl Archive {
         }
     }
 
-    /// A file at an absolute path.
-    pub(crate) fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
+    /// An empty folder at an absolute path.
+    pub fn folder(&mut self, path: &str) {
+        self.folders(&format!("{}/", path.trim_start_matches('/')));
+    }
+
+    /// A file at an absolute path. The first of a name stays.
+    pub fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
         let name = path.trim_start_matches('/');
         if self.names.insert(name.to_owned()) {
             self.folders(name);
@@ -65,26 +72,37 @@ impl Archive {
     }
 
     /// A file of this machine, at the same or another path.
-    pub(crate) fn copy(&mut self, from: &Path, to: &str) {
+    ///
+    /// # Errors
+    /// A file that cannot be read, with its name.
+    pub fn copy(&mut self, from: &Path, to: &str) -> io::Result<()> {
         let read = fs::read(from).and_then(|bytes| Ok((bytes, fs::metadata(from)?)));
-        let (bytes, about) = read.unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        let (bytes, about) = read.map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", from.display()))
+        })?;
         self.file(to, about.permissions().mode() & 0o777, &bytes);
+        Ok(())
     }
 
-    /// A program of this machine with every library it loads.
-    pub(crate) fn program(&mut self, from: &Path, to: &str) {
-        self.copy(from, to);
-        let output = Command::new("ldd").arg(from).output().unwrap();
+    /// A program or library of this machine with every library it loads.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or there is no `ldd`.
+    pub fn program(&mut self, from: &Path, to: &str) -> io::Result<()> {
+        self.copy(from, to)?;
+        let output = Command::new("ldd").arg(from).output()?;
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             let library = line.split_whitespace().find(|word| word.starts_with('/'));
             if let Some(library) = library {
-                self.copy(Path::new(library), library);
+                self.copy(Path::new(library), library)?;
             }
         }
+        Ok(())
     }
 
     /// The whole archive.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, &[]);
         self.bytes
     }
