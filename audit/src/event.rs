@@ -469,6 +469,18 @@ pub enum Event {
         /// The visit's id.
         visit: String,
     },
+    /// The rejected board was put into a bin, whose label was scanned.
+    Binned {
+        /// Slot number, from 1.
+        slot: u32,
+        /// The visit's id.
+        visit: String,
+        /// The bin, as its label says.
+        bin: String,
+        /// Who scanned it, by number; absent where no people are kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<u32>,
+    },
     /// A trouble that belongs to no visit.
     StationTrouble {
         /// Stable trouble code, `F-13`.
@@ -619,7 +631,8 @@ impl Event {
             | Self::Locked { visit, .. }
             | Self::Passed { visit, .. }
             | Self::Failed { visit, .. }
-            | Self::Removed { visit, .. } => Some(visit),
+            | Self::Removed { visit, .. }
+            | Self::Binned { visit, .. } => Some(visit),
             Self::StationStarted { .. }
             | Self::StationStopped { .. }
             | Self::EpochOpened { .. }

@@ -24,9 +24,14 @@ const SYNC: u16 = 0;
 const KEY: u16 = 1;
 const ENTER: u16 = 28;
 const SHIFT: u16 = 42;
-/// Key codes of a US keyboard, row by row (`input-event-codes.h`).
-const ROWS: [(u16, &str); 4] =
-    [(2, "1234567890-"), (16, "qwertyuiop"), (30, "asdfghjkl"), (44, "zxcvbnm")];
+/// Key codes of a US keyboard, row by row (`input-event-codes.h`): without shift and with it.
+const ROWS: [(u16, &str, &str); 5] = [
+    (2, "1234567890-=", "!@#$%^&*()_+"),
+    (16, "qwertyuiop[]", "QWERTYUIOP{}"),
+    (30, "asdfghjkl;'`", "ASDFGHJKL:\"~"),
+    (43, "\\zxcvbnm,./", "|ZXCVBNM<>?"),
+    (57, " ", " "),
+];
 
 unsafe extern "C" {
     fn ioctl(file: c_int, request: c_ulong, ...) -> c_int;
@@ -34,11 +39,9 @@ unsafe extern "C" {
 
 /// The key and whether shift is held; `None` for what the scanner cannot type.
 pub fn key(character: char) -> Option<(u16, bool)> {
-    let lower = character.to_ascii_lowercase();
-    ROWS.iter().find_map(|(first, row)| {
-        let place = u16::try_from(row.find(lower)?).ok()?;
-        Some((first + place, character.is_ascii_uppercase()))
-    })
+    let at = |first: &u16, row: &str| Some(first + u16::try_from(row.find(character)?).ok()?);
+    let plain = ROWS.iter().find_map(|(first, row, _)| Some((at(first, row)?, false)));
+    plain.or_else(|| ROWS.iter().find_map(|(first, _, row)| Some((at(first, row)?, true))))
 }
 
 /// A scanner that is plugged in until it is dropped.
@@ -55,7 +58,7 @@ impl Scanner {
         let file = File::options().read(true).write(true).open("/dev/uinput")?;
         let scanner = Self { file };
         scanner.tell(UI_SET_EVBIT, KEY.into())?;
-        let typed = ROWS.iter().flat_map(|(first, row)| (*first..).take(row.len()));
+        let typed = ROWS.iter().flat_map(|(first, row, _)| (*first..).take(row.len()));
         for code in typed.chain([ENTER, SHIFT]) {
             scanner.tell(UI_SET_KEYBIT, code.into())?;
         }
@@ -154,6 +157,8 @@ mod tests {
         check('S', Some((31, true)));
         check('m', Some((50, false)));
         check('ü', None);
-        check(' ', None);
+        check(' ', Some((57, false)));
+        check(':', Some((39, true)));
+        check('-', Some((12, false)));
     }
 }

@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 use crate::keys::SecretPlaces;
 use crate::platform::sealing;
+use crate::scanners::ScannerPort;
+use crate::scanners::label::bin_name;
 
 /// Most slots of one station.
 pub const SLOTS_MAX: usize = 64;
@@ -47,6 +49,17 @@ pub struct Config {
     /// Seconds a unit may take on this line, for the lead's charts.
     #[serde(default)]
     pub takt_s: Option<u32>,
+    /// The scanners: `tty:PATH[@BAUD]` of one that sends what it reads, `hid:PATH` of one that
+    /// types it.
+    #[serde(default)]
+    pub scanners: Vec<ScannerPort>,
+    /// How loud the screen's sounds are, 0 to 100; 0: there are none.
+    #[serde(default = "default_sound")]
+    pub sound_level: u32,
+    /// Names of the bins for rejected boards, as on their labels behind `BIN:`. Where there are
+    /// any, a rejected board holds its slot until its bin is scanned.
+    #[serde(default)]
+    pub reject_bins: Vec<String>,
     /// The slots of the fixture.
     #[serde(default, rename = "slot")]
     pub slots: Vec<SlotConfig>,
@@ -152,6 +165,10 @@ fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 7380))
 }
 
+const fn default_sound() -> u32 {
+    60
+}
+
 const fn default_baud() -> u32 {
     115_200
 }
@@ -187,6 +204,15 @@ pub enum ConfigError {
         /// The slot before.
         other: u32,
     },
+    /// One port cannot be two scanners, nor a slot's as well.
+    #[error("the scanner {0} is named twice, or is a slot's port")]
+    ScannerTwice(ScannerPort),
+    /// Louder than the loudest.
+    #[error("the sound level {0} is above 100")]
+    SoundLevel(u32),
+    /// No label can name it.
+    #[error("{0:?} is not a bin: 1 to 16 letters, digits, -, _ and .")]
+    BinName(String),
     /// An expression of `bulk_when` lists no minutes.
     #[error("understanding when release chunks may be fetched")]
     BulkWhen(#[source] sync::WindowError),
@@ -232,6 +258,9 @@ impl Config {
             sticks: default_sticks(),
             keep_records_days: None,
             takt_s: None,
+            scanners: Vec::new(),
+            reject_bins: Vec::new(),
+            sound_level: default_sound(),
             slots: Vec::new(),
         }
     }
@@ -240,7 +269,8 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::NotLoopback`], [`ConfigError::SlotNumber`], [`ConfigError::PortTwice`],
-    /// [`ConfigError::ProbeElsewhere`].
+    /// [`ConfigError::ProbeElsewhere`], [`ConfigError::ScannerTwice`], [`ConfigError::BinName`],
+    /// [`ConfigError::SoundLevel`].
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.listen.ip().is_loopback() {
             return Err(ConfigError::NotLoopback(self.listen));
@@ -252,7 +282,34 @@ impl Config {
                 return Err(ConfigError::SlotNumber(slot.number));
             }
         }
-        check_ports(&self.slots)
+        if self.sound_level > 100 {
+            return Err(ConfigError::SoundLevel(self.sound_level));
+        }
+        if let Some(bin) = self.reject_bins.iter().find(|bin| bin_name(bin).is_none()) {
+            return Err(ConfigError::BinName(bin.clone()));
+        }
+        check_ports(&self.slots)?;
+        self.check_scanners()
+    }
+
+    fn check_scanners(&self) -> Result<(), ConfigError> {
+        for (place, scanner) in self.scanners.iter().enumerate() {
+            let own = match scanner {
+                ScannerPort::Tty(tty) => Some(Port::Tty(tty.clone())),
+                ScannerPort::Hid(_) => None,
+            };
+            let is_slots = own.as_ref().is_some_and(|own| {
+                self.slots.iter().flat_map(SlotConfig::all_ports).any(|port| port.meets(own))
+            });
+            let is_twice = self.scanners[..place].iter().any(|before| match (before, &own) {
+                (ScannerPort::Tty(tty), Some(own)) => Port::Tty(tty.clone()).meets(own),
+                (ScannerPort::Tty(_), None) | (ScannerPort::Hid(_), _) => before == scanner,
+            });
+            if is_slots || is_twice {
+                return Err(ConfigError::ScannerTwice(scanner.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// When release chunks may be fetched.
@@ -355,6 +412,19 @@ mod tests {
         check(&with(&[slot(2, "1366:0101"), slot(2, "1366:0102")]), false);
     }
 
+    #[test]
+    fn bins_have_names_that_a_label_can_hold_and_sounds_a_level() {
+        let check = |line: &str, good: bool| {
+            assert_eq!(parse(&format!("data = \"d\"\n{line}")).is_ok(), good, "{line}");
+        };
+        check(r#"reject_bins = ["RED", "R-2"]"#, true);
+        check(r#"reject_bins = ["RED BIN"]"#, false);
+        check(r#"reject_bins = [""]"#, false);
+        check("sound_level = 0", true);
+        check("sound_level = 100", true);
+        check("sound_level = 101", false);
+    }
+
     fn slot(ports: &str) -> SlotConfig {
         let text = format!("data = \"d\"\n[[slot]]\nnumber = 1\n{ports}");
         parse(&text).unwrap_or_else(|error| panic!("{text}: {error}")).slots.remove(0)
@@ -395,6 +465,21 @@ mod tests {
             &[r#"ports = ["usb:1-2", "usb:1-2"]"#],
             Err("slot 1 has the port usb:1-2, which slot 1 has already"),
         );
+    }
+
+    #[test]
+    fn no_port_is_two_scanners_or_a_slots_as_well() {
+        let check = |scanners: &str, good: bool| {
+            let slots = "[[slot]]\nnumber = 1\nports = [\"tty:/dev/a\"]";
+            let text = format!("data = \"d\"\nscanners = [{scanners}]\n{slots}");
+            assert_eq!(parse(&text).is_ok(), good, "{scanners}");
+        };
+        check("", true);
+        check(r#""tty:/dev/b", "tty:/dev/c@9600", "hid:/dev/input/event3""#, true);
+        check(r#""tty:/dev/b", "tty:/dev/b@9600""#, false);
+        check(r#""hid:/dev/input/event3", "hid:/dev/input/event3""#, false);
+        check(r#""tty:/dev/a""#, false);
+        check(r#""usb:1-2""#, false);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod people;
 pub mod platform;
 pub mod preflight;
 pub mod run;
+pub mod scanners;
 pub mod shelf;
 pub mod slots;
 pub mod stick;

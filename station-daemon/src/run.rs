@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flash::Port;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::api::figures::FiguresSource;
 use crate::api::guard::Guard;
+use crate::api::handover::Handover;
 use crate::api::preflight::Preflight;
 use crate::api::stick::{StickAct, StickDone, StickVerb};
 use crate::api::view::{
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::desk::{Desk, DeskError, DeskHandle, DeskSetup, HubDesk, Opened, halted_view};
 use crate::keys::StationSecret;
 use crate::preflight::{self, Roots, StationFacts};
+use crate::scanners::Scanners;
 use crate::slots::RunningSlot;
 use crate::stick::{self, CarryError};
 use crate::store::Store;
@@ -140,10 +142,10 @@ impl Screens {
 
 impl ScreenDesk for Screens {
     fn scan(&self, text: &str) -> ScanAnswer {
-        let text = text.to_owned();
+        let (text, came) = (text.to_owned(), Instant::now());
         self.desk
-            .ask(move |desk| desk.scan(&text))
-            .unwrap_or(ScanAnswer { accepted: false, word: "station_stopping".to_owned() })
+            .ask(move |desk| desk.scan_once(&text, came))
+            .unwrap_or_else(|_| ScanAnswer::nobody("station_stopping"))
     }
 
     fn look(&self, slot: u32) -> Option<bool> {
@@ -234,6 +236,10 @@ impl ScreenDesk for Screens {
         Some(look_over(&self.ports.config(), self.desk.ask(|desk| desk.station_facts()).ok()))
     }
 
+    fn handover(&self) -> Option<Handover> {
+        self.desk.ask(Desk::handover).ok()?
+    }
+
     fn teach(&self, slot: u32) -> Option<TeachAnswer> {
         self.ports.config().slots.iter().find(|other| other.number == slot)?;
         if let Ok(Err(refusal)) = self.desk.ask(Desk::may_set_up) {
@@ -262,7 +268,7 @@ struct NoScreens(Config);
 
 impl ScreenDesk for NoScreens {
     fn scan(&self, _text: &str) -> ScanAnswer {
-        ScanAnswer { accepted: false, word: "station_halted".to_owned() }
+        ScanAnswer::nobody("station_halted")
     }
 
     fn look(&self, _slot: u32) -> Option<bool> {
@@ -306,6 +312,10 @@ impl ScreenDesk for NoScreens {
         Some(look_over(&self.0, None))
     }
 
+    fn handover(&self) -> Option<Handover> {
+        None
+    }
+
     fn teach(&self, _slot: u32) -> Option<TeachAnswer> {
         None
     }
@@ -345,6 +355,8 @@ pub async fn run(
         Err(error) => return serve_halted(&config, listener, guard, &error, stop).await,
     };
     desk.keep_records_for(config.keep_records_days);
+    desk.use_bins(&config.reject_bins);
+    desk.show_with(config.takt_s, config.sound_level);
     let ports = Arc::new(Bindings::new(config, desk.taught().unwrap_or_default()));
     let config = ports.config();
     let (handle, mut desk_thread) = desk.start().map_err(RunError::Thread)?;
@@ -362,6 +374,7 @@ pub async fn run(
     for slot in &config.slots {
         slots.push(RunningSlot::start(slot.clone(), handle.clone()).map_err(RunError::Thread)?);
     }
+    let scanners = Scanners::start(&config.scanners, &handle).map_err(RunError::Thread)?;
     if let Err(code) = give_ports(&handle, &ports) {
         tracing::error!(code = code.text(), "the taught sockets are not looked at");
     }
@@ -373,6 +386,7 @@ pub async fn run(
     tracing::info!("station stops");
     stopping.send_replace(true);
     let ended = tokio::task::spawn_blocking(move || {
+        scanners.stop();
         for slot in &slots {
             slot.stop();
         }

@@ -15,6 +15,7 @@ pub use crate::api::view::{Act, Blame, Trouble, TroubleCode};
 use crate::desk::PersonRefusal;
 use crate::hands::HandError;
 use crate::keys::KeyError;
+use crate::scanners::label::NotALabel;
 use crate::store::StoreError;
 
 impl TroubleCode {
@@ -58,6 +59,11 @@ impl TroubleCode {
             Self::HubUnreachable => (Blame::Network, Act::WaitForStation),
             Self::PortionFull | Self::WrongOrder => (Blame::Operator, Act::ScanWorkOrder),
             Self::NobodyIn => (Blame::Operator, Act::ScanBadge),
+            Self::RejectWaits => (Blame::Operator, Act::ScanBin),
+            Self::ScannerGone => (Blame::Station, Act::PlugInScanner),
+            Self::ScanDamaged | Self::ScanForeign | Self::ScanDoubled => {
+                (Blame::Operator, Act::ScanAgain)
+            }
             Self::BadgeRefused | Self::PinRefused | Self::PinLocked | Self::RoleNeeded => {
                 (Blame::Operator, Act::CallLead)
             }
@@ -323,6 +329,17 @@ impl From<&EnrolError> for TroubleCode {
             | EnrolError::CodeUnknown
             | EnrolError::Refused { .. } => Self::EnrolmentCodeBad,
             EnrolError::NotUnderstood { .. } => Self::Internal,
+        }
+    }
+}
+
+impl From<NotALabel> for TroubleCode {
+    fn from(refusal: NotALabel) -> Self {
+        match refusal {
+            NotALabel::Empty | NotALabel::TooLong | NotALabel::Damaged | NotALabel::Incomplete => {
+                Self::ScanDamaged
+            }
+            NotALabel::Foreign => Self::ScanForeign,
         }
     }
 }

@@ -48,6 +48,7 @@ fn every_kind_of_event_survives_its_text() {
             seen_size: 40,
             incident: "K7".into(),
         },
+        Event::Binned { slot, visit: v(), bin: "RED".into(), operator: Some(17) },
         Event::RecordsLetGo { of_epoch: 1, from: 0, to: 900, days: 90 },
         Event::EpochOpened { previous_epoch: 2, previous_size: 10, previous_root: digest },
         Event::Enrolled { tenant: "acme".into(), station: "line-1".into(), root_sha256: digest },

@@ -9,8 +9,10 @@
 
 pub mod figures;
 pub mod guard;
+pub mod handover;
 mod page;
 pub mod preflight;
+pub mod scan;
 pub mod stick;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use guard::Guard;
+use handover::Handover;
 use preflight::Preflight;
 use stick::{StickAct, StickDone};
 use view::{
@@ -43,9 +46,9 @@ use view::{
     Scan, ScanAnswer, StationView, TeachAnswer, Wish,
 };
 
-/// Longest scan taken, bytes. A QR label of a work order is far below it.
-pub const SCAN_BYTES_MAX: usize = 256;
-/// Longest request body taken, bytes: a scan of [`SCAN_BYTES_MAX`] in JSON, escaped.
+use crate::scanners::label::{LABEL_BYTES_MAX, NotALabel};
+
+/// Longest request body taken, bytes: a scan of [`LABEL_BYTES_MAX`] in JSON, escaped.
 const BODY_BYTES_MAX: usize = 2048;
 /// Shortest pause between two views on one stream: at most five a second.
 const VIEW_PAUSE: Duration = Duration::from_millis(200);
@@ -88,6 +91,10 @@ pub trait Desk: Send + Sync + 'static {
     /// Looks whether the station is fit for a shift; `None` when who is in may not see it. Blocks
     /// for reading some of the system's files.
     fn preflight(&self) -> Option<Preflight>;
+
+    /// What this shift leaves to the next; `None` where people are kept and nobody is in. Blocks
+    /// for reading.
+    fn handover(&self) -> Option<Handover>;
 
     /// Binds to a slot what is plugged in from now on; `None` when there is no such slot. Blocks
     /// until something came, at most [`TEACH_WITHIN`](crate::run::TEACH_WITHIN).
@@ -136,6 +143,7 @@ fn routes() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(badge_out))
         .routes(routes!(close_order))
         .routes(routes!(stick::carry_stick))
+        .routes(routes!(handover::handover))
         .routes(routes!(figures::orders))
         .routes(routes!(figures::order))
         .routes(routes!(figures::visits))
@@ -211,8 +219,8 @@ fn views(
     (status = 401, description = "No cookie: open the page through its entry address")
 ))]
 async fn take_scan(State(api): State<Api>, Json(scan): Json<Scan>) -> Response {
-    if scan.text.len() > SCAN_BYTES_MAX {
-        return Json(ScanAnswer { accepted: false, word: "too_long".into() }).into_response();
+    if scan.text.len() > LABEL_BYTES_MAX {
+        return Json(ScanAnswer::unread(NotALabel::TooLong)).into_response();
     }
     let desk = Arc::clone(&api.desk);
     match tokio::task::spawn_blocking(move || desk.scan(&scan.text)).await {

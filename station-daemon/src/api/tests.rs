@@ -9,7 +9,7 @@ use super::*;
 use crate::desk::halted_view;
 use preflight::Preflight;
 use view::{
-    ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, TeachAnswer,
+    ActAnswer, ApprovalAnswer, Disposition, DispositionAnswer, OpenAnswer, ScanKind, TeachAnswer,
     TroubleCode, Wish,
 };
 
@@ -19,7 +19,7 @@ struct Echo;
 
 impl Desk for Echo {
     fn scan(&self, text: &str) -> ScanAnswer {
-        ScanAnswer { accepted: true, word: text.to_owned() }
+        ScanAnswer::to(ScanKind::Order, true, text)
     }
 
     fn open(&self, slot: u32) -> Option<OpenAnswer> {
@@ -53,6 +53,10 @@ impl Desk for Echo {
 
     fn close_order(&self) -> ActAnswer {
         ActAnswer::done("order_closed")
+    }
+
+    fn handover(&self) -> Option<Handover> {
+        None
     }
 
     fn preflight(&self) -> Option<Preflight> {

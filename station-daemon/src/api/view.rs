@@ -10,6 +10,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::scan::{RejectView, Scan, ScanAnswer, ScanKind, ScanSeen, ScannerView};
+
 /// Version of the screen API; raised when a page built for the older one would show a lie.
 pub const API_VERSION: u32 = 1;
 
@@ -38,6 +40,15 @@ pub struct StationView {
     pub approvals: Vec<Approval>,
     /// Who is at the station.
     pub people: PeopleView,
+    /// The station's own scanners, by their numbers; a page's keyboard is none of them.
+    pub scanners: Vec<ScannerView>,
+    /// How loud the screen's sounds are, 0 to 100; 0: there are none.
+    pub sound_level: u32,
+    /// Rejected boards that no bin was scanned for, where the station has bins.
+    pub rejects: Vec<RejectView>,
+    /// What one of them read last, since the daemon started.
+    #[schema(required = true)]
+    pub scan: Option<ScanSeen>,
     /// What stops the whole station, if anything does.
     #[schema(required = true)]
     pub trouble: Option<Trouble>,
@@ -76,6 +87,17 @@ pub struct OrderView {
     /// Units still to be made for which this station has no activation code: more have to be lent
     /// to it before the order can be finished. 0 where the codes suffice, or none are needed.
     pub codes_short: u32,
+    /// Seconds a unit may take on this line, where somebody said so.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub takt_s: Option<u32>,
+    /// Seconds since the last unit passed here, within the last hour.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub last_pass_s: Option<u32>,
+    /// Units passed here in the last hour.
+    #[serde(default)]
+    pub passed_hour: u32,
 }
 
 /// The hub as seen from here.
@@ -240,6 +262,12 @@ pub enum Act {
     ScanWorkOrder,
     /// Scan a badge.
     ScanBadge,
+    /// Scan the same label again, or one of this line.
+    ScanAgain,
+    /// Scan the bin the rejected board goes into.
+    ScanBin,
+    /// Plug the scanner in.
+    PlugInScanner,
 }
 
 /// Stable trouble codes. Numbers are never reused.
@@ -401,6 +429,21 @@ pub enum TroubleCode {
     /// The list of this line's people is not here, or not signed for this station.
     #[serde(rename = "F-70")]
     RosterRefused,
+    /// A scanner of the station is not there.
+    #[serde(rename = "F-80")]
+    ScannerGone,
+    /// A scan that is not whole, or not of its label's pattern.
+    #[serde(rename = "F-81")]
+    ScanDamaged,
+    /// A scan of somebody else's label.
+    #[serde(rename = "F-82")]
+    ScanForeign,
+    /// The same scan twice in a moment; it counts once.
+    #[serde(rename = "F-83")]
+    ScanDoubled,
+    /// A rejected board is in no bin yet.
+    #[serde(rename = "F-84")]
+    RejectWaits,
     /// The certificate of the station's activation codes is not R&D's, or not for this station.
     #[serde(rename = "F-90")]
     AllotmentNotTrusted,
@@ -417,7 +460,7 @@ pub enum TroubleCode {
 
 impl TroubleCode {
     /// Every code, in ascending order of its number.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 60] = [
         Self::NoContact,
         Self::ContactLost,
         Self::BoardUnplugged,
@@ -469,6 +512,11 @@ impl TroubleCode {
         Self::RoleNeeded,
         Self::RightsOver,
         Self::RosterRefused,
+        Self::ScannerGone,
+        Self::ScanDamaged,
+        Self::ScanForeign,
+        Self::ScanDoubled,
+        Self::RejectWaits,
         Self::AllotmentNotTrusted,
         Self::QuotaExceeded,
         Self::IndexTaken,
@@ -666,25 +714,6 @@ pub struct ApprovalAnswer {
     pub accepted: bool,
     /// Stable word for the screen to translate: `approved`, `not_enrolled`, `no_such_way`,
     /// `proven_already`, `no_such_slot`, `not_recorded`, `badge_first`, `lead_needed`, `hub_away`.
-    pub word: String,
-}
-
-/// What a scanner read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Scan {
-    /// The text with its prefix, e.g. `WO:4711`; at most 256 bytes.
-    pub text: String,
-}
-
-/// What the station makes of a scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ScanAnswer {
-    /// Whether the scan did something.
-    pub accepted: bool,
-    /// Stable word for the screen to translate: `order_selected`, `unknown_order`,
-    /// `not_a_scan`, `too_long`, `not_used_here`, `not_recorded`; of badges: `badged_in`,
-    /// `badge_replaced`, `already_in`, `badge_unknown`, `badge_ended`, `badge_disabled`,
-    /// `no_roster`; of orders: `badge_first`, `lead_needed`, `hub_away`.
     pub word: String,
 }
 

@@ -266,6 +266,11 @@ const fn release_facts(code: TroubleCode) -> ReleaseFacts {
         | TroubleCode::PinLocked
         | TroubleCode::RoleNeeded
         | TroubleCode::RightsOver
+        | TroubleCode::ScannerGone
+        | TroubleCode::ScanDamaged
+        | TroubleCode::ScanForeign
+        | TroubleCode::ScanDoubled
+        | TroubleCode::RejectWaits
         | TroubleCode::RosterRefused
         | TroubleCode::Internal => ReleaseFacts::Missing,
     }

@@ -15,14 +15,18 @@ mod dispositions;
 mod endings;
 mod evidence;
 mod facts;
+mod handover;
 mod hub;
 mod looks;
 mod orders;
+mod pace;
 mod people;
 mod places;
 mod ports;
 mod quarantine;
+mod rejects;
 mod retention;
+mod scans;
 mod show;
 mod stick;
 mod teach;
@@ -169,6 +173,10 @@ pub struct Desk {
     /// Earlier epochs that a hub which was set back is to be offered again.
     offered_again: BTreeSet<u32>,
     retention: retention::Retention,
+    rejects: rejects::Rejects,
+    pace: pace::Pace,
+    sound_level: u32,
+    scans: scans::Scans,
     /// The hub has not said that it is recovering since it was last connected to.
     hub_was_whole: bool,
     nudge: Option<sync::Nudge>,
@@ -226,8 +234,8 @@ impl Desk {
         let begun = Instant::now();
         let key_protection = secret.protection();
         let witness = Witness::beside(store.path());
-        let (saved, chosen, approvals, membership, closed, (closed_orders, quarantined)) = store
-            .read(|commit| {
+        let (saved, chosen, approvals, membership, closed, (closed_orders, quarantined, rejects)) =
+            store.read(|commit| {
                 let saved = commit.setting(CLOCK)?;
                 let saved: Option<SavedTime> =
                     saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -236,7 +244,8 @@ impl Desk {
                 let closed = commit.closed_slots()?;
                 let approvals = approvals::Approvals::load(commit)?;
                 let membership = Membership::load(commit)?;
-                let also = (commit.closed_orders()?, Self::load_quarantine(commit)?);
+                let rejects = rejects::Rejects::load(commit)?;
+                let also = (commit.closed_orders()?, Self::load_quarantine(commit)?, rejects);
                 Ok::<_, StoreError>((saved, chosen, approvals, membership, closed, also))
             })?;
         let closed = closed.iter().map(|(slot, text)| (*slot, closures::code_of(text))).collect();
@@ -260,6 +269,7 @@ impl Desk {
                 Some(Enrolled { membership, keys, journal, shelf })
             }
         };
+        let pace = store.read(|commit| pace::Pace::load(commit, now_ms))?;
         let staff = people::Staff::load(&mut store, enrolled.as_ref(), now.awake_ms)?;
         let (view, receiver) = watch::channel(Arc::new(show::starting_view()));
         let mut desk = Self {
@@ -288,6 +298,10 @@ impl Desk {
             witness,
             offered_again: BTreeSet::new(),
             retention: retention::Retention::default(),
+            rejects,
+            pace,
+            sound_level: 0,
+            scans: scans::Scans::default(),
             hub_was_whole: true,
             nudge: None,
             time_nonce: None,
@@ -301,6 +315,12 @@ impl Desk {
         desk.begin();
         desk.publish();
         Ok((desk, receiver))
+    }
+
+    /// What a screen shows the pace against, and how loud it is, in percent.
+    pub fn show_with(&mut self, takt_s: Option<u32>, sound_level: u32) {
+        (self.pace.takt_s, self.sound_level) = (takt_s, sound_level);
+        self.publish();
     }
 
     /// Journals the start and gives back the places a power cut left taken; the codes reserved in
@@ -427,6 +447,7 @@ impl Desk {
         let saved = self.clock.saved((self.clocks)());
         let saved = serde_json::to_vec(&saved).map_err(|_| TroubleCode::Internal)?;
         let ended = self.ended(&events, now_ms);
+        let rejects = self.rejects.among(&events, now_ms);
         let drafted = match &self.enrolled {
             Some(enrolled) => match enrolled.journal.draft(now_ms, events) {
                 Ok(draft) => Some(draft),
@@ -447,6 +468,9 @@ impl Desk {
             for ended in &ended {
                 commit.end_visit(ended)?;
             }
+            for reject in &rejects {
+                commit.put_reject(reject)?;
+            }
             also(commit)
         });
         match committed {
@@ -456,6 +480,8 @@ impl Desk {
                     enrolled.journal.accept(draft);
                     self.note_head(&note);
                 }
+                self.rejects.wait(rejects);
+                self.pace.ended(&ended);
                 self.room_again();
                 if let Some(nudge) = &self.nudge {
                     nudge.now();

@@ -9,15 +9,11 @@ use release::Portion;
 
 use super::Desk;
 use super::people::PersonRefusal;
-use crate::api::view::{ActAnswer, ScanAnswer};
+use crate::api::view::{ActAnswer, ScanAnswer, ScanKind};
 use crate::store::StoreError;
 
 /// Setting that holds the scanned order's number.
 pub(super) const CHOSEN: &str = "order";
-/// Prefix of a work order's label.
-const WORK_ORDER: &str = "WO:";
-/// Prefix of a badge.
-const BADGE: &str = "OP:";
 
 /// Why an order is not chosen.
 enum NotChosen {
@@ -50,24 +46,15 @@ impl Desk {
         }
     }
 
-    /// Judges a scan.
-    pub fn scan(&mut self, text: &str) -> ScanAnswer {
-        let answer = |accepted, word: &str| ScanAnswer { accepted, word: word.to_owned() };
-        let text = text.trim();
-        if let Some(badge) = text.strip_prefix(BADGE) {
-            return self.badge_in(badge);
-        }
-        self.person_acted();
-        if let Some(number) = text.strip_prefix(WORK_ORDER) {
-            return match self.choose(number.trim()) {
-                Ok(()) => answer(true, "order_selected"),
-                Err(NotChosen::Unknown) => answer(false, "unknown_order"),
-                Err(NotChosen::NotRecorded) => answer(false, "not_recorded"),
-                Err(NotChosen::Person(refusal)) => answer(false, refusal.word()),
-            };
-        }
-        let known = ["SN:", "BIN:"].iter().any(|prefix| text.starts_with(prefix));
-        answer(false, if known { "not_used_here" } else { "not_a_scan" })
+    /// Judges the label of a work order.
+    pub(super) fn choose_order(&mut self, number: &str) -> ScanAnswer {
+        let (accepted, word) = match self.choose(number) {
+            Ok(()) => (true, "order_selected"),
+            Err(NotChosen::Unknown) => (false, "unknown_order"),
+            Err(NotChosen::NotRecorded) => (false, "not_recorded"),
+            Err(NotChosen::Person(refusal)) => (false, refusal.word()),
+        };
+        ScanAnswer::to(ScanKind::Order, accepted, word)
     }
 
     /// Whether the lease knows the order; then it is chosen and journalled. One that was closed

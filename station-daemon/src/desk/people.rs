@@ -16,7 +16,7 @@ use release::{Operator, Pin, PinPolicy, Role, Roster};
 use serde::{Deserialize, Serialize};
 
 use super::{Desk, DeskHandle, Enrolled};
-use crate::api::view::{ActAnswer, OperatorView, PeopleView, ScanAnswer};
+use crate::api::view::{ActAnswer, OperatorView, PeopleView, ScanAnswer, ScanKind};
 use crate::people::throttle::{ATTEMPTS_MAX, Attempts, Throttle, Wait};
 use crate::people::{BadgeRefusal, Session, Turn, digits_min, hub_is_away_too_long, may_work};
 use crate::shelf::Taken;
@@ -360,11 +360,14 @@ impl Desk {
     /// Somebody shows a badge: the text behind `OP:`. A second person's badge takes the place of
     /// the first's, and both are journalled.
     pub(super) fn badge_in(&mut self, badge: &str) -> ScanAnswer {
-        let answer = |accepted, word: &str| ScanAnswer { accepted, word: word.to_owned() };
+        let answer = |accepted, word: &str| ScanAnswer::to(ScanKind::Operator, accepted, word);
         if !self.staff.kept() {
             return answer(false, "not_used_here");
         }
-        let refused = |refusal: PersonRefusal| answer(false, refusal.word());
+        let refused = |refusal: PersonRefusal| ScanAnswer {
+            code: Some(TroubleCode::from(refusal)),
+            ..answer(false, refusal.word())
+        };
         let Some(roster) = self.staff.roster.clone() else {
             return refused(PersonRefusal::NoRoster);
         };

@@ -95,6 +95,10 @@ pub(super) fn starting_view() -> StationView {
         slots: Vec::new(),
         approvals: Vec::new(),
         people: PeopleView { kept: false, operator: None },
+        scanners: Vec::new(),
+        rejects: Vec::new(),
+        sound_level: 0,
+        scan: None,
         trouble: None,
     }
 }
@@ -140,7 +144,7 @@ impl Desk {
         self.view.send_replace(Arc::new(view));
     }
 
-    fn look(&mut self) -> StationView {
+    pub(super) fn look(&mut self) -> StationView {
         let now_ms = self.now_ms();
         let order = self.order_view();
         let waiting = self.waiting();
@@ -176,6 +180,10 @@ impl Desk {
                 .collect(),
             approvals: self.approvals.view(),
             people: self.people_view(),
+            scanners: self.scans.scanners(),
+            scan: self.scans.seen(),
+            rejects: self.rejects.view(),
+            sound_level: self.sound_level,
             trouble: self.station_trouble(),
             ..starting_view()
         }
@@ -248,7 +256,11 @@ impl Desk {
                 manifest.hardware_revisions.iter().map(|label| label.as_str()).collect();
             names.join(", ")
         });
+        let pace = self.pace.of(&portion.order, self.now_ms());
         Some(OrderView {
+            takt_s: self.pace.takt_s,
+            last_pass_s: pace.last_s,
+            passed_hour: pace.hour,
             number: portion.order.clone(),
             product: portion.product.as_str().to_owned(),
             release: manifest.map(|m| m.version.as_str().to_owned()).unwrap_or_default(),
@@ -296,6 +308,12 @@ fn still(view: &StationView) -> StationView {
     still.seq = 0;
     for slot in &mut still.slots {
         slot.since_ms = 0;
+    }
+    if let Some(order) = &mut still.order {
+        order.last_pass_s = None;
+    }
+    if let Some(scan) = &mut still.scan {
+        scan.since_ms = 0;
     }
     still
 }

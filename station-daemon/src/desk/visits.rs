@@ -144,6 +144,7 @@ impl Desk {
 
     /// The board is gone: the visit ends.
     pub fn leave(&mut self, slot: u32) {
+        self.rejects.taken_out(slot);
         let Some(visit) = self.visits.remove(&slot) else { return };
         if !visit.journalled {
             return;

@@ -241,6 +241,7 @@ impl Slot {
         self.asked.clear();
         self.claim.over();
         self.again = false;
+        let mut held = true;
         loop {
             if let Some(code) = self.streak.closed()
                 && self.close(code) == Go::Stop
@@ -258,6 +259,15 @@ impl Slot {
                 self.asked.drain(..).for_each(|look| look.answer(false));
                 self.show(Tile::with_trouble(SlotState::Fail, code));
                 if self.pause(WAIT_PAUSE) == Go::Stop {
+                    return None;
+                }
+                continue;
+            }
+            held = held && matches!(self.desk.ask(move |desk| desk.is_held(slot)), Ok(true));
+            if held {
+                self.asked.drain(..).for_each(|look| look.answer(false));
+                self.show(Tile::with_trouble(SlotState::Fail, TroubleCode::RejectWaits));
+                if self.pause(GONE_PAUSE) == Go::Stop {
                     return None;
                 }
                 continue;
@@ -393,6 +403,9 @@ impl Slot {
     /// touches the tile, it says that nothing answers, until the next touch.
     fn wait_for_next(&mut self, tile: Tile) -> Option<Event> {
         let slot = self.number();
+        if matches!(self.desk.ask(move |desk| desk.is_held(slot)), Ok(true)) {
+            return Some(Event::BoardGone);
+        }
         self.show(Tile { can_look: true, ..tile });
         let mut loss = Loss::begun(Instant::now());
         self.asked.clear();

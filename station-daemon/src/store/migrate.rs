@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_people.sql"),
     include_str!("migrations/0005_spent_indices.sql"),
     include_str!("migrations/0006_outcomes.sql"),
+    include_str!("migrations/0007_rejects.sql"),
 ];
 
 fn newest() -> u32 {

@@ -12,6 +12,7 @@ mod journal;
 mod migrate;
 mod outcomes;
 mod people;
+mod rejects;
 mod shelf;
 mod slots;
 mod station;
@@ -27,6 +28,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 pub use credentials::{BindingRow, ShareRow};
 pub use journal::{Head, JournalRow};
 pub use outcomes::EndedVisit;
+pub use rejects::{KeptReject, OpenCode};
 pub use station::KeyKind;
 pub use units::{Place, Reservation, UnitKey, UnitRow, UnitState};
 

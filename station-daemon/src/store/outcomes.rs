@@ -31,6 +31,25 @@ pub struct EndedVisit {
 }
 
 impl Commit<'_> {
+    /// Order and time of the passes since `since_ms`, the newest first, at most `most`.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub fn passes_since(
+        &self,
+        since_ms: i64,
+        most: usize,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        let mut found = self.transaction.prepare(
+            "SELECT order_number, at_ms FROM outcome WHERE ending = 'pass'
+             ORDER BY number DESC LIMIT ?1",
+        )?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = found.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let passes: Vec<(String, i64)> = rows.collect::<Result<_, _>>()?;
+        Ok(passes.into_iter().filter(|(_, at_ms)| *at_ms >= since_ms).collect())
+    }
+
     /// Keeps the end of a visit and adds it to the sums. Where the order is not given, it is that
     /// of the place which the visit holds, so this comes before the place is given back.
     ///

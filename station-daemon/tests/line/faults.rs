@@ -8,7 +8,7 @@ use super::station::{Board, Station, enrol};
 use super::{UIDS, World, block_of};
 
 /// A lever for a cell that cannot hold what the image wants there.
-fn stuck_cell(parcel: &Parcel) -> String {
+pub(crate) fn stuck_cell(parcel: &Parcel) -> String {
     let (address, bytes) = &parcel.image[0];
     let at = bytes.iter().rposition(|byte| byte & 1 == 1).expect("a byte with that bit");
     format!("stuck {} 0", address + at as u64)

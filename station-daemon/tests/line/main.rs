@@ -17,6 +17,7 @@ mod pins;
 mod ports;
 mod power;
 mod process;
+mod scanners;
 mod station;
 #[cfg(feature = "guest")]
 mod tpm;

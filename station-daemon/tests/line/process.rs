@@ -19,7 +19,12 @@ pub(crate) struct Daemon {
 
 /// The command that runs the station of a folder. A fresh entry address is awaited.
 pub(crate) fn command(folder: &Path, slots: &[SlotConfig]) -> Command {
-    let mut text = "data = \".\"\nlisten = \"127.0.0.1:0\"\n".to_owned();
+    command_configured(folder, slots, "")
+}
+
+/// The same, with `more` above the slots of its configuration.
+fn command_configured(folder: &Path, slots: &[SlotConfig], more: &str) -> Command {
+    let mut text = format!("data = \".\"\nlisten = \"127.0.0.1:0\"\n{more}");
     for slot in slots {
         let ports: Vec<String> = slot.ports.iter().map(ToString::to_string).collect();
         text += &format!("[[slot]]\nnumber = {}\nports = {ports:?}\n", slot.number);
@@ -47,7 +52,15 @@ impl Daemon {
         slots: &[SlotConfig],
         environment: &[(&str, &OsStr)],
     ) -> Self {
-        let mut command = command(folder, slots);
+        Self::spawn(folder, command(folder, slots), environment)
+    }
+
+    /// The same, with `more` above the slots of its configuration.
+    pub(crate) fn start_configured(folder: &Path, slots: &[SlotConfig], more: &str) -> Self {
+        Self::spawn(folder, command_configured(folder, slots, more), &[])
+    }
+
+    fn spawn(folder: &Path, mut command: Command, environment: &[(&str, &OsStr)]) -> Self {
         let log = std::fs::File::options()
             .create(true)
             .append(true)

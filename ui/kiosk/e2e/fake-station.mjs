@@ -41,7 +41,7 @@ class FakeStation {
   /** What a lead's page is answered, by path. */
   figures = {};
   /** What the next scans are answered. */
-  answer = { accepted: true, word: 'order_selected' };
+  answer = { accepted: true, word: 'order_selected', kind: 'order', code: null, slot: null };
   /** `up`: answers · `down`: closes every connection · `hangs`: takes requests, never answers · `refuses`: 401. */
   mood = 'up';
   #view;

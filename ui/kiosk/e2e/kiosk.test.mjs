@@ -141,7 +141,7 @@ test('the longest words of every trouble fit their tiles', async () => {
     ...[10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 31, 32, 33],
     ...[34, 35, 36, 37, 38, 39, 41, 42, 43, 44, 51, 52, 53, 54, 60, 61, 62, 63, 64, 65, 66, 67, 68, 99],
   ];
-  const acts = ['scan_badge', 'plug_in_again', 'try_other_cable', 'put_in_red_bin', 'call_lead', 'wait_for_station', 'remove_board', 'scan_work_order'];
+  const acts = ['scan_badge', 'plug_in_again', 'try_other_cable', 'put_in_red_bin', 'call_lead', 'wait_for_station', 'remove_board', 'scan_work_order', 'scan_again', 'scan_bin', 'plug_in_scanner'];
   await open(fixture(1));
   for (const [per, state] of [[4, 'fail'], [8, 'fail'], [16, 'fail'], [8, 'closed']]) {
     for (let start = 0; start < codes.length; start += per) {
@@ -257,23 +257,24 @@ test('scans are typed from anywhere and arrive whole and in order', async () => 
   await shot(page, 'scan-accepted');
 });
 
-test('a refused scan has a named answer and a foreign one is not even sent', async () => {
+test('a refused scan has a named answer and half a scan is not even sent', async () => {
   await open(station([slot(1, 'empty')]));
   await tile(page, 1, 'empty').waitFor();
-  fake.answer = { accepted: false, word: 'unknown_order' };
-  await scan('WO:9999');
-  await page.locator('[data-scan=odd]').getByText('No such work order here').waitFor();
-  for (const [text, end, words] of [
-    ['4006381333931', 'Enter', 'Not a Flashline label'],
-    ['WO:', 'Enter', 'Damaged scan – scan again'],
-    [`SN:${'x'.repeat(300)}`, 'Enter', 'Too long for a scan'],
-    ['WO:47', null, 'Half a scan – scan again'],
+  for (const [text, end, word, kind, code, words] of [
+    ['WO:9999', 'Enter', 'unknown_order', 'order', null, 'No such work order here'],
+    ['4006381333931', 'Enter', 'not_a_scan', null, 'F-82', 'Not a Flashline label'],
+    ['WO:', 'Enter', 'damaged', null, 'F-81', 'Damaged scan – scan again'],
+    [`SN:${'x'.repeat(300)}`, 'Enter', 'too_long', null, 'F-81', 'Too long for a scan'],
+    ['WO:47', null, 'order_selected', null, null, 'Half a scan – scan again'],
   ]) {
+    fake.answer = { accepted: false, word, kind, code, slot: null };
     await scan(text, end);
     await page.locator('[data-scan=odd]').getByText(words).waitFor();
+    if (code !== null) await page.locator('[data-scan=odd]').getByText(code).waitFor();
     await assertNothingScrolls(words);
   }
-  assert.deepEqual(fake.scans, ['WO:9999']);
+  assert.deepEqual(fake.scans.map((text) => text.slice(0, 6)), ['WO:999', '400638', 'WO:', 'SN:xxx']);
+  assert.equal(fake.scans[3].length, 257, 'enough for the station to see that it is too long');
 });
 
 test("a scanner's Enter and Space never press a key that has the focus", async () => {
@@ -293,6 +294,28 @@ test('a scan while a card lies open is taken too', async () => {
   await scan('BIN:RED');
   await page.locator('[data-scan=good]').waitFor();
   assert.deepEqual(fake.scans, ['BIN:RED']);
+});
+
+test("what the station's own scanner read is shown, and that it is unplugged", async () => {
+  const seen = (number, text, answer, since_ms = 0) => ({ scan: { number, scanner: 1, text, answer, since_ms } });
+  const there = [{ number: 1, trouble: null }];
+  const gone = [{ number: 1, trouble: { code: 'F-80', blame: 'station', act: 'plug_in_scanner', slot: null, chip: null, incident: 'F-80' } }];
+  await open(station([slot(1, 'empty')], { scanners: there, ...seen(7, '4711', { accepted: true, word: 'order_selected', kind: 'order', code: null, slot: null }, 60_000) }));
+  await page.locator('[data-scan=rest]').getByText('Ready to scan').waitFor();
+  fake.show(station([slot(1, 'empty')], { scanners: there, ...seen(8, '4711', { accepted: true, word: 'order_selected', kind: 'order', code: null, slot: null }) }));
+  await page.locator('[data-scan=good]').getByText('Work order chosen').waitFor();
+  fake.show(station([slot(1, 'empty')], { scanners: there, ...seen(9, null, { accepted: false, word: 'damaged', kind: null, code: 'F-81', slot: null }) }));
+  await page.locator('[data-scan=odd]').getByText('Damaged scan').waitFor();
+  for (const size of SIZES) {
+    for (const language of ['en', 'zh']) {
+      await open(station([slot(1, 'empty')], { scanners: gone, language_hint: language, order: null }), size);
+      await page.locator('[data-next=plug_in_scanner][data-tone=must]').waitFor();
+      await page.locator('[data-scan=odd]').getByText('F-80').waitFor();
+      await assertNothingScrolls(`scanner gone ${language} ${size.width}`);
+      await shot(page, `scanner-gone-${language}-${size.width}`);
+    }
+  }
+  await assertAccessible('scanner gone');
 });
 
 test('a scan without an answer asks to scan again', async () => {
@@ -464,7 +487,7 @@ test('a badge is asked for before boards, and the header says who is in, at ever
 test('a lead who badges in is asked for the PIN, which is shown as dots and sent once', async () => {
   await open(station([slot(1, 'empty')], people(null)));
   await page.locator('[data-badge=odd]').waitFor();
-  fake.answer = { accepted: true, word: 'badged_in' };
+  fake.answer = { accepted: true, word: 'badged_in', kind: 'operator', code: null, slot: null };
   await scan('OP:4711-secret');
   fake.show(station([slot(1, 'empty')], people({})));
   await page.locator('dialog [data-operator="12"] .pad').waitFor();

@@ -36,12 +36,16 @@ export function station(slots, more = {}) {
     language_hint: 'en',
     order: {
       number: '4711', product: 'demo-lamp', release: '1.4.2', hardware_revision: 'B2', ready: true,
-      quantity: 500, passed: 312, in_work: 4,
+      quantity: 500, passed: 312, in_work: 4, takt_s: 12, last_pass_s: 8, passed_hour: 274,
     },
     hub: { state: 'offline', unsynced: 214, oldest_unsynced_s: 5400, lease_ends_in_s: 15_000 },
     slots,
     approvals: [],
     people: { kept: false, operator: null },
+    scanners: [],
+    scan: null,
+    sound_level: 0,
+    rejects: [],
     trouble: null,
     ...more,
   };

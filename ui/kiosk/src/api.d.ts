@@ -112,6 +112,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/handover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What one shift leaves to the next. */
+        get: operations["handover"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/operator/out": {
         parameters: {
             query?: never;
@@ -319,7 +336,7 @@ export interface components {
          * @description The one thing to do.
          * @enum {string}
          */
-        Act: "plug_in_again" | "try_other_cable" | "put_in_red_bin" | "call_lead" | "wait_for_station" | "remove_board" | "scan_work_order" | "scan_badge";
+        Act: "plug_in_again" | "try_other_cable" | "put_in_red_bin" | "call_lead" | "wait_for_station" | "remove_board" | "scan_work_order" | "scan_badge" | "scan_again" | "scan_bin" | "plug_in_scanner";
         /** @description What became of what a person asked for. */
         ActAnswer: {
             /** @description Whether it was done, and is in the journal. */
@@ -380,6 +397,18 @@ export interface components {
          * @enum {string}
          */
         Blame: "board" | "cable" | "slot" | "probe" | "station" | "release" | "network" | "operator";
+        /** @description A board that lies in a slot. */
+        BoardLeft: {
+            /**
+             * Format: int32
+             * @description The slot.
+             */
+            slot: number;
+            /** @description What happens in it. */
+            state: components["schemas"]["SlotState"];
+            /** @description Last four hexadecimal digits of the chip's UID. */
+            uid_tail: string | null;
+        };
         /** @description How the portion is used up. */
         BurnDown: {
             /**
@@ -418,6 +447,15 @@ export interface components {
          * @enum {string}
          */
         Check: "usb_endpoints" | "port" | "disk" | "swap" | "tpm" | "clock" | "hub";
+        /** @description A code that was set aside and is not proven on its chip. */
+        CodeLeft: {
+            /** @description The activation code. */
+            code: string;
+            /** @description The order. */
+            order: string;
+            /** @description Last four hexadecimal digits of the chip's UID. */
+            uid_tail: string;
+        };
         /** @description What a lead decides about a unit or a portion. */
         Disposition: {
             /** @description The unit's activation code. */
@@ -494,6 +532,58 @@ export interface components {
              * @description Upper limit, milliseconds.
              */
             upper_ms: number;
+        };
+        /** @description What one shift leaves to the next. */
+        Handover: {
+            /**
+             * Format: int32
+             * @description Station time, seconds since the Unix epoch.
+             */
+            at_s: number;
+            /** @description Boards that lie in slots. */
+            boards: components["schemas"]["BoardLeft"][];
+            /**
+             * @description Codes that were set aside for a chip and are not proven on it, the newest first; at most
+             *     [`CODES_MAX`].
+             */
+            codes: components["schemas"]["CodeLeft"][];
+            /**
+             * Format: int32
+             * @description How many such codes there are.
+             */
+            codes_count: number;
+            head: components["schemas"]["HeadLeft"] | null;
+            /** @description The order in hand. */
+            order: string | null;
+            /** @description Rejected boards that no bin was scanned for. */
+            rejects: components["schemas"]["RejectView"][];
+            /**
+             * Format: int32
+             * @description Records that the hub has not acknowledged.
+             */
+            unsynced: number;
+        };
+        /** @description The signed head of the journal: what a phone can keep of everything that was recorded. */
+        HeadLeft: {
+            /**
+             * Format: int32
+             * @description The journal's epoch.
+             */
+            epoch: number;
+            /** @description The head as a signed note. */
+            note: string;
+            /** @description The dark modules, as the path of an SVG of that width. */
+            qr_path: string;
+            /**
+             * Format: int32
+             * @description Modules along one edge of the note's QR code, without its quiet zone.
+             */
+            qr_width: number;
+            /**
+             * Format: int32
+             * @description Records in it; stops at 4294967295.
+             */
+            size: number;
         };
         /** @description One hour. */
         Hour: {
@@ -694,6 +784,11 @@ export interface components {
              * @description Units that hold a place now.
              */
             in_work: number;
+            /**
+             * Format: int32
+             * @description Seconds since the last unit passed here, within the last hour.
+             */
+            last_pass_s: number | null;
             /** @description Number as printed on the traveller. */
             number: string;
             /**
@@ -701,6 +796,11 @@ export interface components {
              * @description Units passed here.
              */
             passed: number;
+            /**
+             * Format: int32
+             * @description Units passed here in the last hour.
+             */
+            passed_hour?: number;
             /** @description Product the order builds. */
             product: string;
             /**
@@ -712,6 +812,11 @@ export interface components {
             ready: boolean;
             /** @description Release version that is flashed. */
             release: string;
+            /**
+             * Format: int32
+             * @description Seconds a unit may take on this line, where somebody said so.
+             */
+            takt_s: number | null;
         };
         /** @description One bar of a Pareto chart. */
         ParetoRow: {
@@ -751,6 +856,20 @@ export interface components {
             /** @description The worst of all findings. */
             level: components["schemas"]["Level"];
         };
+        /** @description A rejected board that holds its slot until it is in a bin. */
+        RejectView: {
+            /** @description Why. */
+            code: components["schemas"]["TroubleCode"];
+            /**
+             * Format: int32
+             * @description The slot it failed in.
+             */
+            slot: number;
+            /** @description Whether it has left its slot. */
+            taken_out: boolean;
+            /** @description Last four hexadecimal digits of the chip's UID. */
+            uid_tail: string | null;
+        };
         /** @description What a scanner read. */
         Scan: {
             /** @description The text with its prefix, e.g. `WO:4711`; at most 256 bytes. */
@@ -760,13 +879,58 @@ export interface components {
         ScanAnswer: {
             /** @description Whether the scan did something. */
             accepted: boolean;
+            code: components["schemas"]["TroubleCode"] | null;
+            kind: components["schemas"]["ScanKind"] | null;
+            /**
+             * Format: int32
+             * @description The slot whose board it was about, of a bin.
+             */
+            slot: number | null;
             /**
              * @description Stable word for the screen to translate: `order_selected`, `unknown_order`,
-             *     `not_a_scan`, `too_long`, `not_used_here`, `not_recorded`; of badges: `badged_in`,
-             *     `badge_replaced`, `already_in`, `badge_unknown`, `badge_ended`, `badge_disabled`,
-             *     `no_roster`; of orders: `badge_first`, `lead_needed`, `hub_away`.
+             *     `not_used_here`, `not_recorded`; of bins: `binned`, `bin_unknown`, `nothing_to_bin`,
+             *     `take_out_first`; of badges: `signed_out`, `nobody_in`, `badged_in`, `badge_replaced`, `already_in`,
+             *     `badge_unknown`, `badge_ended`, `badge_disabled`, `no_roster`; of orders: `badge_first`,
+             *     `lead_needed`, `hub_away`; of what is no label: `empty`, `too_long`, `damaged`,
+             *     `incomplete`, `not_a_scan`, `doubled`.
              */
             word: string;
+        };
+        /**
+         * @description Which of the line's labels a scan is.
+         * @enum {string}
+         */
+        ScanKind: "order" | "operator" | "serial" | "bin";
+        /** @description A scan that one of the station's own scanners made. */
+        ScanSeen: {
+            /** @description What became of it. */
+            answer: components["schemas"]["ScanAnswer"];
+            /**
+             * Format: int32
+             * @description Counts up with every such scan since the daemon started.
+             */
+            number: number;
+            /**
+             * Format: int32
+             * @description The scanner.
+             */
+            scanner: number;
+            /**
+             * Format: int32
+             * @description Milliseconds since then; stops at 4294967295.
+             */
+            since_ms: number;
+            /** @description What the label says behind its prefix; null for a badge and for what is no label. */
+            text: string | null;
+        };
+        /** @description A scanner of the station. */
+        ScannerView: {
+            /**
+             * Format: int32
+             * @description Its place in the configuration, from 1.
+             */
+            number: number;
+            trouble: components["schemas"]["Trouble"] | null;
         };
         /** @description One slot among the others. */
         SlotFigures: {
@@ -871,6 +1035,11 @@ export interface components {
             order: components["schemas"]["OrderView"] | null;
             /** @description Who is at the station. */
             people: components["schemas"]["PeopleView"];
+            /** @description Rejected boards that no bin was scanned for, where the station has bins. */
+            rejects: components["schemas"]["RejectView"][];
+            scan: components["schemas"]["ScanSeen"] | null;
+            /** @description The station's own scanners, by their numbers; a page's keyboard is none of them. */
+            scanners: components["schemas"]["ScannerView"][];
             /**
              * Format: int32
              * @description Counts up with every view pushed since the daemon started.
@@ -878,6 +1047,11 @@ export interface components {
             seq: number;
             /** @description One entry per slot, in the order of their numbers. */
             slots: components["schemas"]["SlotView"][];
+            /**
+             * Format: int32
+             * @description How loud the screen's sounds are, 0 to 100; 0: there are none.
+             */
+            sound_level: number;
             /** @description Who this station is. */
             station: components["schemas"]["StationCard"];
             trouble: components["schemas"]["Trouble"] | null;
@@ -969,7 +1143,7 @@ export interface components {
          * @description Stable trouble codes. Numbers are never reused.
          * @enum {string}
          */
-        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-48" | "F-49" | "F-51" | "F-52" | "F-53" | "F-54" | "F-55" | "F-60" | "F-61" | "F-62" | "F-63" | "F-64" | "F-65" | "F-66" | "F-67" | "F-68" | "F-69" | "F-70" | "F-90" | "F-91" | "F-92" | "F-99";
+        TroubleCode: "F-10" | "F-11" | "F-12" | "F-13" | "F-14" | "F-15" | "F-16" | "F-17" | "F-18" | "F-19" | "F-20" | "F-21" | "F-22" | "F-23" | "F-24" | "F-25" | "F-31" | "F-32" | "F-33" | "F-34" | "F-35" | "F-36" | "F-37" | "F-38" | "F-39" | "F-40" | "F-41" | "F-42" | "F-43" | "F-44" | "F-45" | "F-46" | "F-47" | "F-48" | "F-49" | "F-51" | "F-52" | "F-53" | "F-54" | "F-55" | "F-60" | "F-61" | "F-62" | "F-63" | "F-64" | "F-65" | "F-66" | "F-67" | "F-68" | "F-69" | "F-70" | "F-80" | "F-81" | "F-82" | "F-83" | "F-84" | "F-90" | "F-91" | "F-92" | "F-99";
         /** @description A page of visits. */
         VisitPage: {
             /**
@@ -1331,6 +1505,40 @@ export interface operations {
             };
             /** @description The station's records are not open */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    handover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sheet */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Handover"];
+                };
+            };
+            /** @description No cookie: open the page through its entry address */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description People are kept, and nobody is in */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -17,7 +17,8 @@ export type Next =
 
 export function nextOf(view: StationView): Next {
   if (view.trouble != null) return { what: 'act', act: view.trouble.act, slots: [] };
-  if (view.people.kept && view.people.operator == null) return { what: 'act', act: 'scan_badge', slots: [] };
+  const scan = (act: Act): Next => ({ what: 'act', act: canScan(view) ? act : 'plug_in_scanner', slots: [] });
+  if (view.people.kept && view.people.operator == null) return scan('scan_badge');
 
   const failed = inState(view.slots, 'fail').filter((slot) => slot.trouble != null);
   const first = failed[0]?.trouble?.act;
@@ -30,7 +31,7 @@ export function nextOf(view: StationView): Next {
   if (done.length > 0) return { what: 'take_out', slots: numbers(done) };
 
   const order = view.order;
-  if (order == null) return { what: 'act', act: 'scan_work_order', slots: [] };
+  if (order == null) return scan('scan_work_order');
 
   if (!order.ready && order.passed < order.quantity) return { what: 'await_release' };
 
@@ -48,6 +49,11 @@ export function nextOf(view: StationView): Next {
 export function isMandatory(next: Next): boolean {
   if (next.what === 'act') return next.act !== 'wait_for_station';
   return next.what !== 'wait' && next.what !== 'await_release';
+}
+
+/** Whether a scanner is there; a station without any of its own hears one that types into the page. */
+function canScan({ scanners }: StationView): boolean {
+  return scanners.length === 0 || scanners.some((scanner) => scanner.trouble == null);
 }
 
 function inState(slots: SlotView[], state: SlotView['state']): SlotView[] {

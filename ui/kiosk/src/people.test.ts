@@ -55,14 +55,13 @@ describe('a badge comes before boards', () => {
   });
 
   test("a badge's text is never shown", () => {
-    const read = { kind: 'refused', why: 'too_long', text: 'OP:4711' } as const;
     for (const last of [
       { step: 'sent', text: 'OP:4711' },
-      { step: 'answered', kind: 'operator', text: 'OP:4711', answer: { accepted: true, word: 'badged_in' } },
+      { step: 'answered', text: '4711', answer: { accepted: true, word: 'badged_in', kind: 'operator', code: null, slot: null } },
+      { step: 'answered', text: ']Q1OP:4711', answer: { accepted: false, word: 'damaged', kind: null, code: 'F-81', slot: null } },
       { step: 'unanswered', text: 'OP:4711' },
-      { step: 'refused', read },
     ] as const) {
-      expect(JSON.stringify(scanNote(last, en))).not.toContain('4711');
+      expect(JSON.stringify(scanNote(last, [], en))).not.toContain('4711');
     }
   });
 });

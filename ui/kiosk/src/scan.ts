@@ -1,39 +1,19 @@
 /**
- * What a hand scanner types, read as one scan.
+ * What a hand scanner types, collected into scans.
  *
- * Owns the collecting of keystrokes between two Enter keys and the four prefixes. Time comes in as
- * an argument. A scan selects and never configures: what it means is the daemon's decision.
+ * Owns the collecting of keystrokes between two Enter keys. Time comes in as an argument. Which
+ * label a scan is, and what it means, is the daemon's decision.
  *
- * Promise: whatever arrives ends as a scan or as a named refusal, never as nothing.
+ * Promise: whatever arrives ends as a scan or as half of one, never as nothing.
  */
 export const SCAN_BYTES_MAX = 256;
 /** A scanner types a character every 5 to 50 ms; after this pause the rest is not coming. */
 export const SCAN_PAUSE_MS = 1500;
 
-export type ScanKind = 'order' | 'operator' | 'serial' | 'bin';
-export type ScanRefusal = 'empty' | 'too_long' | 'damaged' | 'unknown_prefix' | 'incomplete';
-export type ScanRead =
-  | { kind: ScanKind; text: string }
-  | { kind: 'refused'; why: ScanRefusal; text: string };
-
-const KIND_OF_PREFIX: Record<string, ScanKind> = {
-  'WO:': 'order',
-  'OP:': 'operator',
-  'SN:': 'serial',
-  'BIN:': 'bin',
-};
-
-export function readScan(raw: string): ScanRead {
-  const text = raw.trim();
-  const refused = (why: ScanRefusal): ScanRead => ({ kind: 'refused', why, text });
-  if (text === '') return refused('empty');
-  if (new TextEncoder().encode(text).length > SCAN_BYTES_MAX) return refused('too_long');
-  if (/[\p{Cc}\p{Cs}\uFFFD]/u.test(text)) return refused('damaged');
-  const [prefix, rest] = [text.slice(0, text.indexOf(':') + 1), text.slice(text.indexOf(':') + 1)];
-  const kind = KIND_OF_PREFIX[prefix];
-  if (kind === undefined) return refused('unknown_prefix');
-  if (rest.trim() === '') return refused('damaged');
-  return { kind, text };
+export interface ScanRead {
+  text: string;
+  /** False when its Enter never came: it is not sent, because half an order's number is another's. */
+  whole: boolean;
 }
 
 /** Collects the keystrokes of a keyboard-wedge scanner. */
@@ -50,12 +30,12 @@ export class Wedge {
   key(key: string, nowMs: number): { taken: boolean; scan?: ScanRead } {
     if (key === 'Enter') {
       if (!this.begun) return { taken: false };
-      const typed = this.#typed;
+      const text = this.#typed;
       this.#typed = '';
-      return { taken: true, scan: readScan(typed) };
+      return { taken: true, scan: { text, whole: true } };
     }
     if ([...key].length !== 1 || (key === ' ' && !this.begun)) return { taken: false };
-    // Enough is kept to know that the scan was too long, never more.
+    // Enough is kept for the station to see that the scan was too long, never more.
     if (this.#typed.length <= SCAN_BYTES_MAX) this.#typed += key;
     this.#lastMs = nowMs;
     return { taken: true };
@@ -66,6 +46,6 @@ export class Wedge {
     if (!this.begun || nowMs - this.#lastMs < SCAN_PAUSE_MS) return undefined;
     const text = this.#typed;
     this.#typed = '';
-    return { kind: 'refused', why: 'incomplete', text };
+    return { text, whole: false };
   }
 }

@@ -5,10 +5,11 @@ import { hubText } from './hub';
 import { isMandatory, nextOf, type Next } from './next';
 import { pictogramOf } from './pictogram';
 import { ALL_STATES, ALL_TROUBLES, sampleSlot, sampleTrouble, sampleView, SAMPLE_HUBS } from './samples';
-import { scanNote } from './scan-note';
+import { NOTE_MS, scanNote, scanSeen } from './scan-note';
 import { FRESH_MS, gridOf, tileOf, unknownTile } from './tile';
 import type { HubView, OrderView, SlotState, StationView } from './view';
 import { en } from './words/en';
+import { zh } from './words/zh';
 import type { Words } from './words/words';
 import { languageFrom, LANGUAGE_TAGS, LANGUAGES } from './words/languages';
 
@@ -176,11 +177,26 @@ describe('the hub', () => {
 
 test("the station's words about a scan are translated, unknown ones fall back", () => {
   const note = (accepted: boolean, word: string) =>
-    scanNote({ step: 'answered', kind: 'order', text: 'WO:1', answer: { accepted, word } }, en);
+    scanNote({ step: 'answered', text: 'WO:1', answer: { accepted, word, kind: 'order', code: null, slot: null } }, [], en);
   expect(note(true, 'order_selected')).toEqual({ tone: 'good', title: 'Work order chosen', text: 'WO:1' });
   expect(note(false, 'unknown_order')).toMatchObject({ tone: 'odd', title: 'No such work order here' });
   expect(note(true, 'toString')).toMatchObject({ tone: 'good', title: 'Work order taken' });
   expect(note(false, 'new_word')).toMatchObject({ tone: 'odd', title: 'Not taken' });
+});
+
+test("a scan of the station's own scanner is news for a while, and an unplugged one is never ready", () => {
+  const answer = { accepted: false, word: 'damaged', kind: null, code: 'F-81', slot: null } as const;
+  const seen = { number: 1, scanner: 1, text: null, answer, since_ms: 3000 };
+  expect(scanNote(scanSeen(seen, 0), [], en)).toEqual({ tone: 'odd', title: 'Damaged scan – scan again', text: 'Code F-81' });
+  expect(scanSeen(seen, NOTE_MS)).toEqual({ step: 'none' });
+  const gone = { number: 2, trouble: sampleTrouble('F-80', null) };
+  const there = { number: 1, trouble: null };
+  expect(scanNote({ step: 'none' }, [there], en)).toMatchObject({ tone: 'rest', title: 'Ready to scan' });
+  expect(scanNote({ step: 'none' }, [gone], en)).toMatchObject({ tone: 'odd', title: 'Scanner is not connected' });
+  expect(scanNote({ step: 'none' }, [there, gone], zh)).toMatchObject({ tone: 'odd', title: '扫描枪 2 未连接' });
+  const idle = { ...sampleView([sampleSlot(1, 'empty')]), order: null };
+  expect(nextOf({ ...idle, scanners: [gone] })).toMatchObject({ act: 'plug_in_scanner' });
+  expect(nextOf({ ...idle, scanners: [gone, there] })).toMatchObject({ act: 'scan_work_order' });
 });
 
 test('the same product has the same sign, another release another one', () => {

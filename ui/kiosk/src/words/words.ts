@@ -4,16 +4,25 @@
  * Sentences follow one pattern: what, where, do now. No jargon, no blame, no question the worker
  * cannot answer.
  */
-import type { Act, Blame, OperatorRole, SlotState, TroubleCode } from '../view';
+import type { Act, Blame, OperatorRole, ScanKind, SlotState, TroubleCode } from '../view';
 import type { LostReason } from '../link';
-import type { ScanKind, ScanRefusal } from '../scan';
 
 /** The words a `ScanAnswer` may carry. */
 export type StationWord =
   | 'order_selected'
   | 'unknown_order'
   | 'not_a_scan'
+  | 'empty'
   | 'too_long'
+  | 'damaged'
+  | 'incomplete'
+  | 'doubled'
+  | 'binned'
+  | 'bin_unknown'
+  | 'nothing_to_bin'
+  | 'take_out_first'
+  | 'signed_out'
+  | 'nobody_in'
   | 'not_used_here'
   | 'not_recorded'
   | 'badged_in'
@@ -77,11 +86,12 @@ export interface Words {
     ready: string;
     sending: string;
     accepted: Record<ScanKind, string>;
-    refused: Record<ScanRefusal, string>;
     /** What the station answered: its stable words, in this language. */
     answer: Record<StationWord, string>;
     notAccepted: string;
     noAnswer: string;
+    /** A scanner of the station is unplugged; which, where it has several. */
+    gone(number: number | undefined): string;
   };
   people: {
     /** On the badge's key while nobody is in: what is so, what to do. */
@@ -128,6 +138,10 @@ export interface Words {
     passed(passed: number, quantity: number): string;
     inWork(boards: number): string;
     codesShort(boards: number): string;
+    /** Beside the takt ring: units of the last hour. */
+    anHour(units: number): string;
+    /** What the ring says to who cannot see it. */
+    takt(passed: number, takt: number): string;
   };
   secondsLeft(seconds: number): string;
   chip(tail: string): string;
