@@ -50,7 +50,8 @@ use crate::scanners::label::{LABEL_BYTES_MAX, NotALabel};
 
 /// Longest request body taken, bytes: a scan of [`LABEL_BYTES_MAX`] in JSON, escaped.
 const BODY_BYTES_MAX: usize = 2048;
-/// Shortest pause between two views on one stream: at most five a second.
+/// Shortest pause between two views on one stream: at most five a second. What a scanner read does not
+/// wait for it: somebody stands there with the scanner in their hand.
 const VIEW_PAUSE: Duration = Duration::from_millis(200);
 /// A silent stream says a comment this often, so that a dead page is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -189,7 +190,7 @@ async fn view_now(State(api): State<Api>) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(&*view)).into_response()
 }
 
-/// The whole station again after every change, at most five times a second.
+/// The whole station again after every change, at most five times a second, and at once after a scan.
 #[utoipa::path(get, path = "/api/events", responses(
     (status = 200, description = "Server-sent events named `view`; data is a StationView",
         content_type = "text/event-stream", body = StationView),
@@ -202,15 +203,43 @@ async fn view_events(State(api): State<Api>) -> impl IntoResponse {
 fn views(
     receiver: watch::Receiver<Arc<StationView>>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    futures_util::stream::unfold((receiver, true), async |(mut receiver, first)| {
-        if !first {
-            tokio::time::sleep(VIEW_PAUSE).await;
-            receiver.changed().await.ok()?;
+    futures_util::stream::unfold((receiver, None), async |(mut receiver, shown)| {
+        if let Some(scan) = shown {
+            next_view(&mut receiver, scan).await?;
         }
         let view = Arc::clone(&receiver.borrow_and_update());
         let event = Event::default().event("view").json_data(&*view).ok()?;
-        Some((Ok(event), (receiver, false)))
+        Some((Ok(event), (receiver, Some(scans(&view)))))
     })
+}
+
+/// How many scans a view tells of.
+fn scans(view: &StationView) -> u32 {
+    view.scan.as_ref().map_or(0, |scan| scan.number)
+}
+
+/// Waits until a view is to be shown after one that told of `shown` scans; none when there will be
+/// no more.
+async fn next_view(receiver: &mut watch::Receiver<Arc<StationView>>, shown: u32) -> Option<()> {
+    let pause = tokio::time::sleep(VIEW_PAUSE);
+    tokio::pin!(pause);
+    let mut changed = false;
+    loop {
+        tokio::select! {
+            () = &mut pause => break,
+            news = receiver.changed() => {
+                news.ok()?;
+                changed = true;
+                if scans(&receiver.borrow_and_update()) != shown {
+                    return Some(());
+                }
+            }
+        }
+    }
+    if !changed {
+        receiver.changed().await.ok()?;
+    }
+    Some(())
 }
 
 /// A scan: it selects, it never configures.

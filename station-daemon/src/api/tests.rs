@@ -318,3 +318,29 @@ async fn what_a_person_does_reaches_the_desk_for_a_screen_that_was_let_in_and_no
         assert_eq!(read.status(), StatusCode::METHOD_NOT_ALLOWED, "a link never acts");
     }
 }
+
+#[tokio::test]
+async fn a_scan_is_shown_at_once_and_everything_else_at_most_five_times_a_second() {
+    use futures_util::{FutureExt as _, StreamExt as _};
+    let mut now = halted_view(TroubleCode::DiskFull, "1");
+    let (sender, receiver) = watch::channel(Arc::new(now.clone()));
+    let mut views = Box::pin(views(receiver));
+    assert!(views.next().now_or_never().flatten().is_some(), "the first at once");
+    let scan = |number: u32| {
+        let (text, answer) = (None, ScanAnswer::to(ScanKind::Order, true, "order_selected"));
+        Some(view::ScanSeen { number, scanner: 1, text, answer, since_ms: 0 })
+    };
+    for number in 1..=3 {
+        now.seq += 1;
+        sender.send_replace(Arc::new(now.clone()));
+        assert!(views.next().now_or_never().is_none(), "a change waits");
+        now.scan = scan(number);
+        sender.send_replace(Arc::new(now.clone()));
+        assert!(views.next().now_or_never().flatten().is_some(), "scan {number} does not");
+    }
+    now.seq += 1;
+    sender.send_replace(Arc::new(now));
+    assert!(views.next().await.is_some(), "what waited is shown in the end");
+    drop(sender);
+    assert!(views.next().await.is_none());
+}

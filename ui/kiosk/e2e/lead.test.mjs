@@ -1,9 +1,9 @@
 /** The lead's page in real Chromium, over figures that are only a protocol. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import AxeBuilder from '@axe-core/playwright';
 import { openBrowser, openPage, shot, SIZES } from './browser.mjs';
 import { openFakeStation } from './fake-station.mjs';
+import { assertFits } from './fits.mjs';
 import { leadFigures, leadVisits } from './figures.mjs';
 import { fixture } from './views.mjs';
 
@@ -31,40 +31,6 @@ async function open(figures, size = SIZES[0]) {
   return page;
 }
 
-/** Nothing scrolls, nothing is cut off without saying so, every key is wide enough and apart. */
-async function assertFits(name) {
-  const wrong = await page.evaluate(() => {
-    const mm = Number.parseFloat(getComputedStyle(document.documentElement).getPropertyValue('--mm'));
-    const { scrollWidth, scrollHeight, clientWidth, clientHeight } = document.documentElement;
-    const found = [];
-    if (scrollWidth > clientWidth || scrollHeight > clientHeight) found.push('the page scrolls');
-    for (const part of document.querySelectorAll('.page main, .page section, .page ul, .page table')) {
-      const box = part.getBoundingClientRect();
-      if (box.bottom > clientHeight + 1 || box.right > clientWidth + 1) found.push(`${part.tagName} leaves the screen`);
-      if (part.scrollHeight > part.clientHeight + 2) found.push(`${part.tagName}.${part.className} is cut off below`);
-    }
-    const [rows, below] = ['.page table', '.page .keys'].map((name) => document.querySelector(name)?.getBoundingClientRect());
-    if (rows && below && rows.bottom > below.top + 1) found.push(`the rows end ${rows.bottom - below.top} px below the keys' begin`);
-    const keys = [...document.querySelectorAll('.page button, .page footer a')].map((e) => [e, e.getBoundingClientRect()]);
-    for (const [key, box] of keys) {
-      if (box.width < 20 * mm - 0.5 || box.height < 20 * mm - 0.5) found.push(`"${key.textContent.trim().slice(0, 20)}" is ${box.width}×${box.height}`);
-      for (const [other, there] of keys) {
-        if (other === key) continue;
-        const gap = Math.max(there.left - box.right, box.left - there.right, there.top - box.bottom, box.top - there.bottom);
-        if (gap < 6 * mm - 0.5) found.push(`"${key.textContent.trim().slice(0, 20)}" is ${gap} px from its neighbour`);
-      }
-    }
-    return found;
-  });
-  assert.deepEqual(wrong, [], name);
-  const { violations } = await new AxeBuilder({ page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'])
-    .include('.page')
-    .analyze();
-  assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes[0].html}`), [], name);
-  assert.deepEqual(page.errors, [], name);
-}
-
 test('at every size, every view of a sixteen-slot line fits, and every key is a finger wide', async () => {
   for (const size of SIZES) {
     await open(leadFigures(16), size);
@@ -74,7 +40,7 @@ test('at every size, every view of a sixteen-slot line fits, and every key is a 
       if (tab === 'boards') await page.locator('[data-visit]').first().waitFor();
       const name = `lead-${tab}-${size.width}x${size.height}`;
       await shot(page, name);
-      await assertFits(name);
+      await assertFits(page, name);
     }
     await page.context().close();
   }

@@ -51,7 +51,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The whole station again after every change, at most five times a second. */
+        /** The whole station again after every change, at most five times a second, and at once after a scan. */
         get: operations["view_events"];
         put?: never;
         post?: never;

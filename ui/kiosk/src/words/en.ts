@@ -184,6 +184,7 @@ export const en: Words = {
     out: 'Badge out',
     closeOrder: 'Close order',
     figures: 'Yield',
+    preflight: 'Check station',
     waits: (seconds) => `Wait ${seconds} s`,
     lockedFor: (span) => `Locked for ${span}`,
     answer: {

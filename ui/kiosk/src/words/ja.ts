@@ -184,6 +184,7 @@ export const ja: Words = {
     out: '退出',
     closeOrder: '指示書を閉じる',
     figures: '良品率',
+    preflight: 'ステーション確認',
     waits: (seconds) => `あと ${seconds} 秒`,
     lockedFor: (span) => `ロック中 ${span}`,
     answer: {

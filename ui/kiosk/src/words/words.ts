@@ -110,6 +110,8 @@ export interface Words {
     closeOrder: string;
     /** Leads to the figures of the order. */
     figures: string;
+    /** Leads to what a look over the station finds. */
+    preflight: string;
     waits(seconds: number): string;
     lockedFor(span: string): string;
     answer: Record<PersonWord, string>;

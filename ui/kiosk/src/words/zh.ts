@@ -184,6 +184,7 @@ export const zh: Words = {
     out: '离岗',
     closeOrder: '关闭工单',
     figures: '良率',
+    preflight: '检查工位',
     waits: (seconds) => `请等 ${seconds} 秒`,
     lockedFor: (span) => `已锁定 ${span}`,
     answer: {
