@@ -95,3 +95,12 @@ test('a station that does not answer is said to be so, and the line is one touch
   await page.locator('.screen[data-link=live]').waitFor();
   assert.equal(await page.locator('.page').count(), 0);
 });
+
+test('a page that does not load leaves the line in its place', async () => {
+  page = await openPage(browser, fake.url);
+  await page.locator('.screen[data-link=live]').waitFor();
+  await page.route('**/assets/ItPage-*', (route) => route.abort());
+  await page.evaluate(() => (location.hash = '#/it'));
+  await page.waitForURL((url) => url.hash === '');
+  await page.locator('.screen[data-link=live]').waitFor();
+});
