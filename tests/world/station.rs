@@ -279,6 +279,14 @@ impl Station {
     pub fn badge_in(&self, person: &Person) -> Result<()> {
         let answer = self.scan(&format!("OP:{}", person.badge))?;
         ensure!(answer["accepted"] == true, "operator {}: {answer}", person.number);
+        self.prove(person)
+    }
+
+    /// Proves somebody who has badged in, where they have a PIN.
+    ///
+    /// # Errors
+    /// When the station does not believe them.
+    pub fn prove(&self, person: &Person) -> Result<()> {
         let Some(pin) = person.pin else { return Ok(()) };
         let answer = self.enter_pin(pin)?;
         ensure!(answer["accepted"] == true, "operator {}: {answer}", person.number);

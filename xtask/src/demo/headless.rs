@@ -135,7 +135,7 @@ fn badges(world: &mut World) -> Result<()> {
     ensure!(lead["word"] == "badged_in", "the lead's badge: {lead}");
     let wrong = world.station.enter_pin("161803")?;
     ensure!(wrong["word"] == "pin_wrong", "a wrong PIN: {wrong}");
-    world.station.badge_in(&LEAD)?;
+    world.station.prove(&LEAD)?;
     say(&format!("lead {} has badged in and is proven by PIN", LEAD.number));
     world.station.badge_in(&WORKER)?;
     say(&format!("worker {} has taken their place", WORKER.number));
